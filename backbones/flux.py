@@ -32,12 +32,12 @@ class Flux(FlowBackbone):
     denoiser_folder = "transformer"
     pipeline_class = FluxPipeline
     denoiser_class = FluxTransformer2DModel
+    default_sampler = Sampler(steps=28, guidance=3.5)  # the pipeline's own defaults
 
     def __init__(self, name: str, denoiser: Any, schedule: dict[str, Any]) -> None:
         super().__init__(name, denoiser, schedule)
         self.takes_guidance = bool(denoiser.config.guidance_embeds)  # dev does, schnell does not
         self.guidance = TRAINING_GUIDANCE
-        self.default_sampler = Sampler(steps=28, guidance=3.5)  # the pipeline's own defaults
 
     @torch.no_grad()
     def encode_prompts(self, texts: Sequence[str]) -> Conditioning:

@@ -20,12 +20,12 @@ class Sana(FlowBackbone):
     denoiser_folder = "transformer"
     pipeline_class = SanaPipeline
     denoiser_class = SanaTransformer2DModel
+    default_sampler = Sampler(steps=20, guidance=4.5)  # the pipeline's own defaults
 
     def __init__(self, name: str, denoiser: Any, schedule: dict[str, Any]) -> None:
         super().__init__(name, denoiser, schedule)
         self.timestep_scale = float(denoiser.config.timestep_scale)
         self.channels = int(denoiser.config.in_channels)
-        self.default_sampler = Sampler(steps=20, guidance=4.5)  # the pipeline's own defaults
 
     @torch.no_grad()
     def encode_prompts(self, texts: Sequence[str]) -> Conditioning:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import torch
 from diffusers import SD3Transformer2DModel, StableDiffusion3Pipeline
@@ -22,10 +22,7 @@ class StableDiffusion3(FlowBackbone):
     denoiser_folder = "transformer"
     pipeline_class = StableDiffusion3Pipeline
     denoiser_class = SD3Transformer2DModel
-
-    def __init__(self, name: str, denoiser: Any, schedule: dict[str, Any]) -> None:
-        super().__init__(name, denoiser, schedule)
-        self.default_sampler = Sampler(steps=28, guidance=7.0)  # the pipeline's own defaults
+    default_sampler = Sampler(steps=28, guidance=7.0)  # the pipeline's own defaults
 
     @torch.no_grad()
     def encode_prompts(self, texts: Sequence[str]) -> Conditioning:

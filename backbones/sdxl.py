@@ -18,6 +18,7 @@ LATENT_PX = 8  # pixels a latent of every SDXL autoencoder
 class StableDiffusionXL(StableDiffusion):
     family = "stable_diffusion_xl"
     pipeline_class = StableDiffusionXLPipeline
+    default_sampler = Sampler(steps=50, guidance=5.0)  # the pipeline's own defaults
     pipeline_options = {"add_watermarker": False}  # noqa: RUF012
 
     def __init__(self, name: str, denoiser: Any, schedule: dict[str, Any]) -> None:
@@ -28,7 +29,6 @@ class StableDiffusionXL(StableDiffusion):
                 "yet; give a checkpoint that predicts epsilon or v"
             )
         super().__init__(name, denoiser, schedule)
-        self.default_sampler = Sampler(steps=50, guidance=5.0)  # the pipeline's own defaults
 
     @classmethod
     def from_pipeline(cls, name: str, pipeline: Any) -> Self:

@@ -19,6 +19,7 @@ class StableDiffusion(PipelineBackbone):
     denoiser_folder = "unet"
     pipeline_class = StableDiffusionPipeline
     denoiser_class = UNet2DConditionModel
+    default_sampler = Sampler(steps=50, guidance=7.5)  # the pipeline's own defaults
     pipeline_options = {"safety_checker": None, "requires_safety_checker": False}  # noqa: RUF012
 
     def __init__(self, name: str, denoiser: Any, schedule: dict[str, Any]) -> None:
@@ -27,7 +28,6 @@ class StableDiffusion(PipelineBackbone):
         config = self.schedule.config
         self.prediction = cast(Prediction, config.prediction_type)
         self.num_train_timesteps = config.num_train_timesteps
-        self.default_sampler = Sampler(steps=50, guidance=7.5)  # the pipeline's own defaults
 
     @torch.no_grad()
     def encode_prompts(self, texts: Sequence[str]) -> Conditioning:

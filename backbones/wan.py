@@ -24,11 +24,8 @@ class Wan(VideoBackbone, FlowBackbone):
     fps = 16
     frame_step = 4  # of the 2.1 VAE
     text_length = TEXT_LENGTH
-
-    def __init__(self, name: str, denoiser: Any, schedule: dict[str, Any]) -> None:
-        super().__init__(name, denoiser, schedule)
-        # The pipeline's own defaults.
-        self.default_sampler = Sampler(steps=50, guidance=5.0, height=480, width=832, frames=81)
+    # The pipeline's own defaults.
+    default_sampler = Sampler(steps=50, guidance=5.0, height=480, width=832, frames=81)
 
     @classmethod
     def load(cls, path: str, denoiser_only: bool, dtype: torch.dtype) -> Self:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from diffusers import ZImagePipeline, ZImageTransformer2DModel
@@ -22,10 +21,7 @@ class ZImage(FlowBackbone):
     denoiser_folder = "transformer"
     pipeline_class = ZImagePipeline
     denoiser_class = ZImageTransformer2DModel
-
-    def __init__(self, name: str, denoiser: Any, schedule: dict[str, Any]) -> None:
-        super().__init__(name, denoiser, schedule)
-        self.default_sampler = Sampler(steps=50, guidance=5.0)  # the pipeline's own defaults
+    default_sampler = Sampler(steps=50, guidance=5.0)  # the pipeline's own defaults
 
     @torch.no_grad()
     def encode_prompts(self, texts: Sequence[str]) -> Conditioning:

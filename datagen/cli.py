@@ -80,6 +80,9 @@ def main() -> None:
 @click.option("--dtype", help="float32, bfloat16 or float16.  [default: float32]")
 @click.option("--device", help="[default: cuda where there is one]")
 @click.option("--offload", is_flag=True, default=None, help="Models wait on the CPU until needed.")
+@click.option(
+    "--workers", type=click.IntRange(1), help="Processes on a CPU.  [default: one a core]"
+)
 @click.option("--out", "--output_dir", "out", type=_PATH, help="[default: shards]")
 @click.option("--dry-run", is_flag=True, help="Time one batch, say what would be done; no files.")
 @user_errors

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from sipo.backbones.base import Backbone
+from sipo.backbones.workers import spread
 from sipo.datagen.folder import (
     CANDIDATES,
     PAIRS,
@@ -63,10 +64,11 @@ def run(job: Job, out: Path, progress: bool = True) -> dict[str, Any]:
     with only_writer(out):
         folder = claim_folder(out, job.config, prompts_bytes(job.prompts))
         states = {n: state_of(folder, n) for n in range(folder.shards)}
-        with _bar(folder, [n for n in states if states[n] != "done"], progress) as track:
+        todo = [number for number, state in states.items() if state != "done"]
+        with spread(job.make, job.workers) as made, _bar(folder, todo, progress) as track:
             for number, state in states.items():
                 if state == "sample":
-                    sample_candidates(folder, number, job.backbone, job.judge, track)
+                    sample_candidates(folder, number, made, track)
                 elif state == "judge":
                     judge_again(folder, number, job.judge, track)
                 if not has_embeddings(folder, number):

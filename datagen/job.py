@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sipo.backbones.base import Backbone
+from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.devices import place
 from sipo.backbones.registry import DTYPES, load_backbone
+from sipo.backbones.workers import workers_for
+from sipo.datagen import sampling
+from sipo.datagen.records import Candidate, Request
 from sipo.datagen.settings import (
     Settings,
     asked_prompts,
@@ -29,6 +32,13 @@ class Job:
     backbone: Backbone
     judge: Judge
     config: dict[str, Any]
+    workers: int = 1
+
+    def make(self, batch: list[Request]) -> list[Candidate]:
+        """Sample and judge one batch."""
+        sampler = Sampler.model_validate(self.config["sampler"])
+        made = sampling.sample(batch, self.backbone, sampler, len(batch))
+        return list(sampling.judge(made, self.judge, len(batch)))
 
 
 def prepare(
@@ -43,6 +53,7 @@ def prepare(
         known = ", ".join(DTYPES)
         raise ValueError(f"--dtype {settings.dtype!r} is unknown; choose one of {known}")
     device = find_device(settings.device)
+    workers = workers_for(device.type, settings.workers)
     asked = list(prompts) if prompts is not None else asked_prompts(settings)
     once = without_repeats(asked)
     if not once:
@@ -58,4 +69,4 @@ def prepare(
         judge = FrameJudge(judge, settings.judged_frames, settings.frame_score)
     config = config_of(settings, once, backbone, judge, device.type)
     config["prompts"]["repeated"] = len(asked) - len(once)
-    return Job(once, backbone, judge, config)
+    return Job(once, backbone, judge, config, workers)

@@ -1,12 +1,13 @@
-"""`--dry-run`: what a command would do and how long, from one batch sampled and judged."""
+"""`--dry-run`: what a command would do and how long, from a few batches sampled and judged."""
 
 from __future__ import annotations
 
 import time
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from sipo.backbones.base import Sampler
+from sipo.backbones.workers import spread
 from sipo.datagen import sampling
 from sipo.datagen.job import Job
 from sipo.datagen.records import Candidate, requests
@@ -15,14 +16,15 @@ from sipo.feedback.picture import to_bytes
 
 
 def plan_lines(job: Job, out: Path) -> list[str]:
-    """Writes nothing. Shards that are there already are not looked at."""
+    """Writes nothing. Shards that are there already are not looked at. A batch each worker."""
     config = job.config
     total = len(job.prompts) * config["candidates"]
     asked = requests(enumerate(job.prompts), config["candidates"], config["seed"])
     sampler = Sampler.model_validate(config["sampler"])
+    batches = islice(sampling.batches(asked, config["batch_size"]), job.workers)
     started = time.perf_counter()
-    made = sampling.sample(islice(asked, config["batch_size"]), job.backbone, sampler, 10**6)
-    judged = list(sampling.judge(made, job.judge, config["batch_size"]))
+    with spread(job.make, job.workers) as made:
+        judged = list(chain.from_iterable(made(batches)))
     seconds = (time.perf_counter() - started) / len(judged)
     bytes_each = sum(_bytes(candidate) for candidate in judged) / len(judged)
     most_pairs = len(job.prompts) * config["max_pairs_per_prompt"]

@@ -59,6 +59,7 @@ class Settings(BaseModel):
     dtype: str = "float32"
     device: str = "auto"
     offload: bool = False
+    workers: int | None = Field(default=None, ge=1)  # processes on a CPU; None: one a core
     out: Path = Path("shards")
 
     def sampler(self, default: Sampler) -> Sampler:

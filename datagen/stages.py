@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from sipo.backbones.base import Backbone, Sampler
+from sipo.backbones.base import Backbone
+from sipo.backbones.workers import Spread
 from sipo.datagen import sampling
 from sipo.datagen.folder import CANDIDATES, PAIRS, ShardFolder
 from sipo.datagen.pairing import Paired, pair_stream
@@ -30,14 +32,19 @@ TEXTS = 16  # encoded at a time: a text encoder may be the largest model of all
 
 
 def sample_candidates(
-    folder: ShardFolder, number: int, backbone: Backbone, judge: Judge, track: Track
+    folder: ShardFolder,
+    number: int,
+    made: Spread[list[Request], list[Candidate]],
+    track: Track,
 ) -> None:
-    """Make a candidate shard. Its batches end with the shard, so a resumed run makes the same."""
+    """Make a candidate shard. Its batches end with the shard, so a resumed run makes the same.
+
+    `made` samples and judges batches.
+    """
     config = folder.config
     asked = requests(folder.prompts_of(number), config["candidates"], config["seed"])
-    sampler = Sampler.model_validate(config["sampler"])
-    made = sampling.sample(asked, backbone, sampler, config["batch_size"])
-    _write_candidates(folder, number, sampling.judge(made, judge, config["batch_size"]), track)
+    batches = sampling.batches(asked, config["batch_size"])
+    _write_candidates(folder, number, chain.from_iterable(made(batches)), track)
 
 
 def judge_again(folder: ShardFolder, number: int, judge: Judge, track: Track) -> None:

@@ -110,6 +110,8 @@ def _sample(
 ) -> dict[str, Any]:
     """Sample what is missing; returns what the images depend on."""
     from sipo.backbones.base import Sampler
+    from sipo.backbones.workers import workers_for
+    from sipo.feedback.devices import find_device
     from sipo.geneval.sampling import sample_images
 
     given = {"steps": settings.steps, "guidance": settings.guidance}
@@ -130,6 +132,7 @@ def _sample(
         settings.seed,
         settings.batch_size,
         settings.out,
+        workers_for(find_device(settings.device).type, settings.workers),
     )
     return depends
 

@@ -9,7 +9,8 @@ from tqdm import tqdm
 
 from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.seeds import image_seed
-from sipo.feedback.picture import as_kept
+from sipo.backbones.workers import spread
+from sipo.feedback.picture import Picture, as_kept
 from sipo.feedback.prompt import Prompt
 from sipo.geneval.layout import image_name, save_image, write_prompt_folders
 
@@ -22,6 +23,7 @@ def sample_images(
     seed: int,
     batch_size: int,
     out: Path,
+    workers: int = 1,
 ) -> None:
     """Write the images, or clips, that are missing under `out`.
 
@@ -35,13 +37,17 @@ def sample_images(
     batches = [jobs[start : start + batch_size] for start in range(0, len(jobs), batch_size)]
     due = [batch for batch in batches if not missing.isdisjoint(batch)]
     done = len(jobs) - sum(map(len, due))
-    with tqdm(total=len(jobs), initial=done, desc="Sampling", unit="img") as bar:
-        for batch in due:
-            texts = [prompts[number].text for number, _ in batch]
-            seeds = [image_seed(seed, prompts[number].text, index) for number, index in batch]
-            samples = backbone.sample(texts, seeds, sampler)
-            for job, sample in zip(batch, samples, strict=True):
+
+    def make(batch: list[tuple[int, int]]) -> list[Picture]:
+        texts = [prompts[number].text for number, _ in batch]
+        seeds = [image_seed(seed, prompts[number].text, index) for number, index in batch]
+        samples = backbone.sample(texts, seeds, sampler)
+        return [as_kept(sample.image, sample.frames, backbone.fps) for sample in samples]
+
+    bar = tqdm(total=len(jobs), initial=done, desc="Sampling", unit="img")
+    with spread(make, workers) as made, bar:
+        for batch, pictures in zip(due, made(due), strict=True):
+            for job, picture in zip(batch, pictures, strict=True):
                 if job in missing:
-                    picture = as_kept(sample.image, sample.frames, backbone.fps)
                     save_image(picture, out / image_name(*job, suffix))
             bar.update(len(batch))

@@ -21,7 +21,9 @@ SUITES = {
 }
 """Prompt sets by name; `geneval` is the official one of 553."""
 
-_SAMPLING = ("backbone", "weights", "seed", "steps", "guidance", "dtype", "device", "offload")
+_SAMPLING = frozenset(
+    {"backbone", "weights", "seed", "steps", "guidance", "dtype", "device", "offload", "workers"}
+)
 
 
 class EvalSettings(BaseModel):
@@ -44,6 +46,7 @@ class EvalSettings(BaseModel):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: str = "auto"  # cuda where there is one
     offload: bool = False  # only the model that computes is on the device
+    workers: int | None = Field(default=None, ge=1)  # processes on a CPU; None: one a core
     images: Path | None = None  # score this folder, made elsewhere, instead of sampling
     out: Path = Path("eval")
 
@@ -57,7 +60,7 @@ class EvalSettings(BaseModel):
                 f"--weights {str(self.weights)!r} is not a folder; give a run of sipo-train"
             )
         if self.images:
-            ignored = [name for name in _SAMPLING if name in self.model_fields_set]
+            ignored = sorted(_SAMPLING & self.model_fields_set)
             if ignored:
                 raise ValueError(
                     f"--{ignored[0]} has no effect with --images {str(self.images)!r}, where the "

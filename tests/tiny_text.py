@@ -13,7 +13,6 @@ from transformers import (
     Qwen2Tokenizer,
     Qwen3Config,
     Qwen3Model,
-    T5Config,
     T5EncoderModel,
     T5Tokenizer,
 )
@@ -21,15 +20,15 @@ from transformers import (
 TEMPLATE = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
 
 
-def t5(width: int) -> dict[str, Any]:
-    """Encoder and tokenizer."""
+def t5(width: int, encoder: Any = T5EncoderModel) -> dict[str, Any]:
+    """Encoder and tokenizer; `encoder` may be UMT5's."""
     specials = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -9.0), ("▁", -2.0)]
     pieces = [*specials, *((letter, -3.0) for letter in string.ascii_lowercase)]
-    config = T5Config(
+    config = encoder.config_class(
         vocab_size=len(pieces), d_model=width, d_kv=8, d_ff=32, num_layers=1, num_heads=2
     )
     return {
-        "encoder": T5EncoderModel(config).eval(),
+        "encoder": encoder(config).eval(),
         "tokenizer": T5Tokenizer(vocab=pieces, extra_ids=0),
     }
 

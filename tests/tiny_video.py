@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,33 +19,25 @@ from diffusers import (
     WanTransformer3DModel,
 )
 from PIL import Image
+from tiny_text import t5
 from torch import Tensor
-from transformers import T5Config, T5EncoderModel, T5Tokenizer, UMT5Config, UMT5EncoderModel
+from transformers import UMT5EncoderModel
 
 from sipo.backbones.base import Sampler
 from sipo.backbones.registry import SAMPLER_FILE
 
 WIDTH = 16
 COG_PX, WAN_PX = 16, 32
-SPECIALS = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -9.0), ("▁", -2.0)]
-VOCABULARY = [*SPECIALS, *((letter, -3.0) for letter in string.ascii_lowercase)]
-T5_SIZES: dict[str, Any] = {
-    "vocab_size": len(VOCABULARY),
-    "d_model": WIDTH,
-    "d_kv": 8,
-    "d_ff": 32,
-    "num_layers": 1,
-    "num_heads": 2,
-}
 
 
 def tiny_cogvideox(folder: Path, kind: str = "2b", seed: int = 0) -> Path:
     """`kind` is 2b (sines added to patches), 5b (rotary, DPM) or 1.5 (two frames a patch too)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        text = t5(WIDTH)
         pipeline = CogVideoXPipeline(
-            tokenizer=_tokenizer(),
-            text_encoder=T5EncoderModel(T5Config(**T5_SIZES)).eval(),
+            tokenizer=text["tokenizer"],
+            text_encoder=text["encoder"],
             vae=_cogvideox_vae(),
             transformer=_cogvideox_transformer(kind),
             scheduler=cogvideox_scheduler(kind),
@@ -59,9 +50,10 @@ def tiny_cogvideox(folder: Path, kind: str = "2b", seed: int = 0) -> Path:
 def tiny_wan(folder: Path, seed: int = 0) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        text = t5(WIDTH, UMT5EncoderModel)
         pipeline = WanPipeline(
-            tokenizer=_tokenizer(),
-            text_encoder=UMT5EncoderModel(UMT5Config(**T5_SIZES)).eval(),
+            tokenizer=text["tokenizer"],
+            text_encoder=text["encoder"],
             vae=_wan_vae(),
             transformer=_wan_transformer(),
             scheduler=wan_scheduler(),
@@ -94,11 +86,6 @@ def wan_scheduler() -> UniPCMultistepScheduler:
     return UniPCMultistepScheduler(
         prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
     )
-
-
-def _tokenizer() -> T5Tokenizer:
-    """A token a letter."""
-    return T5Tokenizer(vocab=VOCABULARY, extra_ids=0)
 
 
 def _cogvideox_transformer(kind: str) -> CogVideoXTransformer3DModel:

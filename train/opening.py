@@ -12,6 +12,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType
 
 from sipo.backbones.base import Backbone, Sampler
+from sipo.backbones.devices import keep_freed_memory
 from sipo.backbones.precision import has_bf16
 from sipo.backbones.registry import EMBEDDED, load_backbone
 from sipo.feedback.judge import load_judge, vocabulary_of
@@ -102,6 +103,7 @@ def make_accelerator(settings: Settings) -> Accelerator:
         )
     AcceleratorState._reset_state()
     accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+    keep_freed_memory(accelerator.device)
     if (kind := accelerator.distributed_type) in (DistributedType.FSDP, DistributedType.DEEPSPEED):
         raise ValueError(
             f"accelerate is configured for {kind.value}; launch with distributed_type MULTI_GPU "

@@ -140,7 +140,7 @@ class Trainer:
                 log.write(row | {"pairs_per_s": round(pairs / (time.monotonic() - began), 2)})
                 bar.set_postfix({k: f"{row[k]:.3f}" for k in ("loss", "psi_w", "psi_l")})
                 sums, began, row_began_at = torch.zeros(()), time.monotonic(), self.done
-            stop = self.said_by_main(settings.stop_on_collapse and COLLAPSE in health.standing)
+            stop = settings.stop_on_collapse and self.said_by_main(COLLAPSE in health.standing)
             if checkpoint or stop:
                 self.save()
             self.accelerator.wait_for_everyone()

@@ -10,7 +10,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from sipo.datagen.imports.listing import read_listing
+from sipo.datagen.imports.listing import keyed_rows, train_json
 from sipo.datagen.imports.rows import (
     Dropped,
     Row,
@@ -19,28 +19,22 @@ from sipo.datagen.imports.rows import (
     by_labels,
     read_inside,
     row_or_dropped,
-    source_files,
     text_of,
 )
 from sipo.datagen.imports.settings import ImportSettings
 
-
-def files(settings: ImportSettings) -> list[Path]:
-    return source_files(Path(settings.source), "train.json")
+files = train_json
 
 
 def rows(settings: ImportSettings, files: list[Path]) -> Rows:
-    for path in files:
-        root = settings.images or path.parent
-        for number, row in enumerate(read_listing(path, ("prompt",))):
-            key = f"{path.name}:{number}"
-            names = row.get("file_path", row.get("image_path"))
-            if not isinstance(names, list) or len(names) < 2:
-                yield Dropped(key, "missing picture")
-            elif "rank" in row:
-                yield from _ranked(key, root, row["prompt"], names, row["rank"])
-            else:
-                yield row_or_dropped(key, partial(_preferred, key, root, row, names))
+    for key, root, row in keyed_rows(settings, files, ("prompt",)):
+        names = row.get("file_path", row.get("image_path"))
+        if not isinstance(names, list) or len(names) < 2:
+            yield Dropped(key, "missing picture")
+        elif "rank" in row:
+            yield from _ranked(key, root, row["prompt"], names, row["rank"])
+        else:
+            yield row_or_dropped(key, partial(_preferred, key, root, row, names))
 
 
 def _preferred(key: str, root: Path, row: dict[str, Any], names: list[Any]) -> Row:

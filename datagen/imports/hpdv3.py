@@ -10,29 +10,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sipo.datagen.imports.listing import read_listing
+from sipo.datagen.imports.listing import keyed_rows, train_json
 from sipo.datagen.imports.rows import (
     Row,
     Rows,
     UnusableError,
     read_inside,
     row_or_dropped,
-    source_files,
     text_of,
 )
 from sipo.datagen.imports.settings import ImportSettings
 
-
-def files(settings: ImportSettings) -> list[Path]:
-    return source_files(Path(settings.source), "train.json")
+files = train_json
 
 
 def rows(settings: ImportSettings, files: list[Path]) -> Rows:
-    for path in files:
-        root = settings.images or path.parent
-        for number, row in enumerate(read_listing(path, ("prompt", "path1", "path2"))):
-            key = f"{path.name}:{number}"
-            yield row_or_dropped(key, partial(_row, key, root, row))
+    for key, root, row in keyed_rows(settings, files, ("prompt", "path1", "path2")):
+        yield row_or_dropped(key, partial(_row, key, root, row))
 
 
 def _row(key: str, root: Path, row: dict[str, Any]) -> Row:

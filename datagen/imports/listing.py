@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sipo.datagen.imports.rows import require_columns
+from sipo.datagen.imports.rows import require_columns, source_files
+from sipo.datagen.imports.settings import ImportSettings
 
 
 def read_listing(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -27,3 +28,18 @@ def read_listing(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]
             raise ValueError(f"{where} is no JSON object; give the dataset's list")
         require_columns(where, row, columns)
         yield row
+
+
+def train_json(settings: ImportSettings) -> list[Path]:
+    """The list itself, or the `train.json` of a folder."""
+    return source_files(Path(settings.source), "train.json")
+
+
+def keyed_rows(
+    settings: ImportSettings, files: Sequence[Path], columns: Sequence[str]
+) -> Iterator[tuple[str, Path, dict[str, Any]]]:
+    """Each row with its key and the folder that its pictures' paths start from."""
+    for path in files:
+        root = settings.images or path.parent
+        for number, row in enumerate(read_listing(path, columns)):
+            yield f"{path.name}:{number}", root, row

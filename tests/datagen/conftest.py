@@ -42,6 +42,7 @@ def settings(tiny_folder: Path, prompts_file: Path) -> Settings:
         prompts_per_shard=2,
         margin=0.2,
         max_pairs_per_prompt=3,
+        workers=1,
     )
 
 

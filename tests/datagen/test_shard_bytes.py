@@ -113,6 +113,17 @@ def test_the_same_command_makes_the_same_bytes(
     assert str(tmp_path).encode() not in (again.out / "config.json").read_bytes()
 
 
+def test_any_number_of_workers_makes_the_same_bytes(
+    settings: Settings, tiny_backbone: Backbone, tmp_path: Path
+) -> None:
+    made = []
+    for workers in (2, 3):
+        asked = at(settings, tmp_path / str(workers)).model_copy(update={"workers": workers})
+        generate(asked, backbone=tiny_backbone, judge=FakeJudge(), progress=False)
+        made.append(bytes_of(asked.out))
+    assert made[0] == made[1]
+
+
 @pytest.mark.parametrize("calls", [1, 3, 4, 6])
 def test_a_stopped_run_continues_to_the_same_bytes(
     calls: int, settings: Settings, shards: Path, tiny_backbone: Backbone, tmp_path: Path

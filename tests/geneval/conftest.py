@@ -42,7 +42,8 @@ def make_settings(tmp_path: Path, prompt_file: Path, tiny_folder: Path) -> MakeS
     def make(out: str = "eval", **changes: Any) -> EvalSettings:
         own = {"prompts": prompt_file, "judge": "fake", "out": tmp_path / out}
         if "images" not in changes:
-            own |= {"backbone": str(tiny_folder), "images_per_prompt": 2, "batch_size": 5}
+            own |= {"backbone": str(tiny_folder), "images_per_prompt": 2}
+            own |= {"batch_size": 5, "workers": 1}
         return EvalSettings(**(own | changes))
 
     return make

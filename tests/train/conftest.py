@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `from memory_pairs import MemoryPairs`
 
 import pytest
-from memory_pairs import MemoryPairs, MemoryPrompts
-
-Run = Callable[..., dict[str, Any]]
+from memory_pairs import MemoryPairs, MemoryPrompts, Run
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,6 +10,9 @@ from torch import Tensor
 
 from sipo.datagen.dataset import PairRecord
 from sipo.feedback import grammar
+
+Run = Callable[..., dict[str, Any]]
+"""The fixture `run`: train a few steps into a named folder."""
 
 
 class MemoryPairs:

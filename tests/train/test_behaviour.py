@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
-from memory_pairs import MemoryPairs
+from memory_pairs import MemoryPairs, Run
 
 from sipo.backbones.registry import load_backbone
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
+from memory_pairs import Run
 from safetensors.torch import load_file
 
 from sipo.backbones.base import LORA_FILE

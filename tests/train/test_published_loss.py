@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Run
-from memory_pairs import MemoryPairs
+from memory_pairs import MemoryPairs, Run
 
 from sipo.backbones.registry import load_backbone
 from sipo.train.importance import Weights

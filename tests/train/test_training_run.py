@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
-from memory_pairs import MemoryPairs
+from memory_pairs import MemoryPairs, Run
 from safetensors.torch import load_file
 
 from sipo.backbones.base import LORA_FILE
@@ -25,7 +24,6 @@ from sipo.train.policy import Policy
 from sipo.train.settings import make_settings
 from sipo.train.trainer import Trainer
 
-Run = Callable[..., dict[str, Any]]
 FULL = "unet/diffusion_pytorch_model.safetensors"
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from diffusers import DDIMScheduler
+from memory_pairs import Run
 
 from sipo.train.importance import Weights
 from sipo.train.objectives import Errors, d3po
 from sipo.train.transitions import chain, negative_log_density, transition
-
-Run = Callable[..., dict[str, Any]]
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
-from memory_pairs import MemoryPairs
+from memory_pairs import MemoryPairs, Run
 from PIL import Image
 from safetensors.torch import load_file
 

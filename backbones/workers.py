@@ -1,0 +1,85 @@
+"""Sampling on a CPU, shared out to forked processes of one thread each.
+
+Small batches keep one thread busy and make two wait for each other: on two cores, two processes
+sample mini-sd 1.5 to 2 times as fast as one process with two threads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+
+T = TypeVar("T")
+R = TypeVar("R")
+Spread = Callable[[Iterable[T]], Iterator[R]]
+
+_work: Callable[[Any], Any]
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def workers_for(device: str, asked: int | None = None) -> int:
+    """How many: as asked, else one for each core of a CPU. A GPU is one process's own.
+
+    Raises ValueError for several on a GPU or where processes cannot be forked.
+    """
+    can_fork = sys.platform == "linux"
+    if asked is None:
+        return len(os.sched_getaffinity(0)) if device == "cpu" and can_fork else 1
+    if asked > 1 and not (device == "cpu" and can_fork):
+        raise ValueError(
+            f"--workers {asked} needs --device cpu on Linux, and this is {device!r} on "
+            f"{sys.platform!r}; leave it out"
+        )
+    return asked
+
+
+@contextmanager
+def spread(work: Callable[[T], R], count: int) -> Iterator[Spread[T, R]]:
+    """A `map` of `work` that keeps the order of the items; only items and results are sent.
+
+    With one worker it runs here. Workers write nothing, and end when this process does, however
+    that happens. What `work` raises is raised here.
+    """
+    if count == 1:
+        yield lambda items: map(work, items)
+        return
+    forked = multiprocessing.get_context("fork")
+    pool = ProcessPoolExecutor(count, forked, _begin, (work, os.getpid()))
+    try:
+        yield lambda items: _ended(pool.map(_call, items))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _ended(results: Iterator[R]) -> Iterator[R]:
+    try:
+        yield from results
+    except BrokenProcessPool:
+        raise RuntimeError(
+            "a sampling process was killed, most likely for want of memory; "
+            "set --workers or --batch-size lower and run the same command again"
+        ) from None
+
+
+def _begin(work: Callable[[Any], Any], parent: int) -> None:
+    global _work
+    _work = work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends these
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before that was set
+        os._exit(1)
+    torch.set_num_threads(1)  # also what makes PyTorch safe after a fork
+
+
+def _call(item: Any) -> Any:
+    return _work(item)
