@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from importlib import import_module
 from pathlib import Path
 
@@ -94,10 +95,16 @@ def _is_hub_id(name: str) -> bool:
 def _load_weights(backbone: Backbone, folder: Path) -> None:
     if not folder.is_dir():
         raise ValueError(f"--weights {str(folder)!r} does not exist; give a folder of sipo-train")
+    loader = logging.getLogger("diffusers.loaders.peft")
+    level = loader.level
+    loader.setLevel(logging.CRITICAL)  # it would print what is raised, a line for every tensor
     try:
         backbone.load_weights(folder)
     except (RuntimeError, KeyError) as error:
-        first_line = str(error).strip().splitlines()[0]
+        first = " ".join(line.strip() for line in str(error).strip().splitlines()[:2]).rstrip(".")
         raise ValueError(
-            f"--weights {str(folder)!r} does not fit backbone {backbone.name!r}: {first_line}"
+            f"--weights {str(folder)!r} does not fit backbone {backbone.name!r}: {first}; "
+            "name the --backbone it was trained on"
         ) from None
+    finally:
+        loader.setLevel(level)

@@ -70,5 +70,7 @@ def _one_line(error: ValueError) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or error.title
+        if error.title.endswith("Settings"):  # a command's own
+            field = "--" + field.replace("_", "-")
         return f"{field}: {first['msg']} (got {str(first['input'])[:80]!r})"
     return " ".join(str(error).split())
