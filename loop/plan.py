@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sipo.feedback.judge import split_names
 from sipo.feedback.prompt import read_prompts
 from sipo.geneval.settings import EvalSettings, load_suite, wanted_prompts
-from sipo.loop.settings import LoopSettings
+from sipo.loop.settings import BETA_FOR_MINI_SD, FOR_MINI_SD, LoopSettings
 
 if TYPE_CHECKING:
     import sipo.datagen.settings
@@ -121,11 +121,13 @@ def training(settings: LoopSettings, number: int) -> sipo.train.settings.Setting
         "objective": settings.objective,
         "max_train_steps": settings.max_train_steps,
         "train_batch_size": settings.train_batch_size,
-        "learning_rate": settings.learning_rate,
-        "beta_dpo": settings.beta_dpo,
-        "rank": settings.rank,
         "init_weights": str(before) if before else None,
         "reference": "init" if before and settings.reference == "previous" else "base",
         "seed": settings.seed + number,
     }
-    return make_settings(own | settings.train)
+    tuned = {}
+    if settings.backbone == "mini-sd":
+        tuned = FOR_MINI_SD | {"beta_dpo": BETA_FOR_MINI_SD.get(settings.objective)}
+    named = {name: getattr(settings, name) for name in ("learning_rate", "beta_dpo", "rank")}
+    given = {name: value for name, value in named.items() if value is not None}
+    return make_settings(own | tuned | given | settings.train)

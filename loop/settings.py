@@ -10,6 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field
 GROWS = ("rounds", "out")
 """Settings that may differ when a loop goes on; `out` is where it is, not what it is."""
 
+FOR_MINI_SD: dict[str, Any] = {
+    "learning_rate": 3e-3,
+    "lr_scheduler": "cosine",
+    "rank": 32,
+    "winner_anchor": 1.0,
+    "train_timesteps": "400:1000",
+}
+"""What training takes where nothing is said; docs/log.md has the search. Not for other models."""
+BETA_FOR_MINI_SD = {"sipo": 100.0}
+
 
 class LoopSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -23,8 +33,8 @@ class LoopSettings(BaseModel):
 
     suite: str = "mini-train"  # prompts to learn from, each used in one round only
     prompts: Path | None = None
-    num_prompts: int = Field(default=192, ge=1)  # a round
-    candidates: int = Field(default=8, ge=2)  # a prompt
+    num_prompts: int = Field(default=256, ge=1)  # a round
+    candidates: int = Field(default=6, ge=2)  # a prompt
     policy: str = "all-over-margin"
     margin: float = Field(default=0.3, ge=0, le=1)
     judge: str = "yolo-world"  # chooses winners
@@ -32,17 +42,14 @@ class LoopSettings(BaseModel):
     judge_settings: Path | None = None  # JSON by judge, the evaluator's included
 
     objective: str = "sipo"
-    max_train_steps: int = Field(default=250, ge=1)  # a round
+    max_train_steps: int = Field(default=350, ge=1)  # a round
     train_batch_size: int = Field(default=16, ge=1)
-    learning_rate: float = Field(default=2e-3, gt=0)
-    beta_dpo: float | None = Field(default=None, gt=0)  # None: the objective's own
-    rank: int = Field(default=32, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0)  # None, here and below: FOR_MINI_SD's
+    beta_dpo: float | None = Field(default=None, gt=0)  # or the trainer's own
+    rank: int | None = Field(default=None, ge=1)
     reference: Literal["base", "previous"] = "base"
     generate: dict[str, Any] = {}  # any other setting of sipo-data generate
-    train: dict[str, Any] = {  # of sipo-train
-        "winner_anchor": 1.0,
-        "train_timesteps": "200:1000",
-    }
+    train: dict[str, Any] = {}  # of sipo-train
     evaluate: dict[str, Any] = {}  # of sipo-geneval
 
     eval_suite: str = "mini"  # prompts held out

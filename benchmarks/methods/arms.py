@@ -1,16 +1,24 @@
 """What is compared: a name for each run and the options that make it. All see the same pairs."""
 
+HIGH = "--train_timesteps 400:1000"
+
 ARMS: dict[str, str] = {
     # the methods
-    "sft": "--objective sft",
+    "sipo": "--objective sipo",
     "diffusion-dpo, beta 1000": "--objective diffusion-dpo --beta_dpo 1000",
-    "diffusion-dpo, beta 2000": "--objective diffusion-dpo --beta_dpo 2000",
+    "dpo-cm": "--objective dpo-cm",
     "diffusion-dpo, beta 5000": "--objective diffusion-dpo --beta_dpo 5000",
+    "sft": "--objective sft",
+    # is it the method, the beta or the timesteps? (at t >= 400 nothing is masked)
+    "sipo, beta 100, t >= 400": f"--objective sipo --beta_dpo 100 {HIGH}",
+    "diffusion-dpo, beta 100, t >= 400": f"--objective diffusion-dpo --beta_dpo 100 {HIGH}",
+    "sipo, t >= 400": f"--objective sipo {HIGH}",
+    "sft, t >= 400": f"--objective sft {HIGH}",
+    "sipo, beta 100": "--objective sipo --beta_dpo 100",
     "diffusion-kto": "--objective diffusion-kto",
     "d3po": "--objective d3po",
-    "dpo-cm": "--objective dpo-cm",
-    "sipo": "--objective sipo",
-    # is it the method, the mask or the beta? (`diffusion-dpo, beta 1000` has SIPO's beta)
+    # SIPO's own options (`diffusion-dpo, beta 1000` has SIPO's beta)
+    "diffusion-dpo, beta 2000": "--objective diffusion-dpo --beta_dpo 2000",
     "diffusion-dpo, beta 1000, t >= 64": "--objective diffusion-dpo --beta_dpo 1000 "
     "--train_timesteps 64:1000",
     "sipo, beta 5000": "--objective sipo --beta_dpo 5000",

@@ -65,13 +65,13 @@ def run(job: Job, asked: argparse.Namespace) -> None:
         call(
             f"sipo-train --data {asked.out / 'shards'} --out {here / 'train'} {job.options} "
             f"--max_train_steps {job.steps} --train_batch_size {asked.batch} --rank {asked.rank} "
-            f"--learning_rate {asked.lr} --seed {job.seed} --report_to none "
+            f"--learning_rate {asked.lr} --lr_scheduler cosine --seed {job.seed} --report_to none "
             "--checkpointing_steps 50 --checkpoints_total_limit 1"
         )
         weights = f"--weights {here / 'train'}"
     call(
         f"sipo-geneval {weights} --images-per-prompt {asked.images} --seed {job.seed} "
-        f"--judge mini-evaluator --out {here / 'eval'}"
+        f"--judge mini-evaluator --workers 1 --out {here / 'eval'}"
     )
 
 
@@ -133,19 +133,19 @@ def table(found: dict[str, dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("runs/methods"))
-    parser.add_argument("--prompts", type=int, default=256, help="to learn from")
-    parser.add_argument("--candidates", type=int, default=8, help="of each")
+    parser.add_argument("--prompts", type=int, default=320, help="to learn from")
+    parser.add_argument("--candidates", type=int, default=6, help="of each")
     parser.add_argument("--steps", type=int, default=150, help="of training")
     parser.add_argument("--batch", type=int, default=16, help="pairs a step")
-    parser.add_argument("--rank", type=int, default=16, help="of the LoRA")
-    parser.add_argument("--lr", type=float, default=1e-4, help="learning rate")
+    parser.add_argument("--rank", type=int, default=32, help="of the LoRA")
+    parser.add_argument("--lr", type=float, default=2e-3, help="learning rate")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--images", type=int, default=1, help="a prompt and seed in evaluation")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at a time")
     asked = parser.parse_args()
     call(
         f"sipo-data generate --num-prompts {asked.prompts} --candidates {asked.candidates} "
-        f"--out {asked.out / 'shards'}"
+        f"--seed 1 --out {asked.out / 'shards'}"
     )
     planned = jobs(asked)
     with ThreadPoolExecutor(asked.jobs) as pool, tqdm(total=len(planned), unit="run") as bar:

@@ -60,7 +60,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
         (["--generate", "skip_prompts=3"], "--generate skip_prompts=... is decided by the loop"),
         (["--generate", "colour=red"], "colour: Extra inputs are not permitted"),
         (["--evaluate", "weights=x"], "--evaluate weights=... is decided by the loop itself"),
-        (["--evaluate", "batch_size=none"], "batch_size: Input should be a valid integer"),
+        (["--evaluate", "batch_size=none"], "--batch-size: Input should be a valid integer"),
         (["--eval-suite", "maxi"], "--suite 'maxi' is unknown"),
     ],
 )
