@@ -11,8 +11,9 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ R = TypeVar("R")
 Spread = Callable[[Iterable[T]], Iterator[R]]
 
 _work: Callable[[Any], Any]
+AHEAD = 2  # results that may wait, for each worker
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -56,14 +58,20 @@ def spread(work: Callable[[T], R], count: int) -> Iterator[Spread[T, R]]:
     forked = multiprocessing.get_context("fork")
     pool = ProcessPoolExecutor(count, forked, _begin, (work, os.getpid()))
     try:
-        yield lambda items: _ended(pool.map(_call, items))
+        yield lambda items: _in_order(pool, items, AHEAD * count)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _ended(results: Iterator[R]) -> Iterator[R]:
+def _in_order(pool: ProcessPoolExecutor, items: Iterable[T], ahead: int) -> Iterator[Any]:
+    asked: deque[Future[Any]] = deque()
     try:
-        yield from results
+        for item in items:
+            asked.append(pool.submit(_call, item))
+            if len(asked) > ahead:
+                yield asked.popleft().result()
+        while asked:
+            yield asked.popleft().result()
     except BrokenProcessPool:
         raise RuntimeError(
             "a sampling process was killed, most likely for want of memory; "

@@ -31,11 +31,12 @@ from sipo.datagen.settings import Settings, check_policy, prompts_bytes
 from sipo.datagen.shards import write_json
 from sipo.datagen.stages import (
     Track,
+    batches_of,
     embed_prompts,
     has_embeddings,
     judge_again,
     pair_candidates,
-    sample_candidates,
+    write_sampled,
 )
 from sipo.datagen.summary import summarize
 from sipo.feedback.frames import FrameJudge
@@ -65,10 +66,12 @@ def run(job: Job, out: Path, progress: bool = True) -> dict[str, Any]:
         folder = claim_folder(out, job.config, prompts_bytes(job.prompts))
         states = {n: state_of(folder, n) for n in range(folder.shards)}
         todo = [number for number, state in states.items() if state != "done"]
-        with spread(job.make, job.workers) as made, _bar(folder, todo, progress) as track:
+        unmade = (number for number, state in states.items() if state == "sample")
+        with spread(job.make, job.workers) as mapped, _bar(folder, todo, progress) as track:
+            made = mapped(batch for number in unmade for batch in batches_of(folder, number))
             for number, state in states.items():
                 if state == "sample":
-                    sample_candidates(folder, number, made, track)
+                    write_sampled(folder, number, made, track)
                 elif state == "judge":
                     judge_again(folder, number, job.judge, track)
                 if not has_embeddings(folder, number):

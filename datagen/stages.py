@@ -16,7 +16,6 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sipo.backbones.base import Backbone
-from sipo.backbones.workers import Spread
 from sipo.datagen import sampling
 from sipo.datagen.folder import CANDIDATES, PAIRS, ShardFolder
 from sipo.datagen.pairing import Paired, pair_stream
@@ -31,20 +30,20 @@ Track = Callable[[Candidate], None]
 TEXTS = 16  # encoded at a time: a text encoder may be the largest model of all
 
 
-def sample_candidates(
-    folder: ShardFolder,
-    number: int,
-    made: Spread[list[Request], list[Candidate]],
-    track: Track,
-) -> None:
-    """Make a candidate shard. Its batches end with the shard, so a resumed run makes the same.
-
-    `made` samples and judges batches.
-    """
+def batches_of(folder: ShardFolder, number: int) -> Iterator[list[Request]]:
+    """What a shard's candidates are asked for. Its batches end with it, so a resumed run has the
+    same."""
     config = folder.config
     asked = requests(folder.prompts_of(number), config["candidates"], config["seed"])
-    batches = sampling.batches(asked, config["batch_size"])
-    _write_candidates(folder, number, chain.from_iterable(made(batches)), track)
+    return sampling.batches(asked, config["batch_size"])
+
+
+def write_sampled(
+    folder: ShardFolder, number: int, made: Iterator[list[Candidate]], track: Track
+) -> None:
+    """Make a candidate shard from the next of the batches that were made."""
+    batches = (next(made) for _ in batches_of(folder, number))
+    _write_candidates(folder, number, chain.from_iterable(batches), track)
 
 
 def judge_again(folder: ShardFolder, number: int, judge: Judge, track: Track) -> None:
