@@ -41,8 +41,8 @@ _EXAMPLES = {
 @click.option("--objective", help="Of sipo-train, on pairs.  [default: sipo]")
 @click.option("--max_train_steps", "--max-train-steps", type=int, help="A round.")
 @click.option("--train_batch_size", "--train-batch-size", type=int, help="Pairs per step.")
-@click.option("--learning_rate", "--learning-rate", type=float, help="[default: 2e-3 with mini-sd]")
-@click.option("--beta_dpo", "--beta-dpo", type=float, help="[default: sipo's 300 with mini-sd]")
+@click.option("--learning_rate", "--learning-rate", type=float, help="[default: 3e-3 with mini-sd]")
+@click.option("--beta_dpo", "--beta-dpo", type=float, help="[default: sipo's 100 with mini-sd]")
 @click.option("--rank", type=int, help="Of the LoRA.  [default: 32 with mini-sd]")
 @click.option(
     "--reference",
@@ -55,7 +55,7 @@ _EXAMPLES = {
     multiple=True,
     metavar=_PAIR,
     help="Any other of sipo-train.  [default: with mini-sd winner_anchor=1 "
-    "train_timesteps=400:1000 lr_scheduler=cosine]",
+    "train_timesteps=600:1000 lr_scheduler=cosine]",
 )
 @click.option("--evaluate", multiple=True, metavar=_PAIR, help="Any other of sipo-geneval.")
 @click.option("--eval-suite", help="Prompts held out.  [default: mini]")

@@ -11,14 +11,14 @@ GROWS = ("rounds", "out")
 """Settings that may differ when a loop goes on; `out` is where it is, not what it is."""
 
 FOR_MINI_SD: dict[str, Any] = {
-    "learning_rate": 2e-3,
+    "learning_rate": 3e-3,
     "lr_scheduler": "cosine",
     "rank": 32,
     "winner_anchor": 1.0,
-    "train_timesteps": "400:1000",
+    "train_timesteps": "600:1000",
 }
 """What training takes where nothing is said; docs/log.md has the search. Not for other models."""
-BETA_FOR_MINI_SD = {"sipo": 300.0}
+BETA_FOR_MINI_SD = {"sipo": 100.0}
 
 
 class LoopSettings(BaseModel):
@@ -34,7 +34,7 @@ class LoopSettings(BaseModel):
     suite: str = "mini-train"  # prompts to learn from, each used in one round only
     prompts: Path | None = None
     num_prompts: int = Field(default=384, ge=1)  # a round
-    candidates: int = Field(default=4, ge=2)  # a prompt
+    candidates: int = Field(default=5, ge=2)  # a prompt
     policy: str = "all-over-margin"
     margin: float = Field(default=0.3, ge=0, le=1)
     judge: str = "yolo-world"  # chooses winners
