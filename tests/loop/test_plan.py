@@ -1,0 +1,28 @@
+"""What a loop asks of training where nothing is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sipo.loop.plan import training
+from sipo.loop.settings import LoopSettings
+
+
+@pytest.mark.parametrize(
+    ("given", "learning_rate", "beta_dpo", "train_timesteps"),
+    [
+        ({}, 3e-3, 100.0, "600:1000"),
+        ({"objective": "diffusion-dpo"}, 3e-3, 5000.0, "600:1000"),
+        ({"backbone": "owner/model"}, 1e-4, 1000.0, ""),  # sipo-train's own, whoever's the model
+        ({"learning_rate": 1e-5, "beta_dpo": 500.0}, 1e-5, 500.0, "600:1000"),
+        ({"train": {"train_timesteps": "0:1000"}}, 3e-3, 100.0, "0:1000"),
+    ],
+)
+def test_mini_sd_alone_is_tuned(
+    given: dict[str, Any], learning_rate: float, beta_dpo: float, train_timesteps: str
+) -> None:
+    settings = training(LoopSettings(**given), 1)
+    asked = (settings.learning_rate, settings.beta_dpo, settings.train_timesteps)
+    assert asked == (learning_rate, beta_dpo, train_timesteps)
