@@ -34,12 +34,12 @@ def workers_for(device: str, asked: int | None = None) -> int:
 
     Raises ValueError for several on a GPU or where processes cannot be forked.
     """
-    can_fork = sys.platform == "linux"
+    can_fork = sys.platform == "linux" and not torch.cuda.is_available()  # a judge may be there
     if asked is None:
         return len(os.sched_getaffinity(0)) if device == "cpu" and can_fork else 1
     if asked > 1 and not (device == "cpu" and can_fork):
         raise ValueError(
-            f"--workers {asked} needs --device cpu on Linux, and this is {device!r} on "
+            f"--workers {asked} needs Linux and no GPU, and this is {device!r} on "
             f"{sys.platform!r}; leave it out"
         )
     return asked
@@ -73,7 +73,7 @@ def _in_order(pool: ProcessPoolExecutor, items: Iterable[T], ahead: int) -> Iter
         while asked:
             yield asked.popleft().result()
     except BrokenProcessPool:
-        raise RuntimeError(
+        raise ChildProcessError(
             "a sampling process was killed, most likely for want of memory; "
             "set --workers or --batch-size lower and run the same command again"
         ) from None

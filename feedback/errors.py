@@ -52,7 +52,7 @@ def explain(error: Exception) -> str | None:
         return f"the disk is full{where}; free some space and run the same command again"
     if isinstance(error, _USERS_PATHS):
         return f"{error.strerror or error}: {str(error.filename)!r}; give a path that can be used"
-    if isinstance(error, ValueError):
+    if isinstance(error, ChildProcessError | ValueError):
         return _one_line(error)
     return None
 
@@ -64,7 +64,7 @@ def is_disk_full(error: Exception) -> bool:
     return "No space left on device" in str(error)
 
 
-def _one_line(error: ValueError) -> str:
+def _one_line(error: Exception) -> str:
     from pydantic import ValidationError
 
     if isinstance(error, ValidationError):

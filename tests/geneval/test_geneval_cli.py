@@ -50,7 +50,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
         (["--prompts", "nowhere.jsonl"], "'nowhere.jsonl' does not exist"),
         (["--images", "nowhere"], "'nowhere' is not a folder"),
         (["--images", "x", "--steps", "3"], "--steps has no effect with --images"),
-        (["--images-per-prompt", "0"], "images_per_prompt: Input should be greater"),
+        (["--images-per-prompt", "0"], "--images-per-prompt: Input should be greater"),
         (["--weights", "nowhere"], "--weights 'nowhere' is not a folder"),
         (["--seed", "1", "compare", "a", "b"], "--seed has no effect on 'compare'"),
     ],
