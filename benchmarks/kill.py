@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 from safetensors.torch import load_file
+from tqdm import tqdm
 
 BIN = Path(sys.executable).parent
 START_S = 5.0  # imports: earlier kills hit nothing
@@ -92,6 +93,7 @@ def main() -> None:
         calm = fingerprint(root / "calm")
         kills = runs = 0
         moments = []
+        bar = tqdm(total=asked.kills, unit="kill")
         while kills < asked.kills:
             out = root / f"killed-{runs}"
             words = command(asked.stage, asked.backbone, out, shards)
@@ -100,6 +102,7 @@ def main() -> None:
                 if run(words, after):
                     break
                 kills += 1
+                bar.update()
                 moments.append(round(after, 1))
             run(words)
             disturbed = fingerprint(out)
@@ -108,6 +111,7 @@ def main() -> None:
                 sys.exit(f"after kills at {moments} s these differ: {', '.join(sorted(differ))}")
             runs += 1
             shutil.rmtree(out)
+        bar.close()
     print(
         json.dumps(
             {
