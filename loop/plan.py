@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sipo.feedback.judge import split_names
 from sipo.feedback.prompt import read_prompts
 from sipo.geneval.settings import EvalSettings, load_suite, wanted_prompts
-from sipo.loop.settings import BETA_FOR_MINI_SD, FOR_MINI_SD, LoopSettings
+from sipo.loop.settings import LoopSettings
 
 if TYPE_CHECKING:
     import sipo.datagen.settings
@@ -111,6 +111,7 @@ def shards(settings: LoopSettings, number: int) -> sipo.datagen.settings.Setting
 
 def training(settings: LoopSettings, number: int) -> sipo.train.settings.Settings:
     """From the policy before; rewards are against the base or against that policy."""
+    from sipo.backbones.training import training_defaults
     from sipo.train.settings import make_settings
 
     before = policy(settings, number - 1)
@@ -125,9 +126,7 @@ def training(settings: LoopSettings, number: int) -> sipo.train.settings.Setting
         "reference": "init" if before and settings.reference == "previous" else "base",
         "seed": settings.seed + number,
     }
-    tuned = {}
-    if settings.backbone == "mini-sd":
-        tuned = FOR_MINI_SD | {"beta_dpo": BETA_FOR_MINI_SD.get(settings.objective)}
+    tuned = training_defaults(settings.backbone, settings.objective)
     named = {name: getattr(settings, name) for name in ("learning_rate", "beta_dpo", "rank")}
     given = {name: value for name, value in named.items() if value is not None}
     return make_settings(own | tuned | given | settings.train)

@@ -10,16 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 GROWS = ("rounds", "out")
 """Settings that may differ when a loop goes on; `out` is where it is, not what it is."""
 
-FOR_MINI_SD: dict[str, Any] = {
-    "learning_rate": 3e-3,
-    "lr_scheduler": "cosine",
-    "rank": 32,
-    "winner_anchor": 1.0,
-    "train_timesteps": "600:1000",
-}
-"""What training takes where nothing is said; docs/log.md has the search. Not for other models."""
-BETA_FOR_MINI_SD = {"sipo": 100.0}
-
 
 class LoopSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,7 +34,7 @@ class LoopSettings(BaseModel):
     objective: str = "sipo"
     max_train_steps: int = Field(default=350, ge=1)  # a round
     train_batch_size: int = Field(default=16, ge=1)
-    learning_rate: float | None = Field(default=None, gt=0)  # None, here and below: FOR_MINI_SD's
+    learning_rate: float | None = Field(default=None, gt=0)  # None, here and below: the model's own
     beta_dpo: float | None = Field(default=None, gt=0)  # or the trainer's own
     rank: int | None = Field(default=None, ge=1)
     reference: Literal["base", "previous"] = "base"
