@@ -84,7 +84,7 @@ def main() -> None:
     "--workers", type=click.IntRange(1), help="Processes on a CPU.  [default: one a core]"
 )
 @click.option("--out", "--output_dir", "out", type=_PATH, help="[default: shards]")
-@click.option("--dry-run", is_flag=True, help="Time one batch, say what would be done; no files.")
+@click.option("--dry-run", is_flag=True, help="Time some, say what would be done; no files.")
 @user_errors
 def generate(dry_run: bool, **options: Any) -> None:
     """Sample candidates for prompts, judge them, write winner-loser pairs with latents."""

@@ -75,8 +75,7 @@ def main(dry_run: bool, **options: Any) -> None:
 
     given = {name: value for name, value in options.items() if value is not None}
     for stage in _EXAMPLES:
-        own = dict(_name_and_value(stage, text) for text in given[stage])
-        given[stage] = LoopSettings.model_fields[stage].default | own
+        given[stage] = dict(_name_and_value(stage, text) for text in given[stage])
     settings = LoopSettings(**given)
     if dry_run:
         from sipo.loop.plan import check

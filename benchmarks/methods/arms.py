@@ -17,7 +17,7 @@ ARMS: dict[str, str] = {
     "sipo, beta 100": "--objective sipo --beta_dpo 100",
     "diffusion-kto": "--objective diffusion-kto",
     "d3po": "--objective d3po",
-    # SIPO's own options (`diffusion-dpo, beta 1000` has SIPO's beta)
+    # more controls, and SIPO's own options (`diffusion-dpo, beta 1000` has SIPO's beta)
     "diffusion-dpo, beta 2000": "--objective diffusion-dpo --beta_dpo 2000",
     "diffusion-dpo, beta 1000, t >= 64": "--objective diffusion-dpo --beta_dpo 1000 "
     "--train_timesteps 64:1000",
