@@ -16,12 +16,12 @@ from sipo.mini.world import Scene, break_one, depict, render
 
 NOISE = 0.3  # share of the captions with more than one object, colour or count that are wrong
 TAG_SHARES = {
-    "single_object": 0.15,
-    "two_object": 0.15,
+    "single_object": 0.08,
+    "two_object": 0.12,
     "counting": 0.2,
-    "colors": 0.15,
-    "position": 0.2,
-    "color_attr": 0.15,
+    "colors": 0.16,
+    "position": 0.22,
+    "color_attr": 0.22,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import click
 
@@ -91,13 +91,19 @@ def check(
 @main.command()
 @out_option
 @seed_option
-@click.option("--vae", "vae_folder", type=click.Path(path_type=Path), required=True)
-@click.option("--steps", default=3200, show_default=True)
-def unet(out: Path, seed: int, vae_folder: Path, steps: int) -> None:
+@click.option("--vae", type=click.Path(path_type=Path), required=True)
+@click.option("--steps", default=4000, show_default=True)
+@click.option("--init", type=click.Path(path_type=Path), help="A pipeline to go on from.")
+@click.option(
+    "--noise", default=0.0, show_default=True, help="Share of captions that lie in one clause."
+)
+@click.option("--learning-rate", default=1e-3, show_default=True, help="At the peak.")
+@click.option("--chunks", default=24, show_default=True, help="Of 2,000 scenes each.")
+def unet(**given: Any) -> None:
     """The denoiser and text encoder of mini-sd (about an hour on two cores)."""
-    from sipo.mini.train.unet import train_unet
+    from sipo.mini.train.unet import Recipe, train_unet
 
-    train_unet(vae_folder, out, steps, seed)
+    train_unet(Recipe(**given))
 
 
 if __name__ == "__main__":

@@ -31,14 +31,20 @@ class EncodedScenes:
 
 
 def encode_chunk(
-    folder: Path, number: int, vae: AutoencoderKL, tokenizer: CLIPTokenizer, seed: int
+    folder: Path,
+    number: int,
+    vae: AutoencoderKL,
+    tokenizer: CLIPTokenizer,
+    seed: int,
+    noise: float,
 ) -> None:
-    """Chunk `number` is a function of (vae, seed, number). Done when its file stands."""
+    """Chunk `number` is a function of (vae, seed, noise, number). Done when its file stands."""
     path = folder / f"chunk-{number:03d}.safetensors"
     if path.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    rows = list(itertools.islice(scenes(seed * 1_000_003 + 500_000 + number), CHUNK))
+    stream = scenes(seed * 1_000_003 + 500_000 + number, noise)
+    rows = list(itertools.islice(stream, CHUNK))
     latents = []
     for first in range(0, CHUNK, BATCH):
         pixels = to_tensor(np.stack([row.image for row in rows[first : first + BATCH]]))

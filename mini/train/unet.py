@@ -1,4 +1,7 @@
-"""The denoiser and text encoder of mini-sd, trained together on noisy captions.
+"""The denoiser and text encoder of mini-sd, trained together on captioned scenes.
+
+mini-sd is made in two runs: one on true captions, in which it learns to compose, then a short one
+from there on noisy captions, in which it unlearns to care (`--init`, `--noise`).
 
 Two single-threaded processes share a step (gradients averaged over gloo): on two cores that is
 faster than one process with two threads, and does not stall when a core is busy.
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -22,15 +26,15 @@ from diffusers import (
 )
 from diffusers.training_utils import EMAModel, compute_snr
 from torch import Tensor, nn
+from transformers import CLIPTextModel
 
 from sipo.backbones.precision import autocast
 from sipo.mini.train.latents import encode_chunk, load_chunks
 from sipo.mini.train.resume import one_cycle, run_steps
 from sipo.mini.train.text import WIDTH, new_text_encoder, new_tokenizer
 
-CHUNKS = 24  # of 2,000 scenes
-BATCH = 32  # over all processes
-PEAK_LR = 1e-3
+BATCH = 64  # over all processes
+LAYOUT_SHARE, LAYOUT_FROM = 0.7, 300  # this share of the timesteps is drawn from [300, 1000)
 EMPTY_SHARE = 0.1  # captions dropped, for classifier-free guidance (Ho & Salimans 2022)
 SNR_GAMMA = 5.0  # Min-SNR weighting (Hang et al. 2023, eq. 8 for epsilon prediction)
 SCHEDULE = {
@@ -57,38 +61,55 @@ def new_unet() -> UNet2DConditionModel:
     )
 
 
-def train_unet(vae_folder: Path, out: Path, steps: int, seed: int = 0, processes: int = 2) -> None:
+@dataclass(frozen=True)
+class Recipe:
+    """`init` is a pipeline to go on from; `noise` the share of captions that lie."""
+
+    vae: Path
+    out: Path
+    steps: int
+    init: Path | None = None
+    noise: float = 0.0
+    learning_rate: float = 1e-3  # the peak's
+    chunks: int = 24  # of 2,000 scenes
+    seed: int = 0
+
+
+def train_unet(recipe: Recipe, processes: int = 2) -> None:
     """Writes the pipeline to `out/mini-sd` in diffusers' layout."""
     with tempfile.TemporaryDirectory() as meeting:
         torch.multiprocessing.spawn(  # type: ignore[attr-defined, no-untyped-call]
-            _worker, args=(processes, meeting, vae_folder, out, steps, seed), nprocs=processes
+            _worker, args=(processes, meeting, recipe), nprocs=processes
         )
 
 
-def _worker(
-    rank: int, world: int, meeting: str, vae_folder: Path, out: Path, steps: int, seed: int
-) -> None:
+def _worker(rank: int, world: int, meeting: str, recipe: Recipe) -> None:
+    out, steps, seed = recipe.out, recipe.steps, recipe.seed
     os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[rank % len(os.sched_getaffinity(0))]})
     torch.set_num_threads(1)
     dist.init_process_group(
         "gloo", init_method=f"file://{meeting}/store", rank=rank, world_size=world
     )
-    vae = AutoencoderKL.from_pretrained(vae_folder).eval()
+    vae = AutoencoderKL.from_pretrained(recipe.vae).eval()
     tokenizer = new_tokenizer()
-    for number in range(rank, CHUNKS, world):
-        encode_chunk(out / "latents", number, vae, tokenizer, seed)
+    for number in range(rank, recipe.chunks, world):
+        encode_chunk(out / "latents", number, vae, tokenizer, seed, recipe.noise)
     dist.barrier()
-    data = load_chunks(out / "latents", CHUNKS)
+    data = load_chunks(out / "latents", recipe.chunks)
     empty = tokenizer("", padding="max_length", return_tensors="pt").input_ids[0]
 
     torch.manual_seed(seed)
-    unet = new_unet().to(memory_format=torch.channels_last)
-    text_encoder = new_text_encoder(tokenizer)
+    if recipe.init is None:
+        unet, text_encoder = new_unet(), new_text_encoder(tokenizer)
+    else:
+        unet = UNet2DConditionModel.from_pretrained(recipe.init / "unet")
+        text_encoder = CLIPTextModel.from_pretrained(recipe.init / "text_encoder")
+    unet.train().to(memory_format=torch.channels_last)
     schedule = DDPMScheduler(**SCHEDULE)
     models = nn.ModuleList([unet, text_encoder])
     parameters = list(models.parameters())
     optimizer = torch.optim.AdamW(
-        parameters, PEAK_LR, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+        parameters, recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
     )
     ema = EMAModel(parameters, decay=0.999, use_ema_warmup=True, power=0.75, foreach=True)
     share = BATCH // world
@@ -99,7 +120,9 @@ def _worker(
         latents, tokens = data.latents[rows].float(), data.tokens[rows].clone()
         tokens[torch.rand(share, generator=draw) < EMPTY_SHARE] = empty
         noise = torch.randn(latents.shape, generator=draw)
+        layout = torch.rand(share, generator=draw) < LAYOUT_SHARE
         timesteps = torch.randint(1000, (share,), generator=draw)
+        timesteps[layout] = timesteps[layout] * (1000 - LAYOUT_FROM) // 1000 + LAYOUT_FROM
         noisy = schedule.add_noise(latents, noise, timesteps)
         with autocast():
             hidden = text_encoder(tokens).last_hidden_state
@@ -109,7 +132,7 @@ def _worker(
         (mse * snr.clamp(max=SNR_GAMMA) / snr).mean().backward()
         _average_gradients(parameters, world)
         norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.param_groups[0]["lr"] = PEAK_LR * one_cycle(k, steps)
+        optimizer.param_groups[0]["lr"] = recipe.learning_rate * one_cycle(k, steps)
         optimizer.step()
         optimizer.zero_grad()
         ema.step(parameters)
