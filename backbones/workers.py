@@ -83,10 +83,17 @@ def _begin(work: Callable[[Any], Any], parent: int) -> None:
     global _work
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends these
+    end_with(parent)
+    torch.set_num_threads(1)  # also what makes PyTorch safe after a fork
+
+
+def end_with(parent: int) -> None:
+    """This process ends when `parent` does, however that happens; Linux only, else nothing."""
+    if sys.platform != "linux":
+        return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before that was set
         os._exit(1)
-    torch.set_num_threads(1)  # also what makes PyTorch safe after a fork
 
 
 def _call(item: Any) -> Any:

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel
 
 from sipo.backbones.precision import autocast
+from sipo.backbones.workers import end_with
 from sipo.mini.train.latents import encode_chunk, load_chunks
 from sipo.mini.train.resume import one_cycle, run_steps
 from sipo.mini.train.text import WIDTH, new_text_encoder, new_tokenizer
@@ -79,11 +80,12 @@ def train_unet(recipe: Recipe, processes: int = 2) -> None:
     """Writes the pipeline to `out/mini-sd` in diffusers' layout."""
     with tempfile.TemporaryDirectory() as meeting:
         torch.multiprocessing.spawn(  # type: ignore[attr-defined, no-untyped-call]
-            _worker, args=(processes, meeting, recipe), nprocs=processes
+            _worker, args=(processes, meeting, recipe, os.getpid()), nprocs=processes
         )
 
 
-def _worker(rank: int, world: int, meeting: str, recipe: Recipe) -> None:
+def _worker(rank: int, world: int, meeting: str, recipe: Recipe, parent: int) -> None:
+    end_with(parent)
     out, steps, seed = recipe.out, recipe.steps, recipe.seed
     os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[rank % len(os.sched_getaffinity(0))]})
     torch.set_num_threads(1)
