@@ -72,18 +72,26 @@ def main(dry_run: bool, **options: Any) -> None:
 @click.argument("eval_b", type=_PATH)
 @click.option("--metric", help="Compare these scores of `metrics` instead of accuracies.")
 @click.option("--ranks", type=_PATH, help="Compare by the people of this study of `rank`.")
+@click.option("--vbench", is_flag=True, help="EVAL_A and EVAL_B are VBench's results.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @user_errors
 def compare_command(
-    eval_a: Path, eval_b: Path, metric: str | None, ranks: Path | None, as_json: bool
+    eval_a: Path,
+    eval_b: Path,
+    metric: str | None,
+    ranks: Path | None,
+    vbench: bool,
+    as_json: bool,
 ) -> None:
-    """The paired difference EVAL_B - EVAL_A, per tag and overall, with 95 % intervals."""
+    """The paired difference EVAL_B - EVAL_A, per tag and overall, with 95 % intervals.
+
+    By accuracies, by the scores of a metric, by what people ranked, or by VBench's dimensions.
+    """
     from sipo.geneval import tables
 
-    if metric and ranks:
-        raise ValueError(
-            f"--metric {metric!r} and --ranks {str(ranks)!r} were both given; give one"
-        )
+    ways = {f"--metric {metric!r}": metric, f"--ranks {str(ranks)!r}": ranks, "--vbench": vbench}
+    if len(asked := [way for way, given in ways.items() if given]) > 1:
+        raise ValueError(f"{' and '.join(asked)} were both given; give one")
     a, b = str(eval_a), str(eval_b)
     if metric:
         from sipo.geneval.metrics import compare_metric
@@ -95,6 +103,11 @@ def compare_command(
 
         result = compare_ranks(ranks, a, b)
         table = tables.paired_table(result, a, b, "mean rank")
+    elif vbench:
+        from sipo.geneval.vbench_compare import compare_vbench
+
+        result = compare_vbench(eval_a, eval_b)
+        table = tables.vbench_comparison_table(result, a, b)
     else:
         from sipo.geneval.compare import compare
 
@@ -194,12 +207,16 @@ def rank_command(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @user_errors
 def vbench_command(results: tuple[Path, ...], as_json: bool) -> None:
-    """Total, quality and semantic score of VBench's RESULTS (*_eval_results.json)."""
+    """Total, quality and semantic score of VBench's RESULTS: *_eval_results.json or their folder.
+
+    The table has every dimension; JSON has the three scores alone.
+    """
     from sipo.geneval.tables import vbench_table
     from sipo.geneval.vbench import vbench_scores
 
     scores = vbench_scores(results)
-    click.echo(json.dumps(scores, indent=2) if as_json else vbench_table(scores))
+    three = {name: scores[name] for name in ("total", "quality", "semantic")}
+    click.echo(json.dumps(three, indent=2) if as_json else vbench_table(scores))
 
 
 @main.command("vbench-export")
@@ -209,7 +226,7 @@ def vbench_command(results: tuple[Path, ...], as_json: bool) -> None:
 @user_errors
 def vbench_export_command(evaluation: Path, prompts: Path, out: Path) -> None:
     """Link the clips of EVAL under the names that VBench looks for."""
-    from sipo.geneval.vbench import export_clips
+    from sipo.geneval.vbench_export import export_clips
 
     click.echo(f"{export_clips(evaluation, prompts, out)} clips in {out}")
 
@@ -229,3 +246,7 @@ def _describe(settings: Any, work: Any) -> str:
             f"Command  {settings.command()}",
         ]
     )
+
+
+if __name__ == "__main__":
+    main()
