@@ -24,7 +24,8 @@ def compare_vbench(a: Path, b: Path) -> dict[str, Any]:
     """The gain of `b` over `a` over the clips that both have, normalised: `dimensions`, and
 
     `quality`, `semantic`, `total` where all sixteen are there; each with `a`, `b`, `difference`
-    (b - a), `interval` (95 %) and `clear`. `pairs` and `dropped` count scores of clips. Raises ValueError where the two have nothing in common.
+    (b - a), `interval` (95 %) and `clear`. `pairs` and `dropped` count scores of clips.
+    Raises ValueError where the two have nothing in common.
     """
     first, second = read_results([a]), read_results([b])
     names = [name for name in QUALITY | SEMANTIC if first.keys() & second.keys() & {name}]
