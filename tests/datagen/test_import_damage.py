@@ -85,6 +85,29 @@ def test_rows(tmp_path: Path) -> None:
     assert causes("folder", source, tmp_path / "out") == expected
 
 
+def test_rows_that_lack_a_field_cost_no_other_row(tmp_path: Path) -> None:
+    source = listed(tmp_path / "source", 2)
+    write_list(source, [row(0), {"prompt": "a cat"}, {}, {**row(1), "prompt": None}, row(1)])
+    assert causes("folder", source, tmp_path / "out") == {"missing picture": 2, "missing prompt": 1}
+    pair = {"prompt": "a cat", "path1": "w0.png", "path2": "l0.png"}
+    (source / "train.json").write_text(json.dumps([7, pair, {"prompt": "a cat"}, None]))
+    found = causes("hpdv3", source / "train.json", tmp_path / "hpdv3")
+    assert found == {"not a JSON object": 2, "missing picture": 1}
+    pair = {"prompt": "a cat", "file_path": ["w0.png", "l0.png"], "human_preference": [1, 0]}
+    (source / "train.json").write_text(json.dumps([pair, {"file_path": ["w0.png"]}, []]))
+    found = causes("hpdv2", source / "train.json", tmp_path / "hpdv2")
+    assert found == {"not a JSON object": 1, "missing picture": 1}
+
+
+@pytest.mark.parametrize("name", ["pairs.csv", "pairs.jsonl"])
+def test_a_byte_order_mark_is_no_part_of_the_list(name: str, tmp_path: Path) -> None:
+    source = listed(tmp_path / "source", 1)
+    csv = "prompt,winner,loser\na cat,w0.png,l0.png\n"
+    text = csv if name == "pairs.csv" else json.dumps(row(0))
+    (source / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert causes("folder", source / name, tmp_path / "out") == {}
+
+
 @pytest.mark.parametrize("name", ["/etc/passwd", "a\x00b", "x" * 5000, 7])
 def test_paths_nobody_should_write(name: Any, tmp_path: Path) -> None:
     source = listed(tmp_path / "source", 1)
@@ -153,13 +176,16 @@ def test_a_source_without_a_pair_is_refused(tmp_path: Path) -> None:
         (["folder", "{source}", "--frames", "3"], "--frames was given without --fps"),
         (["folder", "{source}", "--images", "none"], "--images 'none' is no folder"),
         (["folder", "{source}/names.csv"], "lacks winner, loser; it has prompt, chosen; rename"),
+        (["folder", "{source}/names.csv", "--images", "."], "a quote that is not closed"),
         (["hpdv2", "{source}/pairs.jsonl"], "is no JSON list of objects"),
         (["hf", "nowhere"], "neither a folder nor a dataset like 'owner/name'"),
     ],
 )
 def test_what_is_refused(arguments: list[str], sentence: str, tmp_path: Path) -> None:
     source = listed(tmp_path / "source", 1)
-    (source / "names.csv").write_text("prompt,chosen\na cat,w0.png\n")
+    unclosed = 'prompt,winner,loser\n"a cat,w0.png' + "x" * 140_000
+    text = unclosed if "--images" in arguments else "prompt,chosen\na cat,w0.png\n"
+    (source / "names.csv").write_text(text)
     if not arguments[1].endswith(".csv"):
         (source / "names.csv").unlink()
     given = [argument.format(source=source) for argument in arguments]

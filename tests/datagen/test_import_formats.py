@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `from sources import pictu
 from sources import PX, listed, picture, row, sample, write_list, write_tar
 
 from sipo.datagen.folder import PAIRS, open_folder
+from sipo.datagen.imports.clips import read_clip_of
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
 from sipo.datagen.shards import read_fields
@@ -146,6 +148,32 @@ def test_hf_of_a_local_folder(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "source" / "train.parquet")
     imported("hf", tmp_path / "source", tmp_path / "out")
     assert_pictures(tmp_path / "out", 3)
+
+
+def test_hf_of_a_folder_of_images(tmp_path: Path) -> None:
+    """`datasets` says of such pictures where they lie."""
+    pytest.importorskip("datasets")
+    source = listed(tmp_path / "source", 3)
+    names = {"winner": "chosen_file_name", "loser": "rejected_file_name"}
+    rows = [{names.get(k, k): v for k, v in row(i).items()} for i in range(3)]
+    (source / "pairs.jsonl").unlink()
+    (source / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    imported("hf", source, tmp_path / "out")
+    assert_pictures(tmp_path / "out", 3)
+
+
+def test_a_clip_filmed_on_its_side_is_put_upright(tmp_path: Path) -> None:
+    """The track's matrix (ISO/IEC 14496-12, 8.3.2) says a quarter turn to the right."""
+    left_red = Image.new("RGB", (PX, PX), "blue")
+    left_red.paste("red", (0, 0, PX // 2, PX))
+    mp4 = make_clip([left_red] * 2, 8).mp4
+    assert read_clip_of(mp4, PX, 2, 8).mp4 == mp4
+    at = mp4.index(b"tkhd") + 44
+    matrix = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    found = read_clip_of(mp4[:at] + matrix + mp4[at + 36 :], PX, 2, 8)
+    top, bottom = (np.asarray(found.frames[0])[y, PX // 2] for y in (1, PX - 2))
+    assert top[0] > 180 > top[2]
+    assert bottom[2] > 180 > bottom[0]
 
 
 def test_clips(tmp_path: Path) -> None:
