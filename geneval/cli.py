@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from sipo.feedback.errors import user_errors
+from sipo.feedback.options import joined
 from sipo.recipes import recipe_option
 
 _PATH = click.Path(path_type=Path)
@@ -24,7 +25,12 @@ _PATH = click.Path(path_type=Path)
 @click.option("--weights", type=_PATH, help="A run of sipo-train: its LoRA or denoiser.")
 @click.option("--suite", help="geneval, mini, geneval-train or mini-train.  [default: mini]")
 @click.option("--prompts", type=_PATH, help="GenEval JSONL, or .txt of a prompt a line.")
-@click.option("--judge", help="Who looks at the images; 'a,b' is both.  [default: mini-evaluator]")
+@click.option(
+    "--judge",
+    multiple=True,
+    callback=joined,
+    help="Who looks at the images; several are one.  [default: mini-evaluator]",
+)
 @click.option("--judge-weights", type=_PATH, help="Its weights instead of the embedded ones.")
 @click.option("--judge-settings", type=_PATH, help="JSON by judge: thresholds, colours, ...")
 @click.option("--judged-frames", type=int, help="Of a clip.  [default: 8]")
@@ -118,24 +124,50 @@ def compare_command(
 
 @main.command("metrics")
 @click.argument("evals", nargs=-1, required=True, type=_PATH)
-@click.option("--metric", required=True, help="A judge: pickscore, hpsv2.1, image-reward, ...")
-@click.option("--metric-weights", type=_PATH, help="Its weights instead of the default's.")
+@click.option(
+    "--metric",
+    multiple=True,
+    required=True,
+    callback=joined,
+    help="A judge, or judge=weights: pickscore, hpsv2.1, image-reward, ...; several are a table.",
+)
+@click.option("--metric-weights", type=_PATH, help="Of the one metric, instead of the default's.")
+@click.option("--metric-settings", type=_PATH, help="JSON by judge: processor, tokenizer, ...")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Images.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @user_errors
 def metrics_command(
     evals: tuple[Path, ...],
     metric: str,
     metric_weights: Path | None,
+    metric_settings: Path | None,
     batch_size: int,
     as_json: bool,
 ) -> None:
-    """Score every image of several runs with one judge: means, intervals, who wins how often."""
-    from sipo.geneval.metrics import score_runs
-    from sipo.geneval.tables import metrics_table
+    """Score every image of several runs with a judge: means, intervals, who wins how often.
 
-    result = score_runs(evals, metric, metric_weights, batch_size)
-    click.echo(json.dumps(result, indent=2) if as_json else metrics_table(result))
+    With several metrics each has its table, and all means stand in a last one; JSON is a list.
+    """
+    from sipo.feedback.judge import split_names
+    from sipo.geneval.metrics import score_runs
+    from sipo.geneval.tables import means_table, metrics_table
+
+    asked = split_names(metric, "--metric")
+    if metric_weights and (len(asked) > 1 or asked[0][1]):
+        raise ValueError(
+            f"--metric-weights {str(metric_weights)!r} does not say of which metric; write "
+            f"--metric {asked[0][0]}={metric_weights}"
+        )
+    results = []
+    for name, weights in asked:
+        own = Path(weights) if weights else metric_weights
+        results.append(score_runs(evals, name, own, batch_size, settings=metric_settings))
+        if not as_json:
+            click.echo(metrics_table(results[-1]) + "\n" * (len(asked) > 1))
+    if as_json:
+        click.echo(json.dumps(results if len(results) > 1 else results[0], indent=2))
+    elif len(results) > 1:
+        click.echo(means_table(results))
 
 
 @main.command("agree")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 _WIDTH = 16
@@ -81,6 +82,17 @@ def metrics_table(result: dict[str, Any]) -> str:
         )
     if len(result["runs"]) > 1:
         lines += ["", *_wins(result["wins"], wide)]
+    return "\n".join(lines)
+
+
+def means_table(results: Sequence[dict[str, Any]]) -> str:
+    """Runs by metrics: the means of several `metrics_table`s."""
+    runs = list(results[0]["runs"])
+    wide = max(_WIDTH, *(len(run) + 2 for run in runs))
+    lines = [f"{'mean':{wide}}" + "".join(f"{result['metric']:>14}" for result in results)]
+    for run in runs:
+        means = [result["runs"][run]["mean"]["value"] for result in results]
+        lines.append(f"{run:{wide}}" + "".join(f"{mean:>14.4f}" for mean in means))
     return "\n".join(lines)
 
 
