@@ -229,6 +229,7 @@ def calibrate_judge_command(
 @click.option("--revision", help="Of a Hugging Face dataset.  [default: the newest]")
 @click.option("--limit", type=click.IntRange(1), help="Pairs at most.  [default: all]")
 @click.option("--resolution", type=click.IntRange(8), help="Pixels of a side.  [default: 512]")
+@click.option("--width", type=click.IntRange(8), help="Pixels, of no square.  [default: the same]")
 @click.option("--frames", type=click.IntRange(1), help="Of a clip.  [default: images, no clips]")
 @click.option("--fps", type=click.IntRange(1), help="Frames a second of clips.")
 @click.option("--pairs-per-shard", type=click.IntRange(1), help="[default: 64]")

@@ -8,14 +8,14 @@ from typing import Any
 
 from PIL import Image
 
-from sipo.datagen.imports.images import check_pixels, fit
+from sipo.datagen.imports.images import Size, check_pixels, fit
 from sipo.datagen.imports.rows import UnusableError
 from sipo.feedback.picture import Clip, make_clip
 
 MAX_DECODED = 4096  # frames of a source, however long it is
 
 
-def read_clip_of(data: bytes, resolution: int, frames: int, fps: int) -> Clip:
+def read_clip_of(data: bytes, size: Size, frames: int, fps: int) -> Clip:
     """The first `frames` at `fps`, each the nearest of the source's, upright, fitted as an image.
 
     A file that is that already (H.264) keeps its bytes. Raises UnusableError.
@@ -36,7 +36,7 @@ def read_clip_of(data: bytes, resolution: int, frames: int, fps: int) -> Clip:
             kept, turned, count = {}, False, 0
             for count, frame in enumerate(islice(file.decode(video=0), places[-1] + 2), 1):
                 if count - 1 in places:
-                    kept[count - 1] = fit(_upright(frame), resolution)
+                    kept[count - 1] = fit(_upright(frame), size)
                     turned = turned or bool(frame.rotation)
             same = (context.name, context.width, context.height, rate, count, turned)
     except (av.FFmpegError, IndexError, MemoryError):
@@ -44,7 +44,7 @@ def read_clip_of(data: bytes, resolution: int, frames: int, fps: int) -> Clip:
     if count <= places[-1]:
         raise UnusableError("clip is too short")
     chosen = [kept[place] for place in places]
-    if same == ("h264", resolution, resolution, float(fps), frames, False):
+    if same == ("h264", *size, float(fps), frames, False):
         return Clip(data, tuple(chosen), float(fps))
     return make_clip(chosen, fps)
 

@@ -198,7 +198,7 @@ def test_what_is_refused(arguments: list[str], sentence: str, tmp_path: Path) ->
 
 def _pixel(image: Image.Image, kind: str, **given: Any) -> tuple[int, ...]:
     """The pixel in the corner after importing."""
-    found = read_image(encoded(image, kind, **given), PX)
+    found = read_image(encoded(image, kind, **given), (PX, PX))
     assert (found.mode, found.size) == ("RGB", (PX, PX))
     pixel = found.getpixel((0, 0))
     assert isinstance(pixel, tuple)
@@ -225,8 +225,8 @@ def test_exif_turns_and_the_middle_is_kept() -> None:
     image.paste("red", (0, 0, PX, PX))
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter: left comes to the top
-    turned = read_image(encoded(image, "PNG", exif=exif), PX)
+    turned = read_image(encoded(image, "PNG", exif=exif), (PX, PX))
     assert turned.getpixel((PX - 1, 0)) == (255, 0, 0)
     assert turned.getpixel((0, PX - 1)) == (0, 0, 255)
     buffer = io.BytesIO(encoded(Image.new("RGB", (300, 100), "red"), "WEBP", lossless=True))
-    assert read_image(buffer.getvalue(), PX).size == (PX, PX)
+    assert read_image(buffer.getvalue(), (PX, PX)).size == (PX, PX)

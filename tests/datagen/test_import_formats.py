@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import struct
 import sys
@@ -167,10 +168,10 @@ def test_a_clip_filmed_on_its_side_is_put_upright(tmp_path: Path) -> None:
     left_red = Image.new("RGB", (PX, PX), "blue")
     left_red.paste("red", (0, 0, PX // 2, PX))
     mp4 = make_clip([left_red] * 2, 8).mp4
-    assert read_clip_of(mp4, PX, 2, 8).mp4 == mp4
+    assert read_clip_of(mp4, (PX, PX), 2, 8).mp4 == mp4
     at = mp4.index(b"tkhd") + 44
     matrix = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
-    found = read_clip_of(mp4[:at] + matrix + mp4[at + 36 :], PX, 2, 8)
+    found = read_clip_of(mp4[:at] + matrix + mp4[at + 36 :], (PX, PX), 2, 8)
     top, bottom = (np.asarray(found.frames[0])[y, PX // 2] for y in (1, PX - 2))
     assert top[0] > 180 > top[2]
     assert bottom[2] > 180 > bottom[0]
@@ -194,6 +195,23 @@ def test_clips(tmp_path: Path) -> None:
     cause = {"clip is too short": 1}
     with pytest.raises(ValueError, match=next(iter(cause))):
         imported("folder", source, tmp_path / "long", frames=9, fps=4)
+
+
+def test_pictures_that_are_no_squares(tmp_path: Path) -> None:
+    """Twice as wide as high, out of the middle of a square."""
+    imported("folder", listed(tmp_path / "source", 1), tmp_path / "out", width=2 * PX)
+    [(_, winner, _, _)] = pairs_of(tmp_path / "out")
+    whole = Image.open(io.BytesIO(picture(0))).resize((2 * PX, 2 * PX), Image.Resampling.BILINEAR)
+    expected = whole.crop((0, PX // 2, 2 * PX, PX // 2 + PX))
+    found = from_bytes(winner, "png")
+    assert isinstance(found, Image.Image)
+    assert found.tobytes() == expected.tobytes()
+    asked = open_folder(tmp_path / "out").config["import"]
+    assert (asked["resolution"], asked["width"]) == (PX, 2 * PX)
+    with pytest.raises(ValueError, match="width 32"):
+        imported("folder", tmp_path / "source", tmp_path / "out", width=3 * PX)
+    with pytest.raises(ValueError, match="--width 20 is not a multiple of 8; give 16 or 24"):
+        imported("folder", tmp_path / "source", tmp_path / "odd", width=20)
 
 
 def test_limit_and_the_record_of_what_was_asked(tmp_path: Path) -> None:
