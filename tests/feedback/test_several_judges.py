@@ -146,6 +146,12 @@ def test_every_judge_is_on_its_page() -> None:
     ] == []
 
 
+def test_a_judge_is_a_file_of_under_150_lines() -> None:
+    room = Path(__file__).parents[2] / "feedback"
+    files = {room / f"{where.split(':')[0].split('.')[-1]}.py" for where in JUDGES.values()}
+    assert [path.name for path in files if len(path.read_text().splitlines()) >= 150] == []
+
+
 def test_several_judges_at_the_command_line() -> None:
     done = CliRunner().invoke(main, ["generate", "--judge", "fake", "--judge", "nobody"])
     assert done.exit_code == 2
