@@ -51,7 +51,10 @@ def read_list(path: Path) -> list[str]:
     """The prompts of VBench's list, each once. Raises ValueError for a file that is none."""
     if not path.is_file():
         raise ValueError(f"--prompts {str(path)!r} does not exist; give VBench's list of prompts")
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"--prompts {str(path)!r} is not UTF-8 ({error}); save it so") from None
     if path.suffix == ".json":
         try:
             texts = [str(row["prompt_en"]) for row in json.loads(text)]

@@ -116,6 +116,7 @@ def test_several_names_make_an_ensemble(tmp_path: Path) -> None:
         ("fake", None, {"fake": {"weights_sha256": "ab"}}, r"were made for weights ab"),
         ("yolo-world", None, {"yolo-world": {"colour": "clip"}}, r"did you mean color\?"),
         ("yolo-world", None, {"yolo-world": {"thresholds": {"colors": "x"}}}, r"thresholds.colors"),
+        ("vlm", None, {"vlm": {"mean": "x"}}, r"judge 'vlm', setting mean: .* \(got 'x'\)"),
         ("fake,fake", None, {"ensemble": {"rule": "max"}}, r"rule 'max' is unknown; choose"),
         (
             "fake,fake",

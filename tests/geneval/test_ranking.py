@@ -174,3 +174,13 @@ def test_the_command_prints_them(study: Path) -> None:
         refused = run(main, words)
         assert refused.exit_code == 2
         assert sentence in refused.output
+
+
+def test_a_study_that_was_edited_is_named(tmp_path: Path) -> None:
+    write_json(tmp_path / "config.json", {"runs": {"a": "", "b": ""}})
+    append_answer(tmp_path / "answers/ann.jsonl", {"item": "0", "prompt": "p", "order": ["a"]})
+    with pytest.raises(ValueError, match=r"item 0 is ordered \['a'\], which is no order of a, b"):
+        rank_results(tmp_path)
+    write_json(tmp_path / "config.json", {})
+    with pytest.raises(ValueError, match="which is no order of"):
+        rank_results(tmp_path)
