@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sipo.geneval.outputs import open_outputs
 
-CLIPS_PER_PROMPT = 5
+CLIPS_PER_PROMPT = 5  # VBench takes; its static filter chooses them among more
 
 
 def export_clips(evaluation: Path, prompts: Path, out: Path) -> int:
@@ -30,11 +30,9 @@ def export_clips(evaluation: Path, prompts: Path, out: Path) -> int:
             f"first {missing[0]!r}; sample them with sipo-geneval --prompts {prompts}"
         )
     clips = {
-        f"{text}-{index}.mp4": clip
-        for text in wanted
-        for index, clip in enumerate(by_text[text][:CLIPS_PER_PROMPT])
+        f"{text}-{index}.mp4": clip for text in wanted for index, clip in enumerate(by_text[text])
     }
-    if len(clips) < CLIPS_PER_PROMPT * len(wanted) or made.samples[0][0].suffix != ".mp4":
+    if made.per_prompt < CLIPS_PER_PROMPT or made.samples[0][0].suffix != ".mp4":
         raise ValueError(
             f"{str(evaluation)!r} has {made.per_prompt} {made.samples[0][0].suffix[1:]} a prompt "
             f"where VBench wants {CLIPS_PER_PROMPT} mp4; sample a video model with "

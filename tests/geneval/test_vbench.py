@@ -146,6 +146,8 @@ def test_clips_get_vbenchs_names(tmp_path: Path) -> None:
     assert (out / "a cat.-0.mp4").read_bytes() == b"0-0"
     listed = tmp_path / "all_dimension.txt"
     listed.write_text("a cat.\n")
+    more = clips(tmp_path / "more", ["a cat."], 7)
+    assert export_clips(more, listed, tmp_path / "filtered") == 7
     words = ["vbench-export", str(made), "--prompts", str(listed), "--out", str(tmp_path / "few")]
     said = CliRunner().invoke(main, words)
     assert said.output.startswith("5 clips in "), said.output
