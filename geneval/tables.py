@@ -89,10 +89,10 @@ def means_table(results: Sequence[dict[str, Any]]) -> str:
     """Runs by metrics: the means of several `metrics_table`s."""
     runs = list(results[0]["runs"])
     wide = max(_WIDTH, *(len(run) + 2 for run in runs))
-    lines = [f"{'mean':{wide}}" + "".join(f"{result['metric']:>14}" for result in results)]
+    lines = [f"{'mean':{wide}}" + "".join(f"{result['metric']:>16}" for result in results)]
     for run in runs:
         means = [result["runs"][run]["mean"]["value"] for result in results]
-        lines.append(f"{run:{wide}}" + "".join(f"{mean:>14.4f}" for mean in means))
+        lines.append(f"{run:{wide}}" + "".join(f"{mean:>16.4f}" for mean in means))
     return "\n".join(lines)
 
 
