@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 Suffix = Literal["png", "mp4"]
 
@@ -81,6 +82,17 @@ def from_bytes(data: bytes, suffix: Suffix) -> Picture:
     image = Image.open(io.BytesIO(data))
     image.load()
     return image
+
+
+def read_image(path: Path) -> Image.Image:
+    """RGB, upright as the camera's EXIF says. Raises ValueError for what is no whole image."""
+    try:
+        with Image.open(path) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever the decoders raise for bytes that are damaged
+        raise ValueError(f"unreadable image ({type(error).__name__})") from None
 
 
 def strip(clip: Clip) -> Image.Image:
