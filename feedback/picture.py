@@ -13,9 +13,9 @@ from PIL import Image, ImageOps
 
 Suffix = Literal["png", "mp4"]
 
-QUALITY = {"crf": "12", "preset": "medium", "threads": "1", "flags": "+bitexact"}
+QUALITY = {"crf": "12", "preset": "medium", "threads": "1", "flags": "+bitexact", "mbtree": "0"}
 """Of x264: nearly lossless. One thread and no stamps, so that the same frames make the same
-bytes."""
+bytes; and no macroblock tree, which in small pictures depends on what lies in memory beside."""
 
 
 @dataclass(frozen=True)
