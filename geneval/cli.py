@@ -203,6 +203,7 @@ def agree_command(
     show_default=True,
     help="Of each run, to be ranked.",
 )
+@click.option("--num-prompts", type=click.IntRange(1), help="Drawn of the runs'.  [default: all]")
 @click.option("--port", default=0, help="[default: a free one]")
 @click.option("--results", type=_PATH, help="Evaluate this study's answers, serve nothing.")
 @click.option("--json", "as_json", is_flag=True, help="With --results: JSON instead of a table.")
@@ -212,6 +213,7 @@ def rank_command(
     out: Path,
     rater: str,
     images_per_prompt: int,
+    num_prompts: int | None,
     port: int,
     results: Path | None,
     as_json: bool,
@@ -221,7 +223,7 @@ def rank_command(
         from sipo.feedback.web import serve
         from sipo.geneval.rank import RankSession
 
-        session = RankSession(evals, out, rater, images_per_prompt)
+        session = RankSession(evals, out, rater, images_per_prompt, num_prompts)
         serve(session, port, click.echo)
         click.echo(f"Results: sipo-geneval rank --results {out}")
         return
