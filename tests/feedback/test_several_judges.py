@@ -15,8 +15,9 @@ from PIL import Image
 from sipo.datagen.cli import main
 from sipo.feedback import grammar
 from sipo.feedback.divergence import divergence_warning
-from sipo.feedback.ensemble import make_ensemble
+from sipo.feedback.ensemble import make_ensemble, require_company
 from sipo.feedback.fake import FakeJudge
+from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import JUDGES, Judge, load_judge, read_settings, split_names
 from sipo.feedback.prompt import Prompt
 from sipo.feedback.verdict import Verdict, failed_verdict
@@ -81,6 +82,24 @@ def test_majority_of_pairwise_preferences() -> None:
     assert lonely.failure == "rule majority needs two images of a prompt at once"
     tied = judged("majority", [Says(0.4, 0.4)], [CAT, CAT])
     assert [verdict.score for verdict in tied] == [0.5, 0.5]
+
+
+def test_a_majority_is_asked_about_whole_prompts(tmp_path: Path) -> None:
+    several = make_ensemble(["a"], [Says(0.5)], rule="majority")
+    require_company(several, 12, 6)
+    require_company(make_ensemble(["a"], [Says(0.5)]), 16, 6)
+    for batch, images in ((16, 6), (4, 8), (1, 1)):
+        with pytest.raises(ValueError, match=rf"--batch-size {batch} parts the {images} images"):
+            require_company(several, batch, images)
+    with pytest.raises(ValueError, match="would compare the frames of one clip"):
+        FrameJudge(several)
+    words = ["generate", "--judge", "fake,fake", "--candidates", "6", "--num-prompts", "1"]
+    file = tmp_path / "majority.json"
+    file.write_text('{"ensemble": {"rule": "majority"}}')
+    words += ["--judge-settings", str(file), "--out", str(tmp_path / "shards")]
+    refused = CliRunner().invoke(main, words)
+    assert refused.exit_code == 2
+    assert "--batch-size 16 parts the 6 images of a prompt" in refused.output
 
 
 @pytest.mark.parametrize("rule", ["mean", "minimum", "majority"])
