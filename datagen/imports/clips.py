@@ -39,7 +39,9 @@ def read_clip_of(data: bytes, size: Size, frames: int, fps: int) -> Clip:
                     kept[count - 1] = fit(_upright(frame), size)
                     turned = turned or bool(frame.rotation)
             same = (context.name, context.width, context.height, rate, count, turned)
-    except (av.FFmpegError, IndexError, MemoryError):
+    except UnusableError:
+        raise
+    except Exception:  # whatever the decoders raise for bytes that are damaged
         raise UnusableError("not a readable video") from None
     if count <= places[-1]:
         raise UnusableError("clip is too short")

@@ -20,6 +20,7 @@ from sources import PX, listed, picture, row, sample, write_list, write_tar
 
 from sipo.datagen.folder import PAIRS, open_folder
 from sipo.datagen.imports.clips import read_clip_of
+from sipo.datagen.imports.rows import UnusableError
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
 from sipo.datagen.shards import read_fields
@@ -175,6 +176,14 @@ def test_a_clip_filmed_on_its_side_is_put_upright(tmp_path: Path) -> None:
     top, bottom = (np.asarray(found.frames[0])[y, PX // 2] for y in (1, PX - 2))
     assert top[0] > 180 > top[2]
     assert bottom[2] > 180 > bottom[0]
+
+
+def test_a_clip_that_no_decoder_knows() -> None:
+    mp4 = make_clip([Image.new("RGB", (PX, PX))] * 2, 8).mp4.replace(b"avc1", b"zzzz")
+    with pytest.raises(UnusableError, match="not a readable video"):
+        read_clip_of(mp4, (PX, PX), 2, 8)
+    with pytest.raises(ValueError, match="not a readable video"):
+        read_clip(mp4)
 
 
 def test_clips(tmp_path: Path) -> None:
