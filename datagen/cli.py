@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from sipo.feedback.errors import UserError, user_errors
+from sipo.feedback.options import joined
 from sipo.recipes import recipe_option
 
 _PATH = click.Path(path_type=Path)
@@ -19,11 +20,6 @@ _JUDGE = "Who looks at the images; several are one."
 _JUDGE_SETTINGS = "JSON by judge: thresholds, colours, the rule of several."
 _ENCODER = "Whose VAE and text encoders make the latents."
 _POLICIES = "all-over-margin, best-vs-worst or correct-vs-incorrect"
-
-
-def _joined(context: click.Context, option: click.Parameter, names: tuple[str, ...]) -> str | None:
-    """--judge a --judge b is --judge a,b."""
-    return ",".join(names) or None
 
 
 def _encoding_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -60,7 +56,7 @@ def main() -> None:
     "--num-prompts", type=click.IntRange(1), help="[default: a whole file, 256 of a suite]"
 )
 @click.option("--skip-prompts", type=click.IntRange(0), help="Leave out the first.  [default: 0]")
-@click.option("--judge", multiple=True, callback=_joined, help=_JUDGE + "  [default: yolo-world]")
+@click.option("--judge", multiple=True, callback=joined, help=_JUDGE + "  [default: yolo-world]")
 @click.option("--judge-weights", type=_PATH, help="Its weights instead of the embedded ones.")
 @click.option("--judge-settings", type=_PATH, help=_JUDGE_SETTINGS)
 @click.option("--candidates", type=click.IntRange(2), help="Images per prompt.  [default: 8]")
@@ -104,7 +100,7 @@ def generate(dry_run: bool, **options: Any) -> None:
 
 @main.command()
 @click.argument("shards", type=_PATH)
-@click.option("--judge", "name", multiple=True, callback=_joined, required=True, help=_JUDGE)
+@click.option("--judge", "name", multiple=True, callback=joined, required=True, help=_JUDGE)
 @click.option("--judge-weights", type=_PATH, help="Its weights instead of the embedded ones.")
 @click.option("--judge-settings", type=_PATH, help=_JUDGE_SETTINGS)
 @click.option(
@@ -233,6 +229,7 @@ def calibrate_judge_command(
 @click.option("--revision", help="Of a Hugging Face dataset.  [default: the newest]")
 @click.option("--limit", type=click.IntRange(1), help="Pairs at most.  [default: all]")
 @click.option("--resolution", type=click.IntRange(8), help="Pixels of a side.  [default: 512]")
+@click.option("--width", type=click.IntRange(8), help="Pixels, of no square.  [default: the same]")
 @click.option("--frames", type=click.IntRange(1), help="Of a clip.  [default: images, no clips]")
 @click.option("--fps", type=click.IntRange(1), help="Frames a second of clips.")
 @click.option("--pairs-per-shard", type=click.IntRange(1), help="[default: 64]")

@@ -92,7 +92,8 @@ def _encoding(
         makes, holds = ("images", "clips") if backbone.fps is None else ("clips", "images")
         raise ValueError(f"--backbone {backbone.name!r} makes {makes}, {folder.path} holds {holds}")
     asked = folder.config["import"]
-    size = {"height": asked["resolution"], "width": asked["resolution"]}
+    side = asked["resolution"]
+    size = {"height": side, "width": asked.get("width", side)}
     clips = {} if asked["frames"] is None else {"frames": asked["frames"]}
     return {
         "backbone": described(backbone),

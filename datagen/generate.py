@@ -39,6 +39,7 @@ from sipo.datagen.stages import (
     write_sampled,
 )
 from sipo.datagen.summary import summarize
+from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import Judge, load_judge, vocabulary_of
 from sipo.feedback.prompt import Prompt
@@ -96,6 +97,8 @@ def judge_folder(
     folder = open_folder(path)
     if judge is None:
         judge = load_judge(name, weights, vocabulary_of(folder.prompts), settings)
+    if folder.encoded:
+        require_company(judge, folder.config["batch_size"], folder.config["candidates"])
     judge = _of_clips(judge, folder, frames or {})
     with only_writer(folder.path):
         versions = folder.config["versions"] | {"ultralytics": version("ultralytics")}

@@ -21,6 +21,7 @@ from sipo.datagen.settings import (
     without_repeats,
 )
 from sipo.feedback.devices import find_device
+from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import Judge, load_judge, vocabulary_of
 from sipo.feedback.prompt import Prompt
@@ -61,6 +62,7 @@ def prepare(
     if judge is None:
         classes = vocabulary_of(once)
         judge = load_judge(settings.judge, settings.judge_weights, classes, settings.judge_settings)
+    require_company(judge, settings.batch_size, settings.candidates)
     if backbone is None:
         backbone = load_backbone(settings.backbone, settings.weights, dtype=settings.dtype)
         place(backbone, device, settings.offload)

@@ -60,15 +60,21 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
     head = f"{'tag':<14}{'candidates':>11}{'accuracy':>10}{'score':>8}{'best of N':>11}{'pairs':>8}"
     lines = [head, *(_line(tag, row) for tag, row in summary["tags"].items())]
     lines.append(_line("all", summary["overall"]))
-    dropped = summary["dropped"]
-    lines.append(
+    made = (
         f"{summary['pairs']} pairs of {summary['prompts']} prompts "
-        f"({summary['prompts_without_pairs']} gave none); dropped: {dropped['ties']} ties, "
-        f"{dropped['under_margin']} under the margin, {dropped['over_cap']} over the cap"
+        f"({summary['prompts_without_pairs']} gave none)"
     )
-    if imported := summary.get("import"):
-        causes = "".join(f", {count} {cause}" for cause, count in imported["dropped"].items())
-        lines.append(f"{imported['rows']} rows of the source read; dropped: {causes[2:] or 'none'}")
+    imported, dropped = summary.get("import"), summary["dropped"]
+    if imported is None or any(dropped.values()):
+        made += (
+            f"; dropped: {dropped['ties']} ties, {dropped['under_margin']} under the margin, "
+            f"{dropped['over_cap']} over the cap"
+        )
+    lines.append(made)
+    if imported is not None:
+        causes = sorted(imported["dropped"].items(), key=lambda cause: (-cause[1], cause[0]))
+        said = ", ".join(f"{count} {cause}" for cause, count in causes) or "none"
+        lines.append(f"{imported['rows']} rows of the source read; dropped: {said}")
     if review := summary.get("review"):
         lines.append(
             f"review: {review['keep']} kept, {review['flip']} flipped, {review['drop']} dropped, "

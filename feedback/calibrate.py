@@ -12,6 +12,7 @@ from PIL import Image
 from sipo.feedback.boxes import Box
 from sipo.feedback.detector import BATCH, Detector
 from sipo.feedback.labelled import Labelled
+from sipo.feedback.picture import read_image
 from sipo.feedback.prompt import Prompt
 from sipo.feedback.verdict import decide
 
@@ -106,7 +107,6 @@ def _of(tag: str, seen: Sequence[Seen]) -> list[Seen]:
 
 def _open(path: Path) -> Image.Image:
     try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except OSError as error:  # PIL's UnidentifiedImageError is one
-        raise ValueError(f"{str(path)!r} is no readable image ({error}); take it out") from None
+        return read_image(path)
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r}: {error}; take it out") from None

@@ -139,6 +139,15 @@ def make_ensemble(
     return EnsembleJudge(names, members, [given[name] for name in names], rule)  # type: ignore[arg-type]
 
 
+def require_company(judge: Judge, batch_size: int, images: int) -> None:
+    """Raises ValueError where batches part the `images` of a prompt that `majority` compares."""
+    if judge.describe().get("rule") == "majority" and (batch_size % images or images < 2):
+        raise ValueError(
+            f"--batch-size {batch_size} parts the {images} images of a prompt, which the ensemble "
+            f"rule 'majority' compares; give a multiple of {max(images, 2)}, or more images"
+        )
+
+
 def _known(seen: Sequence[Verdict]) -> list[float] | None:
     scores = [verdict.score for verdict in seen if verdict.score is not None]
     return scores if len(scores) == len(seen) else None

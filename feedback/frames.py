@@ -23,12 +23,17 @@ class FrameJudge:
     `worst`: the least score, correct where all are. Images are judged as they are."""
 
     def __init__(self, judge: Judge, frames: int = FRAMES, score: FrameScore = "mean") -> None:
-        """Raises ValueError for no frames and for another `score`."""
+        """Raises ValueError for no frames, for another `score` and for a judge that compares."""
         if frames < 1:
             raise ValueError(f"--judged-frames {frames} leaves nothing to look at; give 1 or more")
         if score not in get_args(FrameScore):
             known = ", ".join(get_args(FrameScore))
             raise ValueError(f"--frame-score {score!r} is unknown; choose one of {known}")
+        if judge.describe().get("rule") == "majority":
+            raise ValueError(
+                "ensemble rule 'majority' would compare the frames of one clip with each other; "
+                "choose mean or minimum for clips"
+            )
         self._judge, self._frames, self._score = judge, frames, score
 
     def describe(self) -> dict[str, Any]:

@@ -24,10 +24,16 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def find_folder(weights: str | Path, needs_weights: bool = True) -> Path:
     """The folder of a transformers model: a path, or a hub id, downloaded if need be.
 
-    Raises ValueError where there is neither.
+    Raises ValueError where there is neither, and for a folder without configuration or weights.
     """
-    if Path(weights).is_dir():
-        return Path(weights)
+    if (folder := Path(weights)).is_dir():
+        wanted = ("config.json", "*.safetensors") if needs_weights else ()
+        if lacks := [pattern for pattern in wanted if not any(folder.glob(pattern))]:
+            raise ValueError(
+                f"judge weights {str(weights)!r} lack {' and '.join(lacks)}; give a folder as "
+                "transformers' save_pretrained writes it"
+            )
+        return folder
     if Path(weights).exists():
         raise ValueError(f"judge weights {str(weights)!r} are a file; give the model's folder")
     from huggingface_hub import snapshot_download
@@ -61,10 +67,9 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     try:
         value: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).splitlines()[0][:120]
+    except (pickle.UnpicklingError, RuntimeError, EOFError):
         raise ValueError(
-            f"judge weights {str(path)!r} are not plain tensors ({reason}); give the official file"
+            f"judge weights {str(path)!r} are not plain tensors, or damaged; give the official file"
         ) from None
     value = value.get("state_dict", value) if isinstance(value, dict) else value
     if not isinstance(value, dict) or not all(isinstance(v, Tensor) for v in value.values()):

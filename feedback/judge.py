@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from PIL import Image
-from pydantic import validate_call
+from pydantic import ValidationError, validate_call
 
 from sipo.feedback.prompt import Prompt
 from sipo.feedback.verdict import Verdict
@@ -125,7 +125,7 @@ def _load_one(
     asked = dict(given)
     meant_for = asked.pop("weights_sha256", None)
     _check_names(f"judge {name!r}", asked, loader)
-    judge = validate_call(loader)(weights, vocabulary, **asked)
+    judge = _called(name, loader, weights, vocabulary, asked)
     found = judge.describe().get("weights_sha256")
     if meant_for not in (None, found):
         raise ValueError(
@@ -133,6 +133,33 @@ def _load_one(
             f"{str(found)[:12]}...; calibrate these weights, or take weights_sha256 out"
         )
     return judge
+
+
+def _called(
+    name: str,
+    loader: JudgeLoader,
+    weights: str | Path | None,
+    vocabulary: Sequence[str],
+    asked: Mapping[str, Any],
+) -> Judge:
+    """What is wrong with a setting's value, or with the files of the weights, is a ValueError."""
+    from safetensors import SafetensorError
+
+    try:
+        return validate_call(loader)(weights, vocabulary, **asked)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        setting = ".".join(map(str, first["loc"]))
+        raise ValueError(
+            f"judge {name!r}, setting {setting}: {first['msg']} (got {first['input']!r})"
+        ) from None
+    except (OSError, SafetensorError) as error:
+        if getattr(error, "errno", None) is not None:  # a path, a full disk: said as such
+            raise
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"judge {name!r} cannot be loaded: {reason}; get its files again"
+        ) from None
 
 
 def _check_names(what: str, asked: Mapping[str, Any], taken_by: Callable[..., Any]) -> None:
@@ -155,8 +182,8 @@ def _read_json(path: Path) -> Settings:
         raise ValueError(
             f"--judge-settings {str(path)!r} cannot be read; give a JSON file"
         ) from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"--judge-settings {str(path)!r} is not JSON ({error.msg})") from None
+    except ValueError as error:
+        raise ValueError(f"--judge-settings {str(path)!r} is not JSON ({error}); mend it") from None
     if not isinstance(value, dict):
         raise ValueError(f"--judge-settings {str(path)!r} is no JSON object; give one by judge")
     return value

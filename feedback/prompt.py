@@ -121,9 +121,15 @@ def plain_text(text: str) -> Prompt:
 
 
 def parse_prompt(line: str, where: str) -> Prompt:
-    """One JSONL row. Raises ValueError that says `where` and what is wrong with it."""
+    """One JSONL row; one that has a prompt and says neither tag nor clauses is a plain text.
+
+    Raises ValueError that says `where` and what is wrong with it.
+    """
     try:
-        return Prompt.model_validate(json.loads(line))
+        row = json.loads(line)
+        if isinstance(row, dict) and "prompt" in row and not {"tag", "include"} & row.keys():
+            row = {"tag": "text", "include": [], "prompt": row["prompt"]}
+        return Prompt.model_validate(row)
     except json.JSONDecodeError as error:
         raise ValueError(f"{where}: not JSON ({error.msg} at column {error.colno})") from None
     except ValidationError as error:
@@ -143,7 +149,10 @@ def read_prompts(path: str | Path) -> list[Prompt]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"prompt file {str(path)!r} does not exist; give a GenEval JSONL file")
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"prompt file {str(path)!r} is not UTF-8 ({error}); save it so") from None
     prompts = [
         plain_text(line) if path.suffix == ".txt" else parse_prompt(line, f"{path}, line {number}")
         for number, line in enumerate(lines, 1)

@@ -136,11 +136,11 @@ def load_vlm(
     table = read_questions(questions) if questions else None
     folder = find_folder(weights or MODEL)
     model: Any = AutoModelForImageTextToText.from_pretrained(
-        folder, dtype=dtype, use_safetensors=True
+        folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
     )
     return VlmJudge(
         model.to(judge_device(device)),
-        AutoProcessor.from_pretrained(folder),
+        AutoProcessor.from_pretrained(folder, trust_remote_code=False),
         about=describe_folder(folder),
         mean=mean,
         least=least,

@@ -1,10 +1,11 @@
-"""What the published YOLO-World weights need: the files themselves, and the class embeddings.
+"""YOLO-World's weights: a folder of ours, the published files, and their class embeddings.
 
-Nothing of ultralytics, which would fetch both in its own way.
+Nothing of ultralytics, which would fetch the last two in its own way.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,18 @@ from sipo.feedback.hub import find_folder
 TEXT_ENCODER = "openai/clip-vit-base-patch32"  # the one YOLO-World was trained with
 PUBLISHED = tuple(f"yolov8{size}-worldv2.pt" for size in "smlx")
 RELEASE = "https://github.com/ultralytics/assets/releases/download/v8.4.0/"
+
+
+def published_file(path: Path) -> Path:
+    """That file, or an official one by its name. Raises ValueError for what is neither."""
+    if str(path) in PUBLISHED and not path.is_file():
+        return find_published(path.name)
+    if not path.is_file() or path.suffix != ".pt":
+        raise ValueError(
+            f"judge weights {str(path)!r} are neither a folder with model.safetensors and "
+            f"config.json nor a file like {PUBLISHED[-1]}; give no weights for the embedded judge"
+        )
+    return path
 
 
 def find_published(name: str) -> Path:
@@ -38,6 +51,17 @@ def find_published(name: str) -> Path:
         f"judge weights {name!r} are not in {str(path.parent)!r} and cannot be downloaded "
         f"({reason}); get {RELEASE}{name} and give its path"
     )
+
+
+def read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """(config, tensors): weights, class embeddings and thresholds, nothing that is executable."""
+    from safetensors.torch import load_file
+
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise ValueError(f"judge weights {str(folder)!r} lack {name}")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return config, load_file(folder / "model.safetensors")
 
 
 @torch.inference_mode()

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from sipo.feedback.errors import user_errors
+from sipo.feedback.options import joined
 from sipo.recipes import recipe_option
 
 _PATH = click.Path(path_type=Path)
@@ -24,7 +25,12 @@ _PATH = click.Path(path_type=Path)
 @click.option("--weights", type=_PATH, help="A run of sipo-train: its LoRA or denoiser.")
 @click.option("--suite", help="geneval, mini, geneval-train or mini-train.  [default: mini]")
 @click.option("--prompts", type=_PATH, help="GenEval JSONL, or .txt of a prompt a line.")
-@click.option("--judge", help="Who looks at the images; 'a,b' is both.  [default: mini-evaluator]")
+@click.option(
+    "--judge",
+    multiple=True,
+    callback=joined,
+    help="Who looks at the images; several are one.  [default: mini-evaluator]",
+)
 @click.option("--judge-weights", type=_PATH, help="Its weights instead of the embedded ones.")
 @click.option("--judge-settings", type=_PATH, help="JSON by judge: thresholds, colours, ...")
 @click.option("--judged-frames", type=int, help="Of a clip.  [default: 8]")
@@ -72,18 +78,26 @@ def main(dry_run: bool, **options: Any) -> None:
 @click.argument("eval_b", type=_PATH)
 @click.option("--metric", help="Compare these scores of `metrics` instead of accuracies.")
 @click.option("--ranks", type=_PATH, help="Compare by the people of this study of `rank`.")
+@click.option("--vbench", is_flag=True, help="EVAL_A and EVAL_B are VBench's results.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @user_errors
 def compare_command(
-    eval_a: Path, eval_b: Path, metric: str | None, ranks: Path | None, as_json: bool
+    eval_a: Path,
+    eval_b: Path,
+    metric: str | None,
+    ranks: Path | None,
+    vbench: bool,
+    as_json: bool,
 ) -> None:
-    """The paired difference EVAL_B - EVAL_A, per tag and overall, with 95 % intervals."""
+    """The paired difference EVAL_B - EVAL_A, per tag and overall, with 95 % intervals.
+
+    By accuracies, by the scores of a metric, by what people ranked, or by VBench's dimensions.
+    """
     from sipo.geneval import tables
 
-    if metric and ranks:
-        raise ValueError(
-            f"--metric {metric!r} and --ranks {str(ranks)!r} were both given; give one"
-        )
+    ways = {f"--metric {metric!r}": metric, f"--ranks {str(ranks)!r}": ranks, "--vbench": vbench}
+    if len(asked := [way for way, given in ways.items() if given]) > 1:
+        raise ValueError(f"{' and '.join(asked)} were both given; give one")
     a, b = str(eval_a), str(eval_b)
     if metric:
         from sipo.geneval.metrics import compare_metric
@@ -95,6 +109,11 @@ def compare_command(
 
         result = compare_ranks(ranks, a, b)
         table = tables.paired_table(result, a, b, "mean rank")
+    elif vbench:
+        from sipo.geneval.vbench_compare import compare_vbench
+
+        result = compare_vbench(eval_a, eval_b)
+        table = tables.vbench_comparison_table(result, a, b)
     else:
         from sipo.geneval.compare import compare
 
@@ -105,24 +124,50 @@ def compare_command(
 
 @main.command("metrics")
 @click.argument("evals", nargs=-1, required=True, type=_PATH)
-@click.option("--metric", required=True, help="A judge: pickscore, hpsv2.1, image-reward, ...")
-@click.option("--metric-weights", type=_PATH, help="Its weights instead of the default's.")
+@click.option(
+    "--metric",
+    multiple=True,
+    required=True,
+    callback=joined,
+    help="A judge, or judge=weights: pickscore, hpsv2.1, image-reward, ...; several are a table.",
+)
+@click.option("--metric-weights", type=_PATH, help="Of the one metric, instead of the default's.")
+@click.option("--metric-settings", type=_PATH, help="JSON by judge: processor, tokenizer, ...")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Images.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @user_errors
 def metrics_command(
     evals: tuple[Path, ...],
     metric: str,
     metric_weights: Path | None,
+    metric_settings: Path | None,
     batch_size: int,
     as_json: bool,
 ) -> None:
-    """Score every image of several runs with one judge: means, intervals, who wins how often."""
-    from sipo.geneval.metrics import score_runs
-    from sipo.geneval.tables import metrics_table
+    """Score every image of several runs with a judge: means, intervals, who wins how often.
 
-    result = score_runs(evals, metric, metric_weights, batch_size)
-    click.echo(json.dumps(result, indent=2) if as_json else metrics_table(result))
+    With several metrics each has its table, and all means stand in a last one; JSON is a list.
+    """
+    from sipo.feedback.judge import split_names
+    from sipo.geneval.metrics import score_runs
+    from sipo.geneval.tables import means_table, metrics_table
+
+    asked = split_names(metric, "--metric")
+    if metric_weights and (len(asked) > 1 or asked[0][1]):
+        raise ValueError(
+            f"--metric-weights {str(metric_weights)!r} does not say of which metric; write "
+            f"--metric {asked[0][0]}={metric_weights}"
+        )
+    results = []
+    for name, weights in asked:
+        own = Path(weights) if weights else metric_weights
+        results.append(score_runs(evals, name, own, batch_size, settings=metric_settings))
+        if not as_json:
+            click.echo(metrics_table(results[-1]) + "\n" * (len(asked) > 1))
+    if as_json:
+        click.echo(json.dumps(results if len(results) > 1 else results[0], indent=2))
+    elif len(results) > 1:
+        click.echo(means_table(results))
 
 
 @main.command("agree")
@@ -158,6 +203,7 @@ def agree_command(
     show_default=True,
     help="Of each run, to be ranked.",
 )
+@click.option("--num-prompts", type=click.IntRange(1), help="Drawn of the runs'.  [default: all]")
 @click.option("--port", default=0, help="[default: a free one]")
 @click.option("--results", type=_PATH, help="Evaluate this study's answers, serve nothing.")
 @click.option("--json", "as_json", is_flag=True, help="With --results: JSON instead of a table.")
@@ -167,6 +213,7 @@ def rank_command(
     out: Path,
     rater: str,
     images_per_prompt: int,
+    num_prompts: int | None,
     port: int,
     results: Path | None,
     as_json: bool,
@@ -176,7 +223,7 @@ def rank_command(
         from sipo.feedback.web import serve
         from sipo.geneval.rank import RankSession
 
-        session = RankSession(evals, out, rater, images_per_prompt)
+        session = RankSession(evals, out, rater, images_per_prompt, num_prompts)
         serve(session, port, click.echo)
         click.echo(f"Results: sipo-geneval rank --results {out}")
         return
@@ -194,12 +241,16 @@ def rank_command(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @user_errors
 def vbench_command(results: tuple[Path, ...], as_json: bool) -> None:
-    """Total, quality and semantic score of VBench's RESULTS (*_eval_results.json)."""
+    """Total, quality and semantic score of VBench's RESULTS: *_eval_results.json or their folder.
+
+    The table has every dimension; JSON has the three scores alone.
+    """
     from sipo.geneval.tables import vbench_table
     from sipo.geneval.vbench import vbench_scores
 
     scores = vbench_scores(results)
-    click.echo(json.dumps(scores, indent=2) if as_json else vbench_table(scores))
+    three = {name: scores[name] for name in ("total", "quality", "semantic")}
+    click.echo(json.dumps(three, indent=2) if as_json else vbench_table(scores))
 
 
 @main.command("vbench-export")
@@ -209,7 +260,7 @@ def vbench_command(results: tuple[Path, ...], as_json: bool) -> None:
 @user_errors
 def vbench_export_command(evaluation: Path, prompts: Path, out: Path) -> None:
     """Link the clips of EVAL under the names that VBench looks for."""
-    from sipo.geneval.vbench import export_clips
+    from sipo.geneval.vbench_export import export_clips
 
     click.echo(f"{export_clips(evaluation, prompts, out)} clips in {out}")
 
@@ -229,3 +280,7 @@ def _describe(settings: Any, work: Any) -> str:
             f"Command  {settings.command()}",
         ]
     )
+
+
+if __name__ == "__main__":
+    main()

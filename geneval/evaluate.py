@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import Judge, load_judge, vocabulary_of
 from sipo.feedback.prompt import Prompt
@@ -70,6 +71,7 @@ def evaluate(
         vocabulary_of(work.prompts),
         settings.judge_settings,
     )
+    require_company(judge, settings.batch_size, settings.images_per_prompt)
     backbone = None if settings.images else backbone or _load(settings)
     clips = backbone.fps is not None if backbone else layout.suffix_of(work.root) == ".mp4"
     if clips:

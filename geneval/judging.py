@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from sipo.feedback.judge import Judge
-from sipo.feedback.picture import Picture, read_clip
+from sipo.feedback.picture import Picture, read_clip, read_image
 from sipo.feedback.prompt import Prompt
 from sipo.feedback.verdict import Verdict, failed_verdict
 
@@ -52,9 +51,6 @@ def _open(path: Path) -> Picture | Verdict:
     try:
         if path.suffix == ".mp4":
             return read_clip(path.read_bytes())
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
-        return failed_verdict(f"unreadable image ({type(error).__name__})", {})
+        return read_image(path)
     except ValueError as error:
         return failed_verdict(str(error), {})

@@ -45,11 +45,11 @@ def write_text(path: Path, text: str) -> None:
 def read_prompt_folders(root: Path) -> list[Prompt]:
     """The prompts of a folder made elsewhere, in order; ValueError where one is missing."""
     if not root.is_dir():
-        raise ValueError(f"--images {str(root)!r} is not a folder; give one in GenEval's layout")
+        raise ValueError(f"{str(root)!r} is not a folder; give one in GenEval's layout")
     numbers = sorted(int(p.name) for p in root.iterdir() if _FOLDER.fullmatch(p.name))
     if not numbers:
         raise ValueError(
-            f"--images {str(root)!r} has no folders 00000, 00001, ...; GenEval's layout is "
+            f"{str(root)!r} has no folders 00000, 00001, ...; GenEval's layout is "
             "NNNNN/metadata.jsonl and NNNNN/samples/0000.png"
         )
     prompts = []

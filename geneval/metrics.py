@@ -32,6 +32,7 @@ def score_runs(
     weights: Path | None = None,
     batch_size: int = 32,
     judge: Judge | None = None,
+    settings: Path | None = None,
 ) -> dict[str, Any]:
     """`metric`, `judge`, `runs` (`mean` with its interval, `images`, `failures`) and `wins`.
 
@@ -45,7 +46,7 @@ def score_runs(
         raise ValueError("no evaluation was given; give one folder or more")
     runs = open_same(evaluations)
     prompts = next(iter(runs.values())).prompts
-    judge = judge or load_judge(metric, weights, vocabulary_of(prompts))
+    judge = judge or load_judge(metric, weights, vocabulary_of(prompts), settings)
     kept = {
         name: _score(judge, run, _file(Path(name), metric), batch_size)
         for name, run in runs.items()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sipo.feedback.answers import append_answer, read_answers
+from sipo.feedback.prompt import Prompt
 from sipo.geneval import folder
 from sipo.geneval.outputs import open_same
 from sipo.geneval.ranking import ANSWERS
@@ -36,7 +37,15 @@ class RankSession:
     Raises ValueError for runs that differ in prompts, a folder of another study, a bad name.
     """
 
-    def __init__(self, evaluations: Sequence[Path], out: Path, rater: str, per_prompt: int) -> None:
+    def __init__(
+        self,
+        evaluations: Sequence[Path],
+        out: Path,
+        rater: str,
+        per_prompt: int,
+        num_prompts: int | None = None,
+    ) -> None:
+        """`num_prompts` of the runs' prompts, drawn by their texts: the same for all raters."""
         if not _RATER.fullmatch(rater):
             raise ValueError(f"--rater {rater!r} is no name; use letters, digits, '.', '-', '_'")
         if len(evaluations) < 2:
@@ -46,7 +55,7 @@ class RankSession:
         taken = min(per_prompt, *(run.per_prompt for run in runs.values()))
         samples = {name: [row[:taken] for row in run.samples] for name, run in runs.items()}
         prompts = next(iter(runs.values())).prompts
-        config = {
+        config: dict[str, Any] = {
             "runs": {
                 name: images_sha256([path for row in rows for path in row])
                 for name, rows in samples.items()
@@ -54,11 +63,14 @@ class RankSession:
             "prompts": prompts_sha256(prompts),
             "per_prompt": taken,
         }
+        if num_prompts is not None:
+            config["num_prompts"] = num_prompts
+        asked = _drawn(list(enumerate(prompts)), num_prompts)
         folder.hold(out, config)
         self.items = [
             self._item(number, index, prompt.text, samples)
             for index in range(taken)
-            for number, prompt in self._shuffled(list(enumerate(prompts)), f"{index}")
+            for number, prompt in self._shuffled(asked, f"{index}")
         ]
 
     @property
@@ -115,3 +127,15 @@ class RankSession:
             return hashlib.sha256(f"{self.rater}\0{salt}\0{place}".encode()).digest()
 
         return [values[place] for place in sorted(range(len(values)), key=draw)]
+
+
+def _drawn(prompts: list[tuple[int, Prompt]], count: int | None) -> list[tuple[int, Prompt]]:
+    if count is not None and count > len(prompts):
+        raise ValueError(
+            f"--num-prompts {count} are more than the runs' {len(prompts)}; give fewer"
+        )
+
+    def draw(prompt: tuple[int, Prompt]) -> bytes:
+        return hashlib.sha256(prompt[1].text.encode()).digest()
+
+    return sorted(prompts, key=draw)[:count] if count else prompts

@@ -39,15 +39,25 @@ def read_rankings(study: Path) -> tuple[list[str], list[Ranking]]:
         raise ValueError(
             f"{str(study)!r} has no {CONFIG}; give a folder of sipo-geneval rank --out"
         )
-    runs = list(read_json(study / CONFIG)["runs"])
+    runs = list(read_json(study / CONFIG).get("runs", ()))
     rankings = [
-        Ranking(path.stem, item, answer["prompt"], tuple(answer["order"]))
+        _ranking(path, item, answer, runs)
         for path in sorted((study / ANSWERS).glob("*.jsonl"))
         for item, answer in read_answers(path, "item").items()
     ]
     if not rankings:
         raise ValueError(f"{str(study)!r} holds no answers yet; start with sipo-geneval rank")
     return runs, rankings
+
+
+def _ranking(path: Path, item: str, answer: dict[str, Any], runs: Sequence[str]) -> Ranking:
+    order, prompt = answer.get("order"), answer.get("prompt")
+    if not isinstance(order, list) or sorted(map(str, order)) != sorted(runs):
+        raise ValueError(
+            f"{path}: item {item} is ordered {order!r}, which is no order of {', '.join(runs)}; "
+            "take that line out"
+        )
+    return Ranking(path.stem, item, str(prompt), tuple(map(str, order)))
 
 
 def rank_results(study: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from sipo.feedback.frames import FRAMES, FrameScore
-from sipo.feedback.judge import split_names
+from sipo.feedback.judge import read_settings, split_names
 from sipo.feedback.prompt import Prompt, read_prompts
 
 SUITES = {
@@ -55,6 +55,7 @@ class EvalSettings(BaseModel):
         if self.suite and self.prompts:
             raise ValueError(f"--suite {self.suite!r} and --prompts were both given; give one")
         split_names(self.judge)
+        read_settings(self.judge_settings)
         if self.weights and not self.weights.is_dir():
             raise ValueError(
                 f"--weights {str(self.weights)!r} is not a folder; give a run of sipo-train"

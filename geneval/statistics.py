@@ -52,7 +52,7 @@ def intervals(counts: Tally) -> dict[str, tuple[float, float]]:
     draws = {}
     for tag, prompts in counts.items():
         table = np.array(list(prompts.values()), dtype=np.float64)  # (P, 2)
-        draws[tag] = _accuracy(_resamples(len(table), rng), table)
+        draws[tag] = _accuracy(resamples(len(table), rng), table)
     return _bounds(draws)
 
 
@@ -66,7 +66,7 @@ def paired_intervals(a: Tally, b: Tally) -> dict[str, tuple[float, float]]:
     for tag, prompts in a.items():
         before = np.array(list(prompts.values()), dtype=np.float64)
         after = np.array([b[tag][prompt] for prompt in prompts], dtype=np.float64)
-        weights = _resamples(len(before), rng)
+        weights = resamples(len(before), rng)
         draws[tag] = _accuracy(weights, after) - _accuracy(weights, before)
     return _bounds(draws)
 
@@ -74,12 +74,12 @@ def paired_intervals(a: Tally, b: Tally) -> dict[str, tuple[float, float]]:
 def mean_interval(groups: Sequence[Sequence[float]]) -> tuple[float, tuple[float, float]]:
     """The mean of all values and its 95 % interval; a group holds what belongs to one prompt."""
     table = np.array([(sum(values), len(values)) for values in groups], dtype=np.float64)  # (P, 2)
-    draws = _accuracy(_resamples(len(table), np.random.default_rng(0)), table)
+    draws = _accuracy(resamples(len(table), np.random.default_rng(0)), table)
     mean = float(table[:, 0].sum() / table[:, 1].sum())
-    return mean, _bounds({"": draws})[OVERALL]
+    return mean, quantiles(draws)
 
 
-def _resamples(prompts: int, rng: np.random.Generator) -> Floats:
+def resamples(prompts: int, rng: np.random.Generator) -> Floats:
     """(R, P): how often each prompt is drawn when P are drawn with replacement."""
     return rng.multinomial(prompts, [1 / prompts] * prompts, size=RESAMPLES).astype(np.float64)
 
@@ -94,8 +94,10 @@ def _accuracy(weights: Floats, table: Floats) -> Floats:
 def _bounds(draws: Mapping[str, Floats]) -> dict[str, tuple[float, float]]:
     """(R,) per tag -> bounds per tag and of the unweighted mean over tags."""
     mean = np.mean(list(draws.values()), axis=0)
+    return {name: quantiles(values) for name, values in [*draws.items(), (OVERALL, mean)]}
+
+
+def quantiles(draws: Floats) -> tuple[float, float]:
+    """(R,) -> the bounds of the 95 % percentile interval."""
     tail = (1 - LEVEL) / 2
-    return {
-        name: (float(np.quantile(values, tail)), float(np.quantile(values, 1 - tail)))
-        for name, values in [*draws.items(), (OVERALL, mean)]
-    }
+    return float(np.quantile(draws, tail)), float(np.quantile(draws, 1 - tail))

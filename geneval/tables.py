@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 _WIDTH = 16
@@ -33,16 +34,7 @@ def notes(summary: dict[str, Any]) -> list[str]:
 
 def comparison_table(result: dict[str, Any], a: str, b: str) -> str:
     lines = [f"A: {a}", f"B: {b}", ""]
-    lines.append(f"{'':{_WIDTH}}{'A':>8}{'B':>8}{'B - A':>9}{'95 % interval':>20}")
-    for name, row in [*result["tags"].items(), ("overall", result["overall"])]:
-        low, high = row["interval"]
-        interval = f"[{low:+.3f}, {high:+.3f}]"
-        mark = " *" if row["clear"] else ""
-        lines.append(
-            f"{name:{_WIDTH}}{row['a']:>8.3f}{row['b']:>8.3f}"
-            f"{row['difference']:>+9.3f}{interval:>20}{mark}"
-        )
-    lines.append("* the interval excludes 0 (paired by prompt)")
+    lines += _compared({**result["tags"], "overall": result["overall"]}, _WIDTH)
     if result["prompts_dropped"]:
         lines.append(f"{result['prompts_dropped']} prompts were left out: a judge failed on them.")
     return "\n".join(lines)
@@ -93,6 +85,17 @@ def metrics_table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def means_table(results: Sequence[dict[str, Any]]) -> str:
+    """Runs by metrics: the means of several `metrics_table`s."""
+    runs = list(results[0]["runs"])
+    wide = max(_WIDTH, *(len(run) + 2 for run in runs))
+    lines = [f"{'mean':{wide}}" + "".join(f"{result['metric']:>16}" for result in results)]
+    for run in runs:
+        means = [result["runs"][run]["mean"]["value"] for result in results]
+        lines.append(f"{run:{wide}}" + "".join(f"{mean:>16.4f}" for mean in means))
+    return "\n".join(lines)
+
+
 def rank_table(result: dict[str, Any]) -> str:
     wide = max(_WIDTH, *(len(run) + 2 for run in result["runs"]))
     lines = [f"{'':{wide}}{'rank 1':>8}{'95 % interval':>18}{'mean rank':>11}{'95 % interval':>18}"]
@@ -120,6 +123,31 @@ def vbench_table(scores: dict[str, Any]) -> str:
         lines.append(f"{name.replace('_', ' '):22}{row['raw']:>7.4f}{row['normalised']:>12.4f}")
     lines += [f"{name:35}{scores[name]:.4f}" for name in ("quality", "semantic", "total")]
     return "\n".join(lines)
+
+
+def vbench_comparison_table(result: dict[str, Any], a: str, b: str) -> str:
+    composites = {name: result[name] for name in ("quality", "semantic", "total") if name in result}
+    rows = {name.replace("_", " "): row for name, row in result["dimensions"].items()}
+    lines = [f"A: {a}", f"B: {b}", "", *_compared(rows | composites, 24)]
+    lines.append(f"normalised; {result['pairs']} scores of clips that both have")
+    if result["dropped"]:
+        lines.append(f"{result['dropped']} scores were left out: only one evaluation has them.")
+    if not composites:
+        lines.append("No total: not all sixteen dimensions are there.")
+    return "\n".join(lines)
+
+
+def _compared(rows: dict[str, dict[str, Any]], wide: int) -> list[str]:
+    lines = [f"{'':{wide}}{'A':>8}{'B':>8}{'B - A':>9}{'95 % interval':>20}"]
+    for name, row in rows.items():
+        low, high = row["interval"]
+        interval = f"[{low:+.3f}, {high:+.3f}]"
+        mark = " *" if row["clear"] else ""
+        lines.append(
+            f"{name:{wide}}{row['a']:>8.3f}{row['b']:>8.3f}"
+            f"{row['difference']:>+9.3f}{interval:>20}{mark}"
+        )
+    return [*lines, "* the interval excludes 0 (paired by prompt)"]
 
 
 def _wins(wins: dict[str, dict[str, float]], wide: int) -> list[str]:

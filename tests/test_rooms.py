@@ -1,6 +1,7 @@
 """No arrow runs back: which room may import which."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,13 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
             allowed = other == room or other in MAY_KNOW[room] or module in EVERYWHERE
             lazy_default = other == "mini" and not top_level
             assert allowed or lazy_default, f"{path.relative_to(ROOT)} imports {module}"
+
+
+def test_ultralytics_is_imported_in_two_places() -> None:
+    """It is AGPL-3.0: the judge that runs it, and the recipe that trained the embedded weights."""
+    naming = re.compile(
+        r"^\s*(from|import) ultralytics|import_module\(\s*\"ultralytics", re.MULTILINE
+    )
+    files = (path for room in MAY_KNOW for path in (ROOT / room).rglob("*.py"))
+    found = {str(path.relative_to(ROOT)) for path in files if naming.search(path.read_text())}
+    assert found == {"feedback/yolo_world.py", "mini/train/judge.py"}

@@ -10,13 +10,14 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from sipo.datagen.imports.rows import (
     Row,
     Rows,
     UnusableError,
     margin_of,
+    objects,
     read_inside,
     require_columns,
     row_or_dropped,
@@ -38,38 +39,42 @@ def files(settings: ImportSettings) -> list[Path]:
 def rows(settings: ImportSettings, files: list[Path]) -> Rows:
     [path] = files
     root = settings.images or path.parent
-    for number, row in _read(path):
-        key = f"{path.name}:{number}"
-        yield row_or_dropped(key, partial(_row, key, root, row))
+    read = _table if path.suffix == ".csv" else _lines
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        for key, row in read(path, file):
+            yield row_or_dropped(key, partial(_row, key, root, row))
 
 
 def _row(key: str, root: Path, row: dict[str, Any] | None) -> Row:
     if row is None:
         raise UnusableError("not a JSON object")
-    winner, loser = (read_inside(root, row[role]) for role in ("winner", "loser"))
-    return Row(key, text_of(row["prompt"]), winner, loser, margin_of(row.get("margin")))
+    winner, loser = (read_inside(root, row.get(role)) for role in ("winner", "loser"))
+    return Row(key, text_of(row.get("prompt")), winner, loser, margin_of(row.get("margin")))
 
 
-def _read(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
-    """(line, row). Bytes that are no UTF-8 become surrogates, which `text_of` knows."""
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        if path.suffix == ".csv":
-            table = csv.DictReader(file)
-            require_columns(str(path), table.fieldnames or (), COLUMNS)
-            for row in table:
-                yield table.line_num, row
-            return
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                found = _json(line)
-                if found is not None:
-                    require_columns(f"{path}, line {number}", found, COLUMNS)
-                yield number, found
+# (FILE:LINE, row) of either kind. Bytes that are no UTF-8 are surrogates, which `text_of` knows.
 
 
-def _json(line: str) -> dict[str, Any] | None:
+def _table(path: Path, file: TextIO) -> Iterator[tuple[str, dict[str, Any]]]:
+    table = csv.DictReader(file)
     try:
-        found = json.loads(line)
+        require_columns(str(path), table.fieldnames or (), COLUMNS)
+        for row in table:
+            yield f"{path.name}:{table.line_num}", row
+    except csv.Error as error:
+        raise ValueError(
+            f"{path}, line {table.line_num}: no CSV ({error}); look for a quote that is not closed"
+        ) from None
+
+
+def _lines(path: Path, file: TextIO) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    lines = enumerate(file, 1)
+    said = ((f"{path.name}:{number}", _json(line)) for number, line in lines if line.strip())
+    yield from objects(said, COLUMNS)
+
+
+def _json(line: str) -> Any:
+    try:
+        return json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None

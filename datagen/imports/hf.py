@@ -1,6 +1,7 @@
-"""A Hugging Face dataset, by "owner/name" or a local folder, streamed, with pictures in its rows.
+"""A Hugging Face dataset, by "owner/name" or a local folder, streamed.
 
-Columns as in `tables.py`. `datasets` runs no code of a dataset; pictures are decoded by us.
+Columns as in `tables.py`; pictures are in the rows, or files of the local folder. `datasets` runs
+no code of a dataset; pictures are decoded by us.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sipo.datagen.imports.parquet import require_package
-from sipo.datagen.imports.rows import Rows, row_or_dropped
+from sipo.datagen.imports.rows import Row, Rows, read_inside, row_or_dropped
 from sipo.datagen.imports.settings import ImportSettings
-from sipo.datagen.imports.tables import PICTURES, columns_of
+from sipo.datagen.imports.tables import PICTURES, Reader, columns_of
 
 
 def files(settings: ImportSettings) -> list[Path]:
@@ -30,11 +31,23 @@ def files(settings: ImportSettings) -> list[Path]:
 
 def rows(settings: ImportSettings, files: list[Path]) -> Rows:
     stream = _open(settings)
-    columns, read = columns_of(list(stream.column_names or next(iter(stream), {})))
+    names = stream.column_names or next(_read(settings, stream), {})
+    columns, read = columns_of(list(names))
     stream = stream.select_columns(list(columns))
-    for number, row in enumerate(_bytes_kept(stream, columns)):
+    root = Path(settings.source) if files else None
+    for number, row in enumerate(_read(settings, _undecoded(stream, columns))):
         key = f"{settings.split}:{number}"
-        yield row_or_dropped(key, partial(read, key, row))
+        yield row_or_dropped(key, partial(_row, read, root, key, row))
+
+
+def _row(read: Reader, root: Path | None, key: str, row: Mapping[str, Any]) -> Row:
+    """Pictures that are files of a local folder are read there, never elsewhere."""
+    found = dict(row)
+    for name in PICTURES:
+        picture = row.get(name)
+        if root and isinstance(picture, dict) and picture.get("bytes") is None:
+            found[name] = read_inside(root, picture.get("path"))
+    return read(key, found)
 
 
 def _open(settings: ImportSettings) -> Any:
@@ -44,18 +57,30 @@ def _open(settings: ImportSettings) -> Any:
             settings.source, split=settings.split, revision=settings.revision, streaming=True
         )
     except (OSError, RuntimeError, ValueError) as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise ValueError(
-            f"dataset {settings.source!r}, --split {settings.split!r}, cannot be opened: "
-            f"{first_line}"
-        ) from None
+        raise _unreadable(settings, "cannot be opened", error) from None
 
 
-def _bytes_kept(stream: Any, columns: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
-    """The rows with pictures as bytes: `datasets` shall decode nothing."""
+def _undecoded(stream: Any, columns: tuple[str, ...]) -> Any:
+    """The rows with pictures as bytes or paths: `datasets` shall decode nothing."""
     datasets = require_package("datasets", "the format hf")
     for name in PICTURES:
         feature = (stream.features or {}).get(name)
         if name in columns and isinstance(feature, datasets.Image | datasets.Video):
             stream = stream.cast_column(name, type(feature)(decode=False))
-    yield from stream
+    return stream
+
+
+def _read(settings: ImportSettings, stream: Any) -> Iterator[Mapping[str, Any]]:
+    """Raises ValueError where files are damaged or the connection breaks."""
+    try:
+        yield from stream
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _unreadable(settings, "was read only in part", error) from None
+
+
+def _unreadable(settings: ImportSettings, how: str, error: Exception) -> ValueError:
+    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return ValueError(
+        f"dataset {settings.source!r}, --split {settings.split!r}, {how}: {first_line}; mend that "
+        "and run the same command again"
+    )

@@ -28,11 +28,14 @@ files = train_json
 
 def rows(settings: ImportSettings, files: list[Path]) -> Rows:
     for key, root, row in keyed_rows(settings, files, ("prompt",)):
+        if row is None:
+            yield Dropped(key, "not a JSON object")
+            continue
         names = row.get("file_path", row.get("image_path"))
         if not isinstance(names, list) or len(names) < 2:
             yield Dropped(key, "missing picture")
         elif "rank" in row:
-            yield from _ranked(key, root, row["prompt"], names, row["rank"])
+            yield from _ranked(key, root, row.get("prompt"), names, row["rank"])
         else:
             yield row_or_dropped(key, partial(_preferred, key, root, row, names))
 
@@ -42,7 +45,7 @@ def _preferred(key: str, root: Path, row: dict[str, Any], names: list[Any]) -> R
     if not isinstance(labels, list) or not len(labels) == len(names) == 2:
         raise UnusableError("missing label")
     first, second = (read_inside(root, name) for name in names)
-    return by_labels(key, row["prompt"], (first, second), (labels[0], labels[1]))
+    return by_labels(key, row.get("prompt"), (first, second), (labels[0], labels[1]))
 
 
 def _ranked(key: str, root: Path, prompt: Any, names: list[Any], ranks: Any) -> Rows:

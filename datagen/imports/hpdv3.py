@@ -29,10 +29,12 @@ def rows(settings: ImportSettings, files: list[Path]) -> Rows:
         yield row_or_dropped(key, partial(_row, key, root, row))
 
 
-def _row(key: str, root: Path, row: dict[str, Any]) -> Row:
+def _row(key: str, root: Path, row: dict[str, Any] | None) -> Row:
+    if row is None:
+        raise UnusableError("not a JSON object")
     margin = _margin(row.get("choice_dist"))
-    winner, loser = (read_inside(root, row[name]) for name in ("path1", "path2"))
-    return Row(key, text_of(row["prompt"]), winner, loser, margin)
+    winner, loser = (read_inside(root, row.get(name)) for name in ("path1", "path2"))
+    return Row(key, text_of(row.get("prompt")), winner, loser, margin)
 
 
 def _margin(votes: Any) -> float:

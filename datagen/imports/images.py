@@ -1,7 +1,7 @@
 """From bytes nobody trusts to an RGB image of the asked size.
 
-Size and crop are those of diffusers' Diffusion-DPO script (`Resize`, `CenterCrop`): the shorter
-side becomes `resolution`, bilinear, then the middle is cut out.
+Size and crop are those of diffusers' Diffusion-DPO script (`Resize`, `CenterCrop`): bilinear, as
+small as covers the asked size (a square's shorter side), then the middle is cut out.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from sipo.datagen.imports.rows import UnusableError
 
 FORMATS = ("JPEG", "PNG", "WEBP")
+Size = tuple[int, int]
+"""(width, height) in px, as Pillow has them."""
+
 MAX_PIXELS = 2**26
 """67 million: a decompression bomb says more, and is refused by what its header says."""
 
 
-def read_image(data: bytes, resolution: int) -> Image.Image:
-    """RGB, `resolution` px square. EXIF turns it, alpha lies on white. Raises UnusableError."""
+def read_image(data: bytes, size: Size) -> Image.Image:
+    """RGB of that size. EXIF turns it, alpha lies on white. Raises UnusableError."""
     if not data:
         raise UnusableError("empty picture")
     try:
@@ -29,7 +32,7 @@ def read_image(data: bytes, resolution: int) -> Image.Image:
             image = Image.open(io.BytesIO(data), formats=FORMATS)
             check_pixels(*image.size)
             image.load()
-            return fit(_rgb(ImageOps.exif_transpose(image)), resolution)
+            return fit(_rgb(ImageOps.exif_transpose(image)), size)
     except UnusableError:
         raise
     except Image.DecompressionBombError:
@@ -47,16 +50,17 @@ def check_pixels(width: int, height: int) -> None:
         raise UnusableError("picture has too many pixels")
 
 
-def fit(image: Image.Image, resolution: int) -> Image.Image:
-    width, height = image.size
-    if max(width, height) > 32 * min(width, height):
+def fit(image: Image.Image, size: Size) -> Image.Image:
+    if max(image.size) > 32 * min(image.size):
         raise UnusableError("picture is a strip, more than 32 times as long as wide")
-    if (width, height) != (resolution, resolution):
-        scale = resolution / min(width, height)
-        size = (max(resolution, round(width * scale)), max(resolution, round(height * scale)))
-        image = image.resize(size, Image.Resampling.BILINEAR)
-        left, top = (size[0] - resolution) // 2, (size[1] - resolution) // 2
-        image = image.crop((left, top, left + resolution, top + resolution))
+    if image.size != size:
+        scale = max(wanted / has for wanted, has in zip(size, image.size, strict=True))
+        covering = [
+            max(wanted, round(has * scale)) for wanted, has in zip(size, image.size, strict=True)
+        ]
+        image = image.resize((covering[0], covering[1]), Image.Resampling.BILINEAR)
+        left, top = ((has - wanted) // 2 for has, wanted in zip(covering, size, strict=True))
+        image = image.crop((left, top, left + size[0], top + size[1]))
     return image
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,6 +142,23 @@ def source_files(source: Path, *patterns: str) -> list[Path]:
     if not found:
         raise ValueError(f"source {str(source)!r} holds no {' or '.join(patterns)}; give another")
     return found
+
+
+def objects(
+    rows: Iterable[tuple[str, Any]], wanted: Sequence[str]
+) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """(where, what JSON says there) -> (where, the object), None for what is none.
+
+    Raises ValueError where the first object lacks one of `wanted`: the list is of another kind.
+    A later one that lacks it is a row that lacks a picture or a prompt.
+    """
+    known = False
+    for where, value in rows:
+        found = value if isinstance(value, dict) else None
+        if found is not None and not known:
+            require_columns(where, found, wanted)
+            known = True
+        yield where, found
 
 
 def require_columns(where: str, names: Iterable[str], wanted: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from sipo.datagen.folder import unencoded
+from sipo.datagen.imports.images import Size
 from sipo.datagen.imports.registry import FORMATS
 from sipo.datagen.settings import FORMAT
 
@@ -29,10 +30,15 @@ class ImportSettings(BaseModel):
     split: str = "train"  # of a Hugging Face dataset
     revision: str | None = None
     limit: int | None = Field(default=None, ge=1)
-    resolution: int = Field(default=512, ge=8)
+    resolution: int = Field(default=512, ge=8)  # height, and width where that is not given
+    width: int | None = Field(default=None, ge=8)
     frames: int | None = Field(default=None, ge=1)  # of a clip; None: images
     fps: int | None = Field(default=None, ge=1)
     pairs_per_shard: int = Field(default=64, ge=1)
+
+    @property
+    def size(self) -> Size:
+        return self.width or self.resolution, self.resolution
 
 
 def check_import(settings: ImportSettings) -> None:
@@ -40,11 +46,10 @@ def check_import(settings: ImportSettings) -> None:
     if settings.format not in FORMATS:
         known = ", ".join(FORMATS)
         raise ValueError(f"format {settings.format!r} is unknown; choose one of {known}")
-    if beyond := settings.resolution % 8:
-        asked, below = settings.resolution, settings.resolution - beyond
-        raise ValueError(
-            f"--resolution {asked} is not a multiple of 8; give {below} or {below + 8}"
-        )
+    for name, asked in zip(("--width", "--resolution"), settings.size, strict=True):
+        if beyond := asked % 8:
+            below = asked - beyond
+            raise ValueError(f"{name} {asked} is not a multiple of 8; give {below} or {below + 8}")
     if (settings.frames is None) != (settings.fps is None):
         given, lacking = ("--frames", "--fps") if settings.frames else ("--fps", "--frames")
         raise ValueError(f"{given} was given without {lacking}; clips need both, images neither")
@@ -59,6 +64,8 @@ def config_of(settings: ImportSettings, files: Sequence[Path]) -> dict[str, Any]
     asked = settings.model_dump(
         include={"format", "split", "revision", "limit", "resolution", "frames", "pairs_per_shard"}
     )
+    if settings.size[0] != settings.resolution:
+        asked["width"] = settings.width
     return {
         "format": FORMAT,
         "import": {

@@ -135,8 +135,8 @@ def _check(row: Row | Dropped, settings: ImportSettings) -> Outcome:
 
 def _picture(data: bytes, settings: ImportSettings) -> bytes:
     if settings.frames is None or settings.fps is None:
-        return to_bytes(read_image(data, settings.resolution))
-    return to_bytes(read_clip_of(data, settings.resolution, settings.frames, settings.fps))
+        return to_bytes(read_image(data, settings.size))
+    return to_bytes(read_clip_of(data, settings.size, settings.frames, settings.fps))
 
 
 def _samples(folder: ShardFolder, number: int, pairs: list[Checked]) -> Iterator[Sample]:

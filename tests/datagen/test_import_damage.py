@@ -85,6 +85,29 @@ def test_rows(tmp_path: Path) -> None:
     assert causes("folder", source, tmp_path / "out") == expected
 
 
+def test_rows_that_lack_a_field_cost_no_other_row(tmp_path: Path) -> None:
+    source = listed(tmp_path / "source", 2)
+    write_list(source, [row(0), {"prompt": "a cat"}, {}, {**row(1), "prompt": None}, row(1)])
+    assert causes("folder", source, tmp_path / "out") == {"missing picture": 2, "missing prompt": 1}
+    pair = {"prompt": "a cat", "path1": "w0.png", "path2": "l0.png"}
+    (source / "train.json").write_text(json.dumps([7, pair, {"prompt": "a cat"}, None]))
+    found = causes("hpdv3", source / "train.json", tmp_path / "hpdv3")
+    assert found == {"not a JSON object": 2, "missing picture": 1}
+    pair = {"prompt": "a cat", "file_path": ["w0.png", "l0.png"], "human_preference": [1, 0]}
+    (source / "train.json").write_text(json.dumps([pair, {"file_path": ["w0.png"]}, []]))
+    found = causes("hpdv2", source / "train.json", tmp_path / "hpdv2")
+    assert found == {"not a JSON object": 1, "missing picture": 1}
+
+
+@pytest.mark.parametrize("name", ["pairs.csv", "pairs.jsonl"])
+def test_a_byte_order_mark_is_no_part_of_the_list(name: str, tmp_path: Path) -> None:
+    source = listed(tmp_path / "source", 1)
+    csv = "prompt,winner,loser\na cat,w0.png,l0.png\n"
+    text = csv if name == "pairs.csv" else json.dumps(row(0))
+    (source / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert causes("folder", source / name, tmp_path / "out") == {}
+
+
 @pytest.mark.parametrize("name", ["/etc/passwd", "a\x00b", "x" * 5000, 7])
 def test_paths_nobody_should_write(name: Any, tmp_path: Path) -> None:
     source = listed(tmp_path / "source", 1)
@@ -153,13 +176,16 @@ def test_a_source_without_a_pair_is_refused(tmp_path: Path) -> None:
         (["folder", "{source}", "--frames", "3"], "--frames was given without --fps"),
         (["folder", "{source}", "--images", "none"], "--images 'none' is no folder"),
         (["folder", "{source}/names.csv"], "lacks winner, loser; it has prompt, chosen; rename"),
+        (["folder", "{source}/names.csv", "--images", "."], "a quote that is not closed"),
         (["hpdv2", "{source}/pairs.jsonl"], "is no JSON list of objects"),
         (["hf", "nowhere"], "neither a folder nor a dataset like 'owner/name'"),
     ],
 )
 def test_what_is_refused(arguments: list[str], sentence: str, tmp_path: Path) -> None:
     source = listed(tmp_path / "source", 1)
-    (source / "names.csv").write_text("prompt,chosen\na cat,w0.png\n")
+    unclosed = 'prompt,winner,loser\n"a cat,w0.png' + "x" * 140_000
+    text = unclosed if "--images" in arguments else "prompt,chosen\na cat,w0.png\n"
+    (source / "names.csv").write_text(text)
     if not arguments[1].endswith(".csv"):
         (source / "names.csv").unlink()
     given = [argument.format(source=source) for argument in arguments]
@@ -172,7 +198,7 @@ def test_what_is_refused(arguments: list[str], sentence: str, tmp_path: Path) ->
 
 def _pixel(image: Image.Image, kind: str, **given: Any) -> tuple[int, ...]:
     """The pixel in the corner after importing."""
-    found = read_image(encoded(image, kind, **given), PX)
+    found = read_image(encoded(image, kind, **given), (PX, PX))
     assert (found.mode, found.size) == ("RGB", (PX, PX))
     pixel = found.getpixel((0, 0))
     assert isinstance(pixel, tuple)
@@ -199,8 +225,8 @@ def test_exif_turns_and_the_middle_is_kept() -> None:
     image.paste("red", (0, 0, PX, PX))
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter: left comes to the top
-    turned = read_image(encoded(image, "PNG", exif=exif), PX)
+    turned = read_image(encoded(image, "PNG", exif=exif), (PX, PX))
     assert turned.getpixel((PX - 1, 0)) == (255, 0, 0)
     assert turned.getpixel((0, PX - 1)) == (0, 0, 255)
     buffer = io.BytesIO(encoded(Image.new("RGB", (300, 100), "red"), "WEBP", lossless=True))
-    assert read_image(buffer.getvalue(), PX).size == (PX, PX)
+    assert read_image(buffer.getvalue(), (PX, PX)).size == (PX, PX)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `from sources import pictu
 from sources import PX, listed, picture, row, sample, write_list, write_tar
 
 from sipo.datagen.folder import PAIRS, open_folder
+from sipo.datagen.imports.clips import read_clip_of
+from sipo.datagen.imports.rows import UnusableError
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
 from sipo.datagen.shards import read_fields
@@ -148,6 +152,40 @@ def test_hf_of_a_local_folder(tmp_path: Path) -> None:
     assert_pictures(tmp_path / "out", 3)
 
 
+def test_hf_of_a_folder_of_images(tmp_path: Path) -> None:
+    """`datasets` says of such pictures where they lie."""
+    pytest.importorskip("datasets")
+    source = listed(tmp_path / "source", 3)
+    names = {"winner": "chosen_file_name", "loser": "rejected_file_name"}
+    rows = [{names.get(k, k): v for k, v in row(i).items()} for i in range(3)]
+    (source / "pairs.jsonl").unlink()
+    (source / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    imported("hf", source, tmp_path / "out")
+    assert_pictures(tmp_path / "out", 3)
+
+
+def test_a_clip_filmed_on_its_side_is_put_upright(tmp_path: Path) -> None:
+    """The track's matrix (ISO/IEC 14496-12, 8.3.2) says a quarter turn to the right."""
+    left_red = Image.new("RGB", (PX, PX), "blue")
+    left_red.paste("red", (0, 0, PX // 2, PX))
+    mp4 = make_clip([left_red] * 2, 8).mp4
+    assert read_clip_of(mp4, (PX, PX), 2, 8).mp4 == mp4
+    at = mp4.index(b"tkhd") + 44
+    matrix = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    found = read_clip_of(mp4[:at] + matrix + mp4[at + 36 :], (PX, PX), 2, 8)
+    top, bottom = (np.asarray(found.frames[0])[y, PX // 2] for y in (1, PX - 2))
+    assert top[0] > 180 > top[2]
+    assert bottom[2] > 180 > bottom[0]
+
+
+def test_a_clip_that_no_decoder_knows() -> None:
+    mp4 = make_clip([Image.new("RGB", (PX, PX))] * 2, 8).mp4.replace(b"avc1", b"zzzz")
+    with pytest.raises(UnusableError, match="not a readable video"):
+        read_clip_of(mp4, (PX, PX), 2, 8)
+    with pytest.raises(ValueError, match="not a readable video"):
+        read_clip(mp4)
+
+
 def test_clips(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
@@ -166,6 +204,23 @@ def test_clips(tmp_path: Path) -> None:
     cause = {"clip is too short": 1}
     with pytest.raises(ValueError, match=next(iter(cause))):
         imported("folder", source, tmp_path / "long", frames=9, fps=4)
+
+
+def test_pictures_that_are_no_squares(tmp_path: Path) -> None:
+    """Twice as wide as high, out of the middle of a square."""
+    imported("folder", listed(tmp_path / "source", 1), tmp_path / "out", width=2 * PX)
+    [(_, winner, _, _)] = pairs_of(tmp_path / "out")
+    whole = Image.open(io.BytesIO(picture(0))).resize((2 * PX, 2 * PX), Image.Resampling.BILINEAR)
+    expected = whole.crop((0, PX // 2, 2 * PX, PX // 2 + PX))
+    found = from_bytes(winner, "png")
+    assert isinstance(found, Image.Image)
+    assert found.tobytes() == expected.tobytes()
+    asked = open_folder(tmp_path / "out").config["import"]
+    assert (asked["resolution"], asked["width"]) == (PX, 2 * PX)
+    with pytest.raises(ValueError, match="width 32"):
+        imported("folder", tmp_path / "source", tmp_path / "out", width=3 * PX)
+    with pytest.raises(ValueError, match="--width 20 is not a multiple of 8; give 16 or 24"):
+        imported("folder", tmp_path / "source", tmp_path / "odd", width=20)
 
 
 def test_limit_and_the_record_of_what_was_asked(tmp_path: Path) -> None:

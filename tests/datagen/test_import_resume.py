@@ -86,9 +86,9 @@ def test_rows_before_the_last_shard_are_not_decoded_again(
     (tmp_path / "out" / "candidates-000002.json").unlink()
     looked: list[bytes] = []
 
-    def read_image(data: bytes, resolution: int) -> Any:
+    def read_image(data: bytes, size: tuple[int, int]) -> Any:
         looked.append(data)
-        return original(data, resolution)
+        return original(data, size)
 
     original = writer.read_image
     monkeypatch.setattr(writer, "read_image", read_image)

@@ -52,7 +52,7 @@ def test_latents_are_the_vae_s_means(imported: Path, tiny_backbone: Backbone) ->
     encode_folder(imported, backbone=tiny_backbone, batch_size=3, progress=False)
     assert list(find_damage(imported)) == []
     pairs = PairDataset(imported)
-    image = read_image(picture(5), PX)
+    image = read_image(picture(5), (PX, PX))
     pixels = torch.tensor(list(image.tobytes())).reshape(PX, PX, 3).permute(2, 0, 1)
     expected = tiny_backbone.encode_images(pixels[None].float() / 127.5 - 1)[0]
     torch.testing.assert_close(pairs[2].loser, expected, atol=1e-5, rtol=1e-5)

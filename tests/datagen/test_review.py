@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
+from browser import Browser, find_chromium
 from click.testing import CliRunner
 
 from sipo.datagen.cli import main
@@ -16,6 +18,9 @@ from sipo.datagen.folder import open_folder
 from sipo.datagen.generate import pair_folder
 from sipo.datagen.review import REVIEW, ReviewSession
 from sipo.datagen.summary import summarize, summary_lines
+from sipo.feedback.web import Server
+
+PROGRAM = find_chromium()
 
 
 @pytest.fixture
@@ -113,3 +118,30 @@ def test_mistakes(session: ReviewSession, shards: Path, tmp_path: Path) -> None:
     refused = CliRunner().invoke(main, ["review", str(tmp_path / "nowhere")])
     assert refused.exit_code == 2
     assert "does not exist" in refused.output
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed")
+def test_a_person_decides_by_keyboard_and_by_touch(session: ReviewSession, tmp_path: Path) -> None:
+    assert PROGRAM
+    loaded = "document.images.length > 1 && [...document.images].every(image => image.naturalWidth)"
+    count = "document.querySelector('#count').textContent.split(' ')[0]"
+    with Server(session) as server, Browser(PROGRAM, tmp_path / "profile") as page:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        page.show(1280, 800)
+        page.open(server.url, loaded)
+        for number, key in enumerate("kfd", 2):
+            page.press(key)
+            page.wait(f"{count} === '{number}'")
+        page.press("ArrowLeft")
+        page.wait("document.querySelector('.chosen').name === 'Drop'")
+        page.show(360, 740, dark=True, touch=True)
+        page.open(server.url, loaded)
+        assert page.run(count) == "4"
+        size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+        assert page.run(size) == [360, 740]
+        page.tap("[name=Flip]")
+        page.wait(f"{count} === '5'")
+        assert page.errors == []
+        server.shutdown()
+    said = (session.folder.path / REVIEW).read_text().splitlines()
+    assert [json.loads(line)["decision"] for line in said] == ["keep", "flip", "drop", "flip"]

@@ -13,13 +13,14 @@ import pytest
 import torch
 from PIL import Image
 from tiny_judges import tiny_clip
+from torch import Tensor
 
 from sipo.feedback import grammar, yolo_world
 from sipo.feedback.centernet import CenterNet, CenterNetJudge
 from sipo.feedback.judge import Judge, load_judge
 from sipo.feedback.prompt import TAGS
+from sipo.feedback.yolo_judge import YoloWorldJudge
 from sipo.feedback.yolo_weights import find_published
-from sipo.feedback.yolo_world import YoloWorldJudge
 from sipo.mini.train.labelled import tagged_scenes
 from sipo.mini.world import CLASSES, Scene
 
@@ -147,11 +148,13 @@ def test_arguments_that_cannot_work_are_named() -> None:
         judge.judge([Image.new("RGB", (64, 64))] * 2, [grammar.single_object("cat")])
     texts = torch.eye(512)[:1]
     with pytest.raises(ValueError, match="image_px=100 must be a multiple of 32"):
-        YoloWorldJudge(torch.nn.Identity(), texts, ("cat",), about={}, image_px=100)
+        YoloWorldJudge(no_network, texts, ("cat",), about={}, image_px=100)
     with pytest.raises(ValueError, match="thresholds lack two_object"):
-        YoloWorldJudge(
-            torch.nn.Identity(), texts, ("cat",), about={}, thresholds={"single_object": 0.5}
-        )
+        YoloWorldJudge(no_network, texts, ("cat",), about={}, thresholds={"single_object": 0.5})
+
+
+def no_network(pixels: Tensor, texts: Tensor, floor: float, nms_iou: float) -> list[Tensor]:
+    return []
 
 
 class Touch:

@@ -37,6 +37,7 @@ def test_a_folder_is_named_by_its_hub_id(tmp_path: Path) -> None:
     assert describe_folder(cached)["weights"] == "someone/judge"
     assert describe_folder(plain)["weights"] == "mine"
     assert describe_folder(cached)["weights_sha256"] == describe_folder(plain)["weights_sha256"]
+    (plain / "config.json").touch()
     assert find_folder(plain) == plain
 
 
@@ -57,6 +58,9 @@ def test_what_is_no_weights_is_named(tmp_path: Path) -> None:
         load_tensors(tmp_path / "list.pt")
     with pytest.raises(ValueError, match=r"cut.pt' are a file; give the model's folder"):
         find_folder(tmp_path / "cut.pt")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"lack config.json and \*.safetensors; give a folder as"):
+        find_folder(tmp_path / "empty")
     with pytest.raises(ValueError, match=r"nowhere.pt' are no file; give one like HPS.pt"):
         find_file(tmp_path / "nowhere.pt", "xswu/HPSv2", "HPS.pt")
     with pytest.raises(ValueError, match=r"'xswu/HPSv2/HPS.pt' are neither here nor to be had"):

@@ -89,6 +89,18 @@ def test_prompt_is_a_value() -> None:
     )
 
 
+def test_rows_of_other_benchmarks_are_plain_texts(tmp_path: Path) -> None:
+    """GenEval 2's have questions, which `vlm` reads; a byte order mark and U+2028 break no line."""
+    rows = tmp_path / "rows.jsonl"
+    text = '{"prompt": "two\u2028dogs", "atom_count": 2, "vqa_list": [["How many?", "two"]]}\n'
+    rows.write_text("\ufeff" + text)
+    [prompt] = read_prompts(rows)
+    assert (prompt.tag, prompt.text) == ("text", "two\u2028dogs")
+    rows.write_bytes(b"a caf\xe9")
+    with pytest.raises(ValueError, match=r"rows.jsonl' is not UTF-8 .*; save it so"):
+        read_prompts(rows)
+
+
 def test_plain_texts_are_prompts_without_clauses(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("a cat, oil on canvas\n\n a dog \n")
     cat, dog = read_prompts(tmp_path / "list.txt")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -172,6 +173,15 @@ def test_what_cannot_be_loaded_is_named(tmp_path: Path) -> None:
         load_judge("hpsv2", tmp_path / "other.pt", ())
     with pytest.raises(ValueError, match="are no ImageReward"):
         load_judge("image-reward", tmp_path / "other.pt", ())
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_damaged_folder_is_named(name: str, clip_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "clip"
+    shutil.copytree(clip_folder, folder)
+    (folder / name).write_bytes((folder / name).read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"judge 'pickscore' cannot be loaded: .* files again"):
+        load_judge("pickscore", folder, ())
 
 
 def test_no_pickle_is_run(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from PIL import Image
 from sipo.datagen.cli import main
 from sipo.feedback import grammar
 from sipo.feedback.divergence import divergence_warning
-from sipo.feedback.ensemble import make_ensemble
+from sipo.feedback.ensemble import make_ensemble, require_company
 from sipo.feedback.fake import FakeJudge
+from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import JUDGES, Judge, load_judge, read_settings, split_names
 from sipo.feedback.prompt import Prompt
 from sipo.feedback.verdict import Verdict, failed_verdict
@@ -83,6 +84,24 @@ def test_majority_of_pairwise_preferences() -> None:
     assert [verdict.score for verdict in tied] == [0.5, 0.5]
 
 
+def test_a_majority_is_asked_about_whole_prompts(tmp_path: Path) -> None:
+    several = make_ensemble(["a"], [Says(0.5)], rule="majority")
+    require_company(several, 12, 6)
+    require_company(make_ensemble(["a"], [Says(0.5)]), 16, 6)
+    for batch, images in ((16, 6), (4, 8), (1, 1)):
+        with pytest.raises(ValueError, match=rf"--batch-size {batch} parts the {images} images"):
+            require_company(several, batch, images)
+    with pytest.raises(ValueError, match="would compare the frames of one clip"):
+        FrameJudge(several)
+    words = ["generate", "--judge", "fake,fake", "--candidates", "6", "--num-prompts", "1"]
+    file = tmp_path / "majority.json"
+    file.write_text('{"ensemble": {"rule": "majority"}}')
+    words += ["--judge-settings", str(file), "--out", str(tmp_path / "shards")]
+    refused = CliRunner().invoke(main, words)
+    assert refused.exit_code == 2
+    assert "--batch-size 16 parts the 6 images of a prompt" in refused.output
+
+
 @pytest.mark.parametrize("rule", ["mean", "minimum", "majority"])
 def test_a_member_s_failure_is_the_ensemble_s(rule: str) -> None:
     good, bad, other = judged(rule, [Says(0.9, 0.2, 0.4), Says(0.3, None, 0.5)], [CAT, CAT, CAT])
@@ -116,6 +135,7 @@ def test_several_names_make_an_ensemble(tmp_path: Path) -> None:
         ("fake", None, {"fake": {"weights_sha256": "ab"}}, r"were made for weights ab"),
         ("yolo-world", None, {"yolo-world": {"colour": "clip"}}, r"did you mean color\?"),
         ("yolo-world", None, {"yolo-world": {"thresholds": {"colors": "x"}}}, r"thresholds.colors"),
+        ("vlm", None, {"vlm": {"mean": "x"}}, r"judge 'vlm', setting mean: .* \(got 'x'\)"),
         ("fake,fake", None, {"ensemble": {"rule": "max"}}, r"rule 'max' is unknown; choose"),
         (
             "fake,fake",
@@ -144,6 +164,12 @@ def test_every_judge_is_on_its_page() -> None:
     assert [
         name for name in JUDGES if f"| `{name}`" not in page and f", `{name}`" not in page
     ] == []
+
+
+def test_a_judge_is_a_file_of_under_150_lines() -> None:
+    room = Path(__file__).parents[2] / "feedback"
+    files = {room / f"{where.split(':')[0].split('.')[-1]}.py" for where in JUDGES.values()}
+    assert [path.name for path in files if len(path.read_text().splitlines()) >= 150] == []
 
 
 def test_several_judges_at_the_command_line() -> None:

@@ -42,6 +42,7 @@ def test_a_person_ranks_by_keyboard_and_by_touch(server: Server, tmp_path: Path)
         page.show(1280, 800)
         page.open(server.url, LOADED)
         background = page.run("getComputedStyle(document.body).backgroundColor")
+        assert page.run("document.documentElement.scrollHeight") == 800  # all is seen at once
         page.press("3")
         page.press("1")
         assert page.run(PLACES) == "2nd,3rd,1st"
@@ -59,6 +60,7 @@ def test_a_person_ranks_by_keyboard_and_by_touch(server: Server, tmp_path: Path)
         assert page.run("document.querySelector('#count').textContent") == "2 of 6"
         assert page.run("document.documentElement.scrollWidth") == 360
         assert page.run("getComputedStyle(document.body).backgroundColor") != background
+        assert page.run("document.documentElement.scrollHeight") == 740
         page.tap(".card:nth-child(2)")
         page.wait(f"{PLACES} === ',1st,'")
         page.tap(".card:nth-child(3)")

@@ -46,6 +46,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
             "--suite 'maxi' is unknown; choose one of geneval, geneval-train, mini, mini-train",
         ),
         (["--judge", "nobody"], "--judge 'nobody' is unknown"),
+        (["--judge", "nobody", "--judge", "fake"], "--judge 'nobody' is unknown"),
         (["--suite", "mini", "--prompts", "x"], "were both given"),
         (["--prompts", "nowhere.jsonl"], "'nowhere.jsonl' does not exist"),
         (["--images", "nowhere"], "'nowhere' is not a folder"),

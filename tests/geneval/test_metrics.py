@@ -118,6 +118,23 @@ def test_the_commands(runs: list[Path]) -> None:
         assert sentence in refused.output
 
 
+def test_several_metrics_are_a_table(runs: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "own.json").write_text('{"megapixels": {}}')
+    words = ["metrics", *map(str, runs), "--metric", "fake"]
+    table = CliRunner().invoke(main, [*words, "--metric", "fake"]).stdout
+    assert table.count("wins over") == 2
+    assert [line.split()[0] for line in table.splitlines()[-3:]] == ["mean", "a", "b"]
+    as_json = CliRunner().invoke(main, [*words, "--metric", "fake", "--json"])
+    assert [result["metric"] for result in json.loads(as_json.stdout)] == ["fake", "fake"]
+    for more, sentence in (
+        (["--metric", "fake", "--metric-weights", "x"], "write --metric fake=x"),
+        (["--metric-settings", str(tmp_path / "own.json")], "'megapixels', which is no judge"),
+    ):
+        refused = CliRunner().invoke(main, [*words, *more])
+        assert refused.exit_code == 2
+        assert sentence in refused.output
+
+
 def test_a_judge_that_fails_on_all_is_an_error(tmp_path: Path) -> None:
     dark = run(tmp_path / "dark", [[0]])
     with pytest.raises(ValueError, match=r"fake failed on every image of .*: too dark"):

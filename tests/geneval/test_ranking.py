@@ -174,3 +174,27 @@ def test_the_command_prints_them(study: Path) -> None:
         refused = run(main, words)
         assert refused.exit_code == 2
         assert sentence in refused.output
+
+
+def test_a_draw_of_the_prompts_is_the_same_for_all_raters(make_runs: MakeRuns) -> None:
+    runs, study = make_runs("base", "tuned"), Path("study")
+    ann, bea = (RankSession(runs, study, rater, 2, 3) for rater in ("ann", "bea"))
+    asked = {item.name for item in ann.items}
+    assert len({item.prompt for item in ann.items}) == 3
+    assert len(asked) == len(ann.items) == 6
+    assert asked == {item.name for item in bea.items}
+    assert asked < {item.name for item in RankSession(runs, Path("all"), "ann", 2).items}
+    with pytest.raises(ValueError, match="num_prompts 3 and is now asked to go on with None"):
+        RankSession(runs, study, "ann", 2)
+    with pytest.raises(ValueError, match="--num-prompts 99 are more than the runs' 6; give fewer"):
+        RankSession(runs, Path("more"), "ann", 2, 99)
+
+
+def test_a_study_that_was_edited_is_named(tmp_path: Path) -> None:
+    write_json(tmp_path / "config.json", {"runs": {"a": "", "b": ""}})
+    append_answer(tmp_path / "answers/ann.jsonl", {"item": "0", "prompt": "p", "order": ["a"]})
+    with pytest.raises(ValueError, match=r"item 0 is ordered \['a'\], which is no order of a, b"):
+        rank_results(tmp_path)
+    write_json(tmp_path / "config.json", {})
+    with pytest.raises(ValueError, match="which is no order of"):
+        rank_results(tmp_path)

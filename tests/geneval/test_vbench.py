@@ -11,7 +11,9 @@ from click.testing import CliRunner
 from sipo.feedback.prompt import plain_text
 from sipo.geneval.cli import main
 from sipo.geneval.layout import image_name, write_prompt_folders
-from sipo.geneval.vbench import QUALITY, SEMANTIC, export_clips, vbench_scores
+from sipo.geneval.vbench import QUALITY, SEMANTIC, vbench_scores
+from sipo.geneval.vbench_compare import compare_vbench
+from sipo.geneval.vbench_export import export_clips
 
 COGVIDEOX_5B = (
     *(96.23, 96.52, 98.66, 96.92, 70.97, 61.98, 62.90),
@@ -34,7 +36,8 @@ def test_the_published_row_gives_the_published_scores(tmp_path: Path) -> None:
     assert round(scores["total"], 6) == 0.816123
     printed = CliRunner().invoke(main, ["vbench", str(path), "--json"])
     assert printed.exit_code == 0, printed.output
-    assert json.loads(printed.output) == scores
+    said = json.loads(printed.output)
+    assert said == {name: scores[name] for name in ("total", "quality", "semantic")}
     table = CliRunner().invoke(main, ["vbench", str(path)]).output
     assert f"{'total':35}0.8161" in table
     assert f"{'dynamic degree':23}0.7097      0.7097" in table
@@ -47,6 +50,10 @@ def test_one_file_a_dimension_is_the_same(tmp_path: Path) -> None:
     assert round(vbench_scores(paths)["total"], 6) == 0.816123
     with pytest.raises(ValueError, match="lacks overall_consistency; evaluate"):
         vbench_scores(paths[:-1])
+    assert vbench_scores([tmp_path]) == vbench_scores(paths)
+    (tmp_path / "other_eval_results.json").write_text(json.dumps({"scene": [0.5, []]}))
+    with pytest.raises(ValueError, match="differ in scene; give the files of one evaluation"):
+        vbench_scores([tmp_path])
 
 
 def test_files_that_are_no_results(tmp_path: Path) -> None:
@@ -56,6 +63,67 @@ def test_files_that_are_no_results(tmp_path: Path) -> None:
         (tmp_path / "x.json").write_text(text)
         with pytest.raises(ValueError, match="give VBench's"):
             vbench_scores([tmp_path / "x.json"])
+    for score in (96.23, float("nan")):
+        (tmp_path / "x.json").write_text(json.dumps({"scene": [score, []]}))
+        with pytest.raises(ValueError, match="which is not in 0 to 1; give scores as"):
+            vbench_scores([tmp_path / "x.json"])
+    with pytest.raises(ValueError, match=r"holds no \*_eval_results.json"):
+        vbench_scores([tmp_path])
+
+
+def judged(root: Path, gain: float, names: list[str], skip: int = 0) -> Path:
+    """Results with eight prompts of two clips a dimension; those of the first `skip` are absent."""
+    root.mkdir()
+    rows: dict[str, list[object]] = {}
+    for name in names:
+        unit = 100 if name == "imaging_quality" else 1
+        per_clip = [
+            {"video_path": f"{root}/a cat-dog {p}-{i}.mp4", "video_results": unit * value}
+            for p in range(skip, 8)
+            for i, value in ((0, 0.2 + p / 50), (1, 0.2 + p / 50 + gain * (1 + p % 2)))
+        ]
+        mean = sum(float(str(clip["video_results"])) for clip in per_clip) / len(per_clip)
+        rows[name] = [mean / unit, per_clip]
+    (root / "x_eval_results.json").write_text(json.dumps(rows))
+    return root
+
+
+def test_two_evaluations_are_compared_clip_by_clip(tmp_path: Path) -> None:
+    """Every second clip gains 1.5 times .04 on average, so a dimension gains .03."""
+    names = [*QUALITY, *SEMANTIC]
+    a, b = judged(tmp_path / "a", 0, names), judged(tmp_path / "b", 0.04, names)
+    result = compare_vbench(a, b)
+    before, after = vbench_scores([a]), vbench_scores([b])
+    for name in ("total", "quality", "semantic"):
+        row = result[name]
+        assert row["difference"] == pytest.approx(after[name] - before[name])
+        assert row["interval"][0] < row["difference"] < row["interval"][1]
+        assert row["clear"]
+    imaging = result["dimensions"]["imaging_quality"]
+    assert imaging["difference"] == pytest.approx(0.03)
+    assert imaging["interval"] == pytest.approx([0.0225, 0.0375], abs=0.003)
+    assert (result["pairs"], result["dropped"]) == (16 * 16, 0)
+    again = compare_vbench(a, a)["total"]
+    assert (again["difference"], again["interval"], again["clear"]) == (0, [0, 0], False)
+
+
+def test_what_only_one_evaluation_has_is_left_out(tmp_path: Path) -> None:
+    a = judged(tmp_path / "a", 0, ["scene", "color"], skip=3)
+    b = judged(tmp_path / "b", 0.04, ["scene"])
+    result = compare_vbench(a, b)
+    assert result["dimensions"].keys() == {"scene"}
+    assert (result["pairs"], result["dropped"]) == (10, 6 + 10)
+    assert "total" not in result
+    words = ["compare", str(a), str(b), "--vbench"]
+    said = CliRunner().invoke(main, words)
+    assert "16 scores were left out" in said.output, said.output
+    assert "No total: not all sixteen" in said.output
+    refused = CliRunner().invoke(main, [*words, "--metric", "pickscore"])
+    assert refused.exit_code == 2
+    assert "--metric 'pickscore' and --vbench were both given" in refused.output
+    (tmp_path / "b" / "x_eval_results.json").write_text(json.dumps({"scene": [0.5, []]}))
+    with pytest.raises(ValueError, match="no clip of a dimension in common"):
+        compare_vbench(a, b)
 
 
 def clips(root: Path, texts: list[str], count: int = 5, suffix: str = ".mp4") -> Path:
@@ -78,6 +146,8 @@ def test_clips_get_vbenchs_names(tmp_path: Path) -> None:
     assert (out / "a cat.-0.mp4").read_bytes() == b"0-0"
     listed = tmp_path / "all_dimension.txt"
     listed.write_text("a cat.\n")
+    more = clips(tmp_path / "more", ["a cat."], 7)
+    assert export_clips(more, listed, tmp_path / "filtered") == 7
     words = ["vbench-export", str(made), "--prompts", str(listed), "--out", str(tmp_path / "few")]
     said = CliRunner().invoke(main, words)
     assert said.output.startswith("5 clips in "), said.output
