@@ -16,13 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from sipo.feedback.boxes import Box, Xyxy
-from sipo.feedback.centernet_network import STRIDE, CenterNet, Maps
+from sipo.feedback.centernet_network import STRIDE, CenterNet
 from sipo.feedback.detector import in_image, judge_all, known_classes, letterbox
 from sipo.feedback.hub import sha256
 from sipo.feedback.prompt import Prompt
 from sipo.feedback.verdict import Verdict
-
-__all__ = ["STRIDE", "CenterNet", "CenterNetJudge", "Maps", "load_centernet"]
 
 MAX_PEAKS = 64
 

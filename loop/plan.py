@@ -26,8 +26,13 @@ OF_CLIPS = {"judged_frames", "frame_score"}
 
 def check(settings: LoopSettings) -> None:
     """Raises ValueError for what can be seen to fail before anything is done."""
-    split_names(settings.judge)
-    split_names(settings.evaluator, "--evaluator")
+    rewarding = {name for name, _ in split_names(settings.judge)} - {"fake"}
+    measuring = {name for name, _ in split_names(settings.evaluator, "--evaluator")}
+    if shared := rewarding & measuring:
+        raise ValueError(
+            f"--evaluator {min(shared)!r} also chooses winners and would mark its own homework; "
+            "give a judge that is not in --judge"
+        )
     wanted_prompts(evaluation(settings, 0))
     prompts = read_prompts(settings.prompts) if settings.prompts else load_suite(settings.suite)
     needed = settings.rounds * settings.num_prompts

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from sipo.backbones.precision import autocast
 from sipo.feedback.boxes import Xyxy
-from sipo.feedback.centernet import STRIDE, CenterNet, Maps, load_centernet
+from sipo.feedback.centernet import load_centernet
+from sipo.feedback.centernet_network import STRIDE, CenterNet, Maps
 from sipo.feedback.prompt import TAGS
 from sipo.mini.train.check import calibrate
 from sipo.mini.train.folder import write_config, write_folder

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sipo.loop.plan import training
+from sipo.loop.plan import check, training
 from sipo.loop.settings import LoopSettings
 
 
@@ -26,3 +26,8 @@ def test_mini_sd_alone_is_tuned(
     settings = training(LoopSettings(**given), 1)
     asked = (settings.learning_rate, settings.beta_dpo, settings.train_timesteps)
     assert asked == (learning_rate, beta_dpo, train_timesteps)
+
+
+def test_the_judge_does_not_mark_its_own_homework() -> None:
+    with pytest.raises(ValueError, match="'yolo-world' also chooses winners"):
+        check(LoopSettings(judge="pickscore,yolo-world", evaluator="yolo-world"))
