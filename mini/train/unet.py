@@ -70,6 +70,7 @@ class Recipe:
     out: Path
     steps: int
     init: Path | None = None
+    denoiser_only: bool = False  # the text encoder stays as it is
     noise: float = 0.0
     learning_rate: float = 1e-3  # the peak's
     chunks: int = 24  # of 2,000 scenes
@@ -109,7 +110,7 @@ def _worker(rank: int, world: int, meeting: str, recipe: Recipe, parent: int) ->
     unet.train().to(memory_format=torch.channels_last)
     schedule = DDPMScheduler(**SCHEDULE)
     models = nn.ModuleList([unet, text_encoder])
-    parameters = list(models.parameters())
+    parameters = list((unet if recipe.denoiser_only else models).parameters())
     optimizer = torch.optim.AdamW(
         parameters, recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
     )
