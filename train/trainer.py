@@ -25,6 +25,7 @@ from sipo.train import checkpoints
 from sipo.train.batches import Data
 from sipo.train.ema import Ema
 from sipo.train.health import COLLAPSE, Health
+from sipo.train.launch import as_launched
 from sipo.train.logs import Log, row_of, tally
 from sipo.train.objectives import OBJECTIVES, WITHOUT_Z, add_terms
 from sipo.train.opening import (
@@ -35,6 +36,7 @@ from sipo.train.opening import (
     open_source,
     open_validation,
 )
+from sipo.train.optimizer import make_optimizer
 from sipo.train.plan import Plan, make_plan
 from sipo.train.policy import Policy
 from sipo.train.settings import Settings
@@ -50,6 +52,7 @@ def train(
     Raises ValueError for settings that cannot be met and FloatingPointError when the loss is no
     longer finite.
     """
+    settings = as_launched(settings)
     data = open_data(settings) if dataset is None else dataset
     backbone = open_backbone(settings, data) if backbone is None else backbone
     accelerator = make_accelerator(settings)
@@ -89,9 +92,7 @@ class Trainer:
         self.source = open_source(settings, policy, data)
         self.validation = open_validation(settings, policy, data)
         self.trainable = policy.trainable()
-        optimizer = torch.optim.AdamW(
-            self.trainable.values(), settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        optimizer = make_optimizer(settings, self.trainable.values())
         self.optimizer = accelerator.prepare(optimizer)
         # Not prepared: it is stepped once an optimizer step, whatever the number of processes.
         self.scheduler = get_scheduler(

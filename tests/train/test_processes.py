@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from launcher import environment
 from memory_pairs import Run
 from safetensors.torch import load_file
 
 from sipo.backbones.base import LORA_FILE
+from sipo.train.settings import read_yaml
 
 # With few chain steps the mask leaves out many pairs, not the same number in each process.
 GIVEN: dict[str, Any] = {"num_chain_steps": 40, "learning_rate": 1e-3, "rank": 2}
@@ -33,12 +35,13 @@ train(make_settings(json.loads(sys.argv[4])), load_backbone(sys.argv[3], denoise
 """
 
 
-def on_two_processes(folder: Path, settings: dict[str, Any]) -> None:
+def on_two_processes(folder: Path, settings: dict[str, Any], **given: str) -> None:
+    """`given` is the environment, beside what tells the processes of one another."""
     here = Path(__file__).parent
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    shared = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    shared = os.environ | given | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     shared |= {"WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     words = [sys.executable, "-c", SCRIPT, str(here), str(here.parent), str(folder)]
     running = [
@@ -82,14 +85,20 @@ def test_two_processes_are_one_and_one_goes_on_where_two_stopped(
 def test_sharded_weights_are_whole_weights(
     run: Run, tmp_path: Path, tiny_folder: Path, full: bool
 ) -> None:
-    """Steps 1 and 2 on one process, 3 and 4 divided among two (FSDP2), 5 on one again."""
+    """Steps 1 and 2 on one process, 3 and 4 divided among two (FSDP2), 5 on one again.
+
+    The LoRA by --shard_weights, the whole model by accelerate's configuration for FSDP2.
+    """
     given = GIVEN | {"full": full, "ema_decay": 0.5}
     run("one", train_batch_size=4, max_train_steps=5, **given)
     run("two", train_batch_size=4, max_train_steps=2, **given)
     one, two = tmp_path / "one", tmp_path / "two"
     asked = {"max_train_steps": 4, "checkpointing_steps": 2, "report_to": "none", "out": str(two)}
-    asked |= {"train_batch_size": 2, "shard_weights": True}
-    on_two_processes(tiny_folder, given | asked)
+    asked |= {"train_batch_size": 2, "shard_weights": not full}
+    keep = ("--fsdp_reshard_after_forward", "false")
+    launched = environment("fsdp", *keep) if full else {}
+    on_two_processes(tiny_folder, given | asked, **launched)
+    assert read_yaml(two / "settings.yaml")["shard_weights"]
     start, file = one / "checkpoint-2", FULL if full else LORA_FILE
     compare(one / "checkpoint-4", two / "checkpoint-4", start, file)
     run("two", train_batch_size=4, max_train_steps=5, **given)
