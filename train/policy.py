@@ -20,6 +20,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from sipo.backbones.base import LORA_FILE, Backbone
 from sipo.train.settings import Settings
@@ -175,6 +176,11 @@ class Policy:
             for network in (self.denoiser, *self.copies.values()):
                 shard(network, accelerator.device)
         else:
+            # Every process has loaded the frozen ones; quantized, they could not be sent.
+            frozen = [n for n, value in self.denoiser.named_parameters() if not value.requires_grad]
+            DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(
+                self.denoiser, frozen
+            )
             self.network = accelerator.prepare_model(self.denoiser)
 
     @contextmanager

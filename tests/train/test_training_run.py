@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from sipo.backbones.base import LORA_FILE
 from sipo.backbones.registry import load_backbone
 from sipo.train.batches import PairStream, draw_batch
 from sipo.train.objectives import OBJECTIVES, ONLINE
-from sipo.train.opening import base_dtype
+from sipo.train.opening import base_dtype, make_accelerator
+from sipo.train.optimizer import make_optimizer
 from sipo.train.policy import Policy
 from sipo.train.settings import make_settings
 from sipo.train.trainer import Trainer
@@ -54,6 +56,13 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     [
         ({"ema_decay": 0.5, "lr_scheduler": "cosine", "lora_targets": "to_q,conv1"}, LORA_FILE),
         ({"full": True, "mixed_precision": "bf16", "gradient_accumulation_steps": 2}, FULL),
+        pytest.param(
+            {"full": True, "use_8bit_adam": True, "gradient_checkpointing": True},
+            FULL,
+            marks=pytest.mark.skipif(
+                not find_spec("bitsandbytes"), reason="needs bitsandbytes"
+            ),
+        ),
     ],
 )
 def test_resumed_run_ends_with_the_same_bits(
@@ -248,3 +257,28 @@ def test_a_lora_over_a_bf16_base_is_float32(tiny_folder: Path) -> None:
     assert {p.dtype for p in policy.trainable().values()} == {torch.float32}
     assert {p.dtype for p in policy.denoiser.parameters()} == {torch.float32, torch.bfloat16}
     assert base_dtype(make_settings({"mixed_precision": "bf16", "full": True})) == "float32"
+
+
+def test_the_8_bit_optimizer_is_bitsandbytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight, settings = torch.nn.Parameter(torch.zeros(2)), make_settings({"use_8bit_adam": True})
+    assert type(make_optimizer(make_settings({}), [weight])) is torch.optim.AdamW
+    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
+    with pytest.raises(ValueError, match=r"needs bitsandbytes; pip install 'sipo\[quantize\]'"):
+        make_optimizer(settings, [weight])
+
+
+@pytest.mark.skipif(not find_spec("bitsandbytes"), reason="needs bitsandbytes")
+def test_both_moments_are_kept_in_8_bits() -> None:
+    weight = torch.nn.Parameter(torch.ones(64, 64))
+    optimizer = make_optimizer(make_settings({"use_8bit_adam": True}), [weight])
+    weight.square().sum().backward()
+    optimizer.step()
+    state = optimizer.state[weight]
+    assert [state[name].dtype for name in ("state1", "state2")] == [torch.uint8] * 2
+    assert weight.mean() < 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is for where there is no GPU")
+def test_fp16_needs_a_gpu() -> None:
+    with pytest.raises(ValueError, match="'fp16' needs a GPU; use bf16 or no"):
+        make_accelerator(make_settings({"mixed_precision": "fp16"}))
