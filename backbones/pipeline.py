@@ -31,9 +31,7 @@ class PipelineBackbone(Backbone):
         self.pipeline: Any = None
 
     @classmethod
-    def load(
-        cls, path: str, denoiser_only: bool, dtype: Any, quantization: Any = None
-    ) -> Self:
+    def load(cls, path: str, denoiser_only: bool, dtype: Any, quantization: Any = None) -> Self:
         """`dtype` may be by component, as diffusers takes it."""
         if denoiser_only:
             schedule = DDPMScheduler.load_config(path, subfolder="scheduler")  # any scheduler's

@@ -28,9 +28,7 @@ class Wan(VideoBackbone, FlowBackbone):
     default_sampler = Sampler(steps=50, guidance=5.0, height=480, width=832, frames=81)
 
     @classmethod
-    def load(
-        cls, path: str, denoiser_only: bool, dtype: Any, quantization: Any = None
-    ) -> Self:
+    def load(cls, path: str, denoiser_only: bool, dtype: Any, quantization: Any = None) -> Self:
         """The VAE in float32, as its authors ask. Raises ValueError for Wan 2.2."""
         config = WanPipeline.load_config(path)
         if config.get("boundary_ratio") is not None or config.get("expand_timesteps"):

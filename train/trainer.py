@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from sipo.backbones.base import Backbone
 from sipo.train import checkpoints
-from sipo.train.batches import Data
+from sipo.train.batches import Data, positions
 from sipo.train.ema import Ema
 from sipo.train.health import COLLAPSE, Health
 from sipo.train.launch import as_launched
@@ -194,11 +194,9 @@ class Trainer:
 
     def forward_backward(self, part: int) -> tuple[Tensor, list[str]]:
         """Adds the gradient of sum(L) of this process's pairs."""
-        settings, processes = self.settings, self.accelerator.num_processes
-        place = self.done * settings.gradient_accumulation_steps + part
-        first = (place * processes + self.accelerator.process_index) * settings.train_batch_size
-        positions = range(first, first + settings.train_batch_size)
-        batch = self.source.draw(positions, self.done)
+        settings, accelerator = self.settings, self.accelerator
+        ours = accelerator.process_index, accelerator.num_processes
+        batch = self.source.draw(positions(self.done, part, *ours, settings), self.done)
         errors = self.source.errors(batch)
         weights = self.source.weights(batch, errors)
         loss = OBJECTIVES[settings.objective](errors, weights, settings.beta_dpo)

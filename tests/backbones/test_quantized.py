@@ -24,7 +24,9 @@ def has(library: str) -> bool:
 
 def test_nothing_is_asked_of_diffusers_unless_said() -> None:
     assert quantization("no", torch.float32) is None
-    with pytest.raises(ValueError, match="--quantize 'int3' is unknown; choose one of no, nf4, int8"):
+    with pytest.raises(
+        ValueError, match="--quantize 'int3' is unknown; choose one of no, nf4, int8"
+    ):
         quantization("int3", torch.float32)
 
 
@@ -60,7 +62,9 @@ def test_an_int8_base_samples_and_carries_a_lora(tmp_path: Path) -> None:
     latents = pairs[0].winner[None]
     conditioning = {name: value[None] for name, value in pairs[0].conditioning.items()}
     with torch.no_grad():
-        ours, theirs = (b.predict(latents, torch.tensor([500]), conditioning) for b in (small, whole))
+        ours, theirs = (
+            b.predict(latents, torch.tensor([500]), conditioning) for b in (small, whole)
+        )
     assert 0 < (ours - theirs).abs().max() < 0.05 * theirs.abs().max()
 
     given = {"max_train_steps": 3, "train_batch_size": 1, "rank": 2, "learning_rate": 0.05}

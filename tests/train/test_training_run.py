@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from diffusers.models.resnet import ResnetBlock2D
 from memory_pairs import MemoryPairs, Run
 from safetensors.torch import load_file
 
 from sipo.backbones.base import LORA_FILE
 from sipo.backbones.registry import load_backbone
-from sipo.train.batches import PairStream, draw_batch
+from sipo.train.batches import PairStream, draw_batch, positions
 from sipo.train.objectives import OBJECTIVES, ONLINE
 from sipo.train.opening import base_dtype, make_accelerator
 from sipo.train.optimizer import make_optimizer
@@ -59,9 +60,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
         pytest.param(
             {"full": True, "use_8bit_adam": True, "gradient_checkpointing": True},
             FULL,
-            marks=pytest.mark.skipif(
-                not find_spec("bitsandbytes"), reason="needs bitsandbytes"
-            ),
+            marks=pytest.mark.skipif(not find_spec("bitsandbytes"), reason="needs bitsandbytes"),
         ),
     ],
 )
@@ -226,6 +225,22 @@ def test_every_pair_once_an_epoch() -> None:
     assert epochs[0] != epochs[1] != epochs[2]
 
 
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_processes_and_parts_share_out_the_stream(processes: int) -> None:
+    """Without loss or repetition, and the same for every way to make a step of 12 pairs."""
+    for parts in (1, 2):
+        size = 12 // processes // parts
+        settings = make_settings({"train_batch_size": size, "gradient_accumulation_steps": parts})
+        for step in range(3):
+            seen = [
+                position
+                for part in range(parts)
+                for process in range(processes)
+                for position in positions(step, part, process, processes, settings)
+            ]
+            assert seen == list(range(12 * step, 12 * step + 12))
+
+
 def test_a_draw_depends_on_its_position_only() -> None:
     """The same rows from a batch of 4 as from two of 2; winner and loser share noise."""
     stream = PairStream(MemoryPairs(5), seed=0)
@@ -248,6 +263,26 @@ def test_accumulation_is_one_large_batch(run: Run, tmp_path: Path) -> None:
     large, parts = rows(tmp_path / "large")[0], rows(tmp_path / "parts")[0]
     assert large["loss"] == pytest.approx(parts["loss"], rel=1e-5)
     assert large["grad_norm"] == pytest.approx(parts["grad_norm"], rel=1e-4)
+
+
+def test_gradient_checkpointing_changes_no_weight(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks are computed again in the backward pass."""
+    calls, forward = [0], ResnetBlock2D.forward
+
+    def counted(*given: Any, **named: Any) -> Any:
+        calls[-1] += 1
+        return forward(*given, **named)
+
+    monkeypatch.setattr(ResnetBlock2D, "forward", counted)
+    for name in ("without", "with"):
+        run(name, max_train_steps=2, gradient_checkpointing=name == "with")
+        calls.append(0)
+    assert calls[1] > calls[0]
+    a, b = (load_file(tmp_path / name / LORA_FILE) for name in ("without", "with"))
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], rtol=1e-4, atol=1e-6)
 
 
 def test_a_lora_over_a_bf16_base_is_float32(tiny_folder: Path) -> None:
