@@ -53,5 +53,5 @@ def stored(value: Tensor) -> Iterator[Tensor]:
     if not is_traceable_wrapper_subclass(value):
         yield value
         return
-    for name in value.__tensor_flatten__()[0]:  # type: ignore[attr-defined]
+    for name in value.__tensor_flatten__()[0]:
         yield from stored(getattr(value, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,12 +16,14 @@ def make_optimizer(settings: Settings, parameters: Iterable[nn.Parameter]) -> to
 
     Raises ValueError where bitsandbytes is missing.
     """
-    kind = torch.optim.AdamW
+    kind: type[torch.optim.Optimizer] = torch.optim.AdamW
     if settings.use_8bit_adam:
         try:
-            from bitsandbytes.optim import AdamW8bit as kind  # noqa: N813
+            from bitsandbytes import optim
         except ImportError:
             raise ValueError(
                 "--use_8bit_adam needs bitsandbytes; pip install 'sipo[quantize]'"
             ) from None
-    return kind(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+        kind = optim.AdamW8bit
+    given: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    return kind(parameters, **given)

@@ -1,4 +1,4 @@
-"""Names, folders and weights that are no backbone; the families: test_image_families, test_video."""
+"""Names, folders and weights that are no backbone; the families have their own tests."""
 
 from pathlib import Path
 

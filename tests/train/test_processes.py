@@ -87,9 +87,10 @@ def test_sharded_weights_are_whole_weights(
 ) -> None:
     """Steps 1 and 2 on one process, 3 and 4 divided among two (FSDP2), 5 on one again.
 
-    The LoRA by --shard_weights, the whole model by accelerate's configuration for FSDP2.
+    The LoRA by --shard_weights and in bf16, the whole model by accelerate's configuration.
     """
     given = GIVEN | {"full": full, "ema_decay": 0.5}
+    given |= {"mixed_precision": "no" if full else "bf16"}
     run("one", train_batch_size=4, max_train_steps=5, **given)
     run("two", train_batch_size=4, max_train_steps=2, **given)
     one, two = tmp_path / "one", tmp_path / "two"
@@ -100,13 +101,14 @@ def test_sharded_weights_are_whole_weights(
     on_two_processes(tiny_folder, given | asked, **launched)
     assert read_yaml(two / "settings.yaml")["shard_weights"]
     start, file = one / "checkpoint-2", FULL if full else LORA_FILE
-    compare(one / "checkpoint-4", two / "checkpoint-4", start, file)
+    within = 0.01 if full else 0.05  # bf16 rounds
+    compare(one / "checkpoint-4", two / "checkpoint-4", start, file, within)
     run("two", train_batch_size=4, max_train_steps=5, **given)
-    compare(one, two, start, file)
+    compare(one, two, start, file, within)
 
 
-def compare(one: Path, two: Path, start: Path, file: str = LORA_FILE) -> None:
-    """Apart by less than a hundredth of the way they came from `start`.
+def compare(one: Path, two: Path, start: Path, file: str = LORA_FILE, within: float = 0.01) -> None:
+    """Apart by less than this share of the way they came from `start`; printed for `pytest -rP`.
 
     Where a gradient is zero but for rounding, as a bias's before a normalisation, AdamW walks as
     far as anywhere else, in a direction that rounding decides.
@@ -115,4 +117,6 @@ def compare(one: Path, two: Path, start: Path, file: str = LORA_FILE) -> None:
     assert a.keys() == b.keys()
     apart = sum(float((a[name] - b[name]).square().sum()) for name in a)
     moved = sum(float((a[name] - before[name]).square().sum()) for name in a)
-    assert apart**0.5 < 0.01 * moved**0.5
+    share = (apart / moved) ** 0.5
+    print(f"{share:.2g}")
+    assert share < within

@@ -297,7 +297,7 @@ def test_a_lora_over_a_bf16_base_is_float32(tiny_folder: Path) -> None:
 def test_the_8_bit_optimizer_is_bitsandbytes(monkeypatch: pytest.MonkeyPatch) -> None:
     weight, settings = torch.nn.Parameter(torch.zeros(2)), make_settings({"use_8bit_adam": True})
     assert type(make_optimizer(make_settings({}), [weight])) is torch.optim.AdamW
-    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(ValueError, match=r"needs bitsandbytes; pip install 'sipo\[quantize\]'"):
         make_optimizer(settings, [weight])
 
