@@ -16,7 +16,7 @@ from sipo.backbones.precision import has_bf16
 from sipo.backbones.registry import EMBEDDED, load_backbone
 from sipo.feedback.judge import load_judge, vocabulary_of
 from sipo.train.batches import Data, Pairs
-from sipo.train.launch import sharding_is_ours
+from sipo.train.launch import wrapping_is_ours
 from sipo.train.objectives import ONLINE, UNPAIRED
 from sipo.train.policy import Frozen, Policy
 from sipo.train.settings import Settings
@@ -104,7 +104,7 @@ def make_accelerator(settings: Settings) -> Accelerator:
             "slower than float32; use --mixed_precision no"
         )
     AcceleratorState._reset_state()
-    with sharding_is_ours():
+    with wrapping_is_ours():
         accelerator = Accelerator(mixed_precision=settings.mixed_precision)
     keep_freed_memory(accelerator.device)
     return accelerator

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sipo.backbones.base import LORA_FILE, Backbone
+from sipo.train.launch import zero_stage
 from sipo.train.settings import Settings
 from sipo.train.sharding import divided, shard, whole
 
@@ -179,7 +180,7 @@ class Policy:
             self.autocast = partial(accelerator.autocast, every_time)
             for network in (self.denoiser, *self.copies.values()):
                 shard(network, accelerator.device)
-        else:
+        elif not zero_stage():  # DeepSpeed wraps it together with the optimizer
             # Every process has loaded the frozen ones; quantized, they could not be sent.
             frozen = [n for n, value in self.denoiser.named_parameters() if not value.requires_grad]
             ddp: Any = DistributedDataParallel

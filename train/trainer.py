@@ -11,7 +11,6 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,8 @@ from sipo.train.optimizer import make_optimizer
 from sipo.train.plan import Plan, make_plan
 from sipo.train.policy import Policy
 from sipo.train.settings import Settings
-from sipo.train.sharding import divided_optimizer_state, whole
+from sipo.train.sharding import whole
+from sipo.train.stepping import make_stepper
 
 
 def train(
@@ -93,7 +93,7 @@ class Trainer:
         self.validation = open_validation(settings, policy, data)
         self.trainable = policy.trainable()
         optimizer = make_optimizer(settings, self.trainable.values())
-        self.optimizer = accelerator.prepare(optimizer)
+        self.stepper = make_stepper(accelerator, settings, policy, optimizer)
         # Not prepared: it is stepped once an optimizer step, whatever the number of processes.
         self.scheduler = get_scheduler(
             settings.lr_scheduler,
@@ -102,7 +102,7 @@ class Trainer:
             num_training_steps=plan.steps,
         )
         self.ema = Ema(self.trainable, settings.ema_decay)
-        self.parts: dict[str, Any] = {"policy": policy, "optimizer": optimizer, "ema": self.ema}
+        self.parts: dict[str, Any] = {"policy": policy, "optimizer": self.stepper, "ema": self.ema}
         self.parts["scheduler"] = self.scheduler
         cache = getattr(self.source, "cache", None)
         if cache is not None:
@@ -176,18 +176,16 @@ class Trainer:
         keys: list[str] = []
         for part in range(settings.gradient_accumulation_steps):
             last = part + 1 == settings.gradient_accumulation_steps
-            with nullcontext() if last else accelerator.no_sync(self.policy.network):
+            with self.stepper.part(last):
                 part_sums, part_keys = self.forward_backward(part)
             local, keys = local + part_sums, keys + part_keys
         sums: Tensor = accelerator.reduce(local)
-        accelerator.unscale_gradients(self.optimizer)
-        grad_norm = self.divide_and_clip_gradients(kept=float(sums[1]))
-        # fp16's loss scaler skips a step with infinite gradients by itself.
-        if not (sums[0].isfinite() and (grad_norm.isfinite() or accelerator.scaler)):
+        if not sums[0].isfinite():
             raise FloatingPointError(self.not_finite(keys))
-        self.optimizer.step()
+        grad_norm = self.stepper.step(kept=float(sums[1]))
+        if not (grad_norm.isfinite() or accelerator.scaler):
+            raise FloatingPointError(self.not_finite(keys))
         self.scheduler.step()
-        self.optimizer.zero_grad()
         self.ema.update()
         self.done += 1
         return sums.double().cpu(), float(grad_norm)
@@ -201,20 +199,9 @@ class Trainer:
         weights = self.source.weights(batch, errors)
         loss = OBJECTIVES[settings.objective](errors, weights, settings.beta_dpo)
         loss = add_terms(loss, errors, settings.winner_anchor, settings.sft_weight)
-        self.accelerator.backward(loss.losses.sum())
+        self.stepper.backward(loss.losses.sum())
         steps = self.backbone.num_train_timesteps
         return tally(loss, errors, weights, batch.timesteps, steps), batch.keys
-
-    def divide_and_clip_gradients(self, kept: float) -> Tensor:
-        """Mean over kept pairs = sum(L) / max(sum(keep), 1), over all processes and parts.
-
-        Several processes have averaged their gradients already, so theirs is multiplied back.
-        """
-        gradients = [value.grad for value in self.trainable.values() if value.grad is not None]
-        for gradient in gradients:
-            gradient.mul_(self.accelerator.num_processes / max(kept, 1.0))
-        norm = torch.nn.utils.clip_grad_norm_(self.trainable.values(), self.settings.max_grad_norm)
-        return whole(norm)
 
     def save(self) -> None:
         """All processes gather what they share, the main one writes."""
@@ -239,8 +226,6 @@ class Trainer:
     def load(self, checkpoint: Path) -> None:
         state = checkpoints.load_state(checkpoint)
         self.done = state["step"]
-        parameters = list(self.trainable.values())
-        state["optimizer"] = divided_optimizer_state(state["optimizer"], parameters)
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
 

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -81,25 +82,43 @@ def test_two_processes_are_one_and_one_goes_on_where_two_stopped(
         run("two", train_batch_size=2, max_train_steps=6, **GIVEN)
 
 
-@pytest.mark.parametrize("full", [False, True])
-def test_sharded_weights_are_whole_weights(
-    run: Run, tmp_path: Path, tiny_folder: Path, full: bool
-) -> None:
-    """Steps 1 and 2 on one process, 3 and 4 divided among two (FSDP2), 5 on one again.
+NEEDS_DEEPSPEED = pytest.mark.skipif(not find_spec("deepspeed"), reason="needs DeepSpeed")
+LAUNCHED = {
+    "fsdp": ("fsdp", "--fsdp_reshard_after_forward", "false"),
+    "zero-2": ("zero",),
+    "zero-1": ("zero", "--zero_stage", "1"),
+}
+"""accelerate's configuration and options."""
 
-    The LoRA by --shard_weights and in bf16, the whole model by accelerate's configuration.
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "option",
+        "fsdp",
+        pytest.param("zero-1", marks=NEEDS_DEEPSPEED),
+        pytest.param("zero-2", marks=NEEDS_DEEPSPEED),
+    ],
+)
+def test_divided_among_two_is_whole(run: Run, tmp_path: Path, tiny_folder: Path, how: str) -> None:
+    """Steps 1 and 2 on one process, 3 and 4 divided among two, 5 on one again.
+
+    `option`: a LoRA by --shard_weights, in bf16; so too ZeRO-1, in two parts a step. Else all
+    weights in float32.
     """
+    full = how in ("fsdp", "zero-2")
     given = GIVEN | {"full": full, "ema_decay": 0.5}
     given |= {"mixed_precision": "no" if full else "bf16"}
     run("one", train_batch_size=4, max_train_steps=5, **given)
     run("two", train_batch_size=4, max_train_steps=2, **given)
     one, two = tmp_path / "one", tmp_path / "two"
     asked = {"max_train_steps": 4, "checkpointing_steps": 2, "report_to": "none", "out": str(two)}
-    asked |= {"train_batch_size": 2, "shard_weights": not full}
-    keep = ("--fsdp_reshard_after_forward", "false")
-    launched = environment("fsdp", *keep) if full else {}
+    parts = 2 if how == "zero-1" else 1
+    asked |= {"train_batch_size": 2 // parts, "gradient_accumulation_steps": parts}
+    asked |= {"shard_weights": how == "option"}
+    launched = environment(*LAUNCHED[how]) if how in LAUNCHED else {}
     on_two_processes(tiny_folder, given | asked, **launched)
-    assert read_yaml(two / "settings.yaml")["shard_weights"]
+    assert read_yaml(two / "settings.yaml")["shard_weights"] == (how in ("option", "fsdp"))
     start, file = one / "checkpoint-2", FULL if full else LORA_FILE
     within = 0.01 if full else 0.05  # bf16 rounds
     compare(one / "checkpoint-4", two / "checkpoint-4", start, file, within)
