@@ -13,6 +13,7 @@ from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.quantized import quantization
 
 FAMILIES = {
+    "ChromaPipeline": "sipo.backbones.chroma:Chroma",
     "CogVideoXPipeline": "sipo.backbones.cogvideox:CogVideoX",
     "FluxPipeline": "sipo.backbones.flux:Flux",
     "SanaPipeline": "sipo.backbones.sana:Sana",

@@ -99,6 +99,15 @@ MODELS = [
         prompt={"encoder_hidden_states": (512, 4096), "pooled_projections": (768,)},
     ),
     Model(
+        "Chroma1",
+        "ChromaPipeline",
+        {},
+        tokens=64**2 + 512,
+        source="lodestones/Chroma1-HD",
+        latents=(16, 128, 128),
+        prompt={"encoder_hidden_states": (512, 4096), "attention_mask": (512,)},
+    ),
+    Model(
         "Sana 1.6B",
         "SanaPipeline",
         {},
