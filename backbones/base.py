@@ -18,6 +18,8 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from sipo.backbones.quantized import stored
+
 Prediction = Literal["epsilon", "v_prediction", "sample", "flow"]
 Conditioning = dict[str, Tensor]
 """What the denoiser is conditioned on, by the name of its argument; every tensor is (B, ...)."""
@@ -64,8 +66,11 @@ class Backbone(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, path: str, denoiser_only: bool, dtype: torch.dtype) -> Backbone:
-        """From a diffusers folder or hub id. `denoiser_only` skips VAE and text encoders."""
+    def load(
+        cls, path: str, denoiser_only: bool, dtype: torch.dtype, quantization: Any = None
+    ) -> Backbone:
+        """From a diffusers folder or hub id. `denoiser_only` skips VAE and text encoders;
+        `quantization` is diffusers' configuration for the denoiser."""
 
     @abstractmethod
     def encode_prompts(self, texts: Sequence[str]) -> Conditioning: ...
@@ -118,8 +123,9 @@ class Backbone(ABC):
         digest = hashlib.sha256()
         for key, value in sorted(self.denoiser.state_dict().items()):
             digest.update(f"{key}{tuple(value.shape)}".encode())
-            raw = value.detach().cpu().contiguous().flatten().view(torch.uint8)
-            digest.update(raw.numpy().tobytes())
+            for part in stored(value):
+                raw = part.detach().cpu().contiguous().flatten().view(torch.uint8)
+                digest.update(raw.numpy().tobytes())
         return digest.hexdigest()
 
 

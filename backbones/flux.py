@@ -36,7 +36,8 @@ class Flux(FlowBackbone):
 
     def __init__(self, name: str, denoiser: Any, schedule: dict[str, Any]) -> None:
         super().__init__(name, denoiser, schedule)
-        self.takes_guidance = bool(denoiser.config.guidance_embeds)  # dev does, schnell does not
+        # dev does, schnell does not
+        self.takes_guidance = bool(denoiser.config.get("guidance_embeds"))
         self.guidance = TRAINING_GUIDANCE
 
     @torch.no_grad()
@@ -50,15 +51,22 @@ class Flux(FlowBackbone):
         tokens = self.denoiser(
             hidden_states=_pack(self._typed(noisy)),
             timestep=self.sigma(timesteps),
-            guidance=timesteps.new_full(timesteps.shape, self.guidance, dtype=torch.float32)
-            if self.takes_guidance
-            else None,
             encoder_hidden_states=hidden,
-            pooled_projections=self._typed(conditioning["pooled_projections"]),
             txt_ids=hidden.new_zeros(hidden.shape[1], 3),
             img_ids=_places(rows, columns).to(hidden),
+            **self._further(timesteps, conditioning, rows * columns),
         ).sample
         return _unpack(cast(Tensor, tokens), rows, columns)
+
+    def _further(
+        self, timesteps: Tensor, conditioning: Conditioning, tokens: int
+    ) -> dict[str, Any]:
+        """What else the denoiser is told."""
+        guidance = timesteps.new_full(timesteps.shape, self.guidance, dtype=torch.float32)
+        return {
+            "pooled_projections": self._typed(conditioning["pooled_projections"]),
+            "guidance": guidance if self.takes_guidance else None,
+        }
 
     def _unpacked(self, latents: Tensor, sampler: Sampler) -> Tensor:
         pipeline = self._whole

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
 import torch
-from diffusers import DDPMScheduler
+from diffusers import DDPMScheduler, PipelineQuantizationConfig
 from PIL import Image
 from torch import Tensor
 
@@ -31,14 +31,22 @@ class PipelineBackbone(Backbone):
         self.pipeline: Any = None
 
     @classmethod
-    def load(cls, path: str, denoiser_only: bool, dtype: torch.dtype) -> Self:
+    def load(cls, path: str, denoiser_only: bool, dtype: Any, quantization: Any = None) -> Self:
+        """`dtype` may be by component, as diffusers takes it."""
         if denoiser_only:
             schedule = DDPMScheduler.load_config(path, subfolder="scheduler")  # any scheduler's
             denoiser = cls.denoiser_class.from_pretrained(
-                path, subfolder=cls.denoiser_folder, dtype=dtype
+                path,
+                subfolder=cls.denoiser_folder,
+                dtype=dtype,
+                quantization_config=quantization,
             )
             return cls(path, denoiser, dict(schedule))
-        pipeline = cls.pipeline_class.from_pretrained(path, dtype=dtype, **cls.pipeline_options)
+        options = dict(cls.pipeline_options)
+        if quantization is not None:
+            mapping = {cls.denoiser_folder: quantization}
+            options["quantization_config"] = PipelineQuantizationConfig(quant_mapping=mapping)
+        pipeline = cls.pipeline_class.from_pretrained(path, dtype=dtype, **options)
         return cls.from_pipeline(path, pipeline)
 
     @classmethod
@@ -121,6 +129,11 @@ class PipelineBackbone(Backbone):
         if (folder / LORA_FILE).is_file():
             denoiser.load_lora_adapter(folder, weight_name=LORA_FILE, prefix=self.denoiser_folder)
         elif (folder / self.denoiser_folder).is_dir():
+            if getattr(denoiser, "hf_quantizer", None) is not None:
+                raise ValueError(
+                    f"weights folder {str(folder)!r} holds a whole denoiser, and --quantize "
+                    "is for the one that a LoRA goes onto; leave it out"
+                )
             tuned = self.denoiser_class.from_pretrained(folder, subfolder=self.denoiser_folder)
             denoiser.load_state_dict(tuned.state_dict())
         else:

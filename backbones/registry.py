@@ -10,8 +10,10 @@ from pathlib import Path
 import torch
 
 from sipo.backbones.base import Backbone, Sampler
+from sipo.backbones.quantized import quantization
 
 FAMILIES = {
+    "ChromaPipeline": "sipo.backbones.chroma:Chroma",
     "CogVideoXPipeline": "sipo.backbones.cogvideox:CogVideoX",
     "FluxPipeline": "sipo.backbones.flux:Flux",
     "SanaPipeline": "sipo.backbones.sana:Sana",
@@ -34,11 +36,12 @@ def load_backbone(
     weights: str | Path | None = None,
     denoiser_only: bool = False,
     dtype: str = "float32",
+    quantize: str = "no",
 ) -> Backbone:
     """`name`: "mini-sd", a diffusers folder or a hub id; `weights`: a folder of `sipo-train`.
 
-    Raises ValueError for a name that is none of these, a family without a backbone file, or
-    weights of another architecture.
+    Raises ValueError for a name that is none of these, a family without a backbone file,
+    weights of another architecture, or bits that cannot be had here.
     """
     path = resolve(name)
     family = _pipeline_class(name, path)
@@ -49,7 +52,7 @@ def load_backbone(
         )
     module, class_name = FAMILIES[family].split(":")
     backbone: Backbone = getattr(import_module(module), class_name).load(
-        path, denoiser_only, DTYPES[dtype]
+        path, denoiser_only, DTYPES[dtype], quantization(quantize, DTYPES[dtype])
     )
     backbone.name = name
     if (file := Path(path) / SAMPLER_FILE).is_file():

@@ -28,7 +28,7 @@ class Wan(VideoBackbone, FlowBackbone):
     default_sampler = Sampler(steps=50, guidance=5.0, height=480, width=832, frames=81)
 
     @classmethod
-    def load(cls, path: str, denoiser_only: bool, dtype: torch.dtype) -> Self:
+    def load(cls, path: str, denoiser_only: bool, dtype: Any, quantization: Any = None) -> Self:
         """The VAE in float32, as its authors ask. Raises ValueError for Wan 2.2."""
         config = WanPipeline.load_config(path)
         if config.get("boundary_ratio") is not None or config.get("expand_timesteps"):
@@ -36,10 +36,9 @@ class Wan(VideoBackbone, FlowBackbone):
                 f"--backbone {path!r} is a Wan 2.2, which has two denoisers or a timestep for "
                 "every patch; give a text-to-video checkpoint of Wan 2.1"
             )
-        if denoiser_only:
-            return super().load(path, denoiser_only, dtype)
-        dtypes = {"default": dtype, "vae": torch.float32}
-        return cls.from_pipeline(path, WanPipeline.from_pretrained(path, dtype=dtypes))
+        if not denoiser_only:
+            dtype = {"default": dtype, "vae": torch.float32}
+        return super().load(path, denoiser_only, dtype, quantization)
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> Tensor:

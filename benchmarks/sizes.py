@@ -2,8 +2,9 @@
 
     python benchmarks/sizes.py
 
-Denoisers are built on the meta device, so parameters and LoRA targets are counted, not quoted.
-Memory is calculated. Prints the tables of docs/backbones.md.
+Denoisers are built on the meta device and asked for one prediction there: parameters, LoRA targets
+and operations are counted, not quoted. Memory and hours are calculated. Prints the tables of
+docs/backbones.md and what the recipes say of their cost.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from importlib import import_module
 from typing import Any
 
 import torch
+from published import MODELS, SCHEDULE, Model
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from sipo.backbones.registry import FAMILIES
+from sipo.recipes import names, section
 
 RANK = 16
 GB = 1e9
@@ -25,144 +29,41 @@ RESERVED_GB = 2.0  # CUDA context, workspaces, fragmentation: assumed
 BLOCK_BYTES = 34  # a token and channel of one block in bf16 without scores: Korthikanti et al. 2022
 LORA_BYTES = 4 + 4 + 8  # float32 weight, gradient, AdamW's two moments
 FULL_BYTES = LORA_BYTES + 4  # and the frozen copy that rewards are measured against
+AUTOCAST_BYTES = 2  # of a trained weight: its bf16 copy, kept for the backward pass if not sharded
+DDP_BYTES = 4  # of a trained weight: the buckets that gradients are sent in
+MOMENTS_8BIT = -6  # of a trained weight: --use_8bit_adam
+BASE_BYTES = {"no": 2.0, "int8": 1.0, "nf4": (4 + 8 / 64 + 32 / (64 * 256)) / 8}
+"""Of a frozen weight under a LoRA, by --quantize: bf16, one scale a row, Dettmers et al. 2023."""
 ROWS = 2  # winner and loser: --train_batch_size 1
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
-    """`config` is what the published transformer/ or unet/config.json says beside the defaults.
-
-    `tokens` go through the denoiser's stream for one image or clip (text included where it is in
-    the stream) at the size the checkpoint is made for; of a UNet, those of its first level.
-    """
-
-    name: str
-    pipeline: str
-    config: dict[str, Any]
-    tokens: int
-    source: str
-
-
-SDXL_BLOCKS = ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D")
-MODELS = [
-    Model(
-        "SD 1.5",
-        "StableDiffusionPipeline",
-        {"cross_attention_dim": 768},
-        tokens=64**2,
-        source="stable-diffusion-v1-5/stable-diffusion-v1-5",
-    ),
-    Model(
-        "SDXL 1.0",
-        "StableDiffusionXLPipeline",
-        {
-            "block_out_channels": (320, 640, 1280),
-            "down_block_types": SDXL_BLOCKS,
-            "up_block_types": tuple(name.replace("Down", "Up") for name in SDXL_BLOCKS[::-1]),
-            "transformer_layers_per_block": (1, 2, 10),
-            "attention_head_dim": (5, 10, 20),
-            "cross_attention_dim": 2048,
-            "use_linear_projection": True,
-            "addition_embed_type": "text_time",
-            "addition_time_embed_dim": 256,
-            "projection_class_embeddings_input_dim": 2816,
-        },
-        tokens=128**2,
-        source="stabilityai/stable-diffusion-xl-base-1.0",
-    ),
-    Model(
-        "SD 3.5 medium",
-        "StableDiffusion3Pipeline",
-        {
-            "num_layers": 24,
-            "num_attention_heads": 24,
-            "caption_projection_dim": 1536,
-            "pos_embed_max_size": 384,
-            "dual_attention_layers": tuple(range(13)),
-            "qk_norm": "rms_norm",
-        },
-        tokens=64**2 + 77 + 256,
-        source="stabilityai/stable-diffusion-3.5-medium",
-    ),
-    Model(
-        "SD 3.5 large",
-        "StableDiffusion3Pipeline",
-        {
-            "num_layers": 38,
-            "num_attention_heads": 38,
-            "caption_projection_dim": 2432,
-            "pos_embed_max_size": 192,
-            "qk_norm": "rms_norm",
-        },
-        tokens=64**2 + 77 + 256,
-        source="stabilityai/stable-diffusion-3.5-large",
-    ),
-    Model(
-        "FLUX.1-dev",
-        "FluxPipeline",
-        {"guidance_embeds": True},
-        tokens=64**2 + 512,
-        source="black-forest-labs/FLUX.1-dev",
-    ),
-    Model(
-        "Sana 1.6B",
-        "SanaPipeline",
-        {},
-        tokens=32**2,  # the text is attended to, not part of the stream
-        source="Efficient-Large-Model/Sana_1600M_1024px_diffusers",
-    ),
-    Model(
-        "Z-Image",
-        "ZImagePipeline",
-        {},
-        tokens=64**2 + 512,
-        source="Tongyi-MAI/Z-Image-Turbo",
-    ),
-    Model(
-        "CogVideoX 2B",
-        "CogVideoXPipeline",
-        {},
-        tokens=13 * 30 * 45 + 226,
-        source="THUDM/CogVideoX-2b",
-    ),
-    Model(
-        "CogVideoX 5B",
-        "CogVideoXPipeline",
-        {
-            "num_attention_heads": 48,
-            "num_layers": 42,
-            "use_rotary_positional_embeddings": True,
-        },
-        tokens=13 * 30 * 45 + 226,
-        source="THUDM/CogVideoX-5b",
-    ),
-    Model(
-        "Wan 2.1 1.3B",
-        "WanPipeline",
-        {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30},
-        tokens=21 * 30 * 52,
-        source="Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
-    ),
-]
+FLOP_S = 0.4 * 312e12  # of an A100 in bf16; 40 % of its peak is assumed
+SLIDES_GPUS = 16  # A100, SIPO slides: experimental setup
+SLIDES_PAIRS = 5000  # of the AI feedback
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes of one GPU, but for the counts."""
+    """Of one denoiser; `forward` are the operations of one row, `activations` the bytes of a pair
+    with gradient checkpointing and `kept` without.
+    """
 
     parameters: int
+    linear: int
     targets: int
     lora: int
+    forward: int
     activations: float
+    kept: float
 
-    @property
-    def lora_bytes(self) -> float:
-        """The frozen base in bf16; the reference is the same network without its adapter."""
-        return 2 * self.parameters + LORA_BYTES * self.lora + self.activations
+    def lora_bytes(self, quantize: str = "no", rank: int = RANK) -> float:
+        """Of one GPU: the base is frozen, and the reference without its adapter."""
+        linear = BASE_BYTES[quantize] * self.linear
+        base = linear + BASE_BYTES["no"] * (self.parameters - self.linear)
+        return base + LORA_BYTES * self.lora * rank / RANK + self.activations
 
-    def full_bytes(self, gpus: int) -> float:
-        """Weights, gradients, optimizer and reference in float32, shared by `gpus`."""
-        return FULL_BYTES * self.parameters / gpus + self.activations
+    def full_bytes(self, gpus: int = 1, more: int = 0) -> float:
+        """Of one GPU: weights, gradients, optimizer and reference in float32, shared by `gpus`."""
+        each = FULL_BYTES + more + (AUTOCAST_BYTES if gpus == 1 else 0)
+        return each * self.parameters / gpus + self.activations
 
 
 def measure(model: Model) -> Sizes:
@@ -171,24 +72,33 @@ def measure(model: Model) -> Sizes:
     with torch.device("meta"):
         denoiser = family.denoiser_class(**model.config)
     targets = list(lora_linears(denoiser, family.lora_targets))
+    values = list(block_inputs(model.tokens, denoiser))
     return Sizes(
         parameters=sum(p.numel() for p in denoiser.parameters()),
+        linear=sum(m.weight.numel() for m in denoiser.modules() if isinstance(m, nn.Linear)),
         targets=len(targets),
         lora=sum(RANK * (linear.in_features + linear.out_features) for linear in targets),
-        activations=ROWS * activation_bytes(model.tokens, denoiser),
+        forward=forward_operations(model, family(model.name, denoiser, SCHEDULE)),
+        # The inputs of all blocks in bf16, and one block.
+        activations=ROWS * (2 * sum(values) + BLOCK_BYTES * max(values)),
+        kept=ROWS * BLOCK_BYTES * sum(values),
     )
+
+
+def forward_operations(model: Model, backbone: Any) -> int:
+    """Of one row's prediction: matrix products, convolutions and attention, 2 a multiplication."""
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counted:
+        prompt: dict[str, Any] = {k: torch.empty(1, *shape) for k, shape in model.prompt.items()}
+        if "cap_feats" in prompt:  # Z-Image: no caption is cut
+            prompt["cap_mask"] = [slice(None)]
+        backbone.predict(torch.empty(1, *model.latents), torch.zeros(1).long(), prompt)
+    return int(counted.get_total_flops())
 
 
 def lora_linears(denoiser: nn.Module, ends: Sequence[str]) -> Iterator[nn.Linear]:
     for name, module in denoiser.named_modules():
         if isinstance(module, nn.Linear) and any(f".{name}".endswith(f".{end}") for end in ends):
             yield module
-
-
-def activation_bytes(tokens: int, denoiser: Any) -> float:
-    """Of one row with gradient checkpointing: the inputs of all blocks in bf16, and one block."""
-    values = list(block_inputs(tokens, denoiser))
-    return 2 * sum(values) + BLOCK_BYTES * max(values)
 
 
 def block_inputs(tokens: int, denoiser: Any) -> Iterator[int]:
@@ -214,8 +124,8 @@ def level(name: str, unet: Any) -> int:
 def sizes_table(measured: dict[Model, Sizes]) -> str:
     rows = [
         "| model | parameters | LoRA targets | LoRA, rank 16 | base, bf16 | training the LoRA | "
-        "training all | activations | published as |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+        "training all | activations | TFLOP a row | published as |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for model, sizes in measured.items():
         full = FULL_BYTES * sizes.parameters / GB
@@ -223,20 +133,22 @@ def sizes_table(measured: dict[Model, Sizes]) -> str:
             f"| {model.name} | {sizes.parameters / 1e6:,.0f} M | {sizes.targets} "
             f"| {sizes.lora / 1e6:.1f} M | {2 * sizes.parameters / GB:.1f} GB "
             f"| {LORA_BYTES * sizes.lora / GB:.2f} GB | {full:.0f} GB "
-            f"| {sizes.activations / GB:.1f} GB | {model.source} |"
+            f"| {sizes.activations / GB:.1f} GB | {sizes.forward / 1e12:.3g} | {model.source} |"
         )
     return "\n".join(rows)
 
 
 def gpus_table(measured: dict[Model, Sizes]) -> str:
     """LoRA is data parallel: each GPU holds all, so that four or eight only make it faster."""
-    counts = (1, 4, 8)
     rows = [
-        "| model | LoRA, each of 1, 4 or 8 | full, 1 GPU | full, sharded over 4 | over 8 |",
-        "| --- | --- | --- | --- | --- |",
+        "| model | LoRA, each of 1, 4 or 8 | on int8 | on nf4 | full, 1 GPU | "
+        "with 8-bit moments | full, sharded over 4 | over 8 |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for model, sizes in measured.items():
-        asked = [sizes.lora_bytes, *(sizes.full_bytes(gpus) for gpus in counts)]
+        asked = [sizes.lora_bytes(bits) for bits in BASE_BYTES]
+        asked += [sizes.full_bytes(), sizes.full_bytes(more=MOMENTS_8BIT)]
+        asked += [sizes.full_bytes(gpus) for gpus in (4, 8)]
         rows.append(f"| {model.name} | {' | '.join(map(smallest_gpu, asked))} |")
     return "\n".join(rows)
 
@@ -247,9 +159,55 @@ def smallest_gpu(needed: float) -> str:
     return f"{fitting[0]} GB ({gigabytes:.0f})" if fitting else f"none ({gigabytes:.0f})"
 
 
+def recipes_table(measured: dict[Model, Sizes]) -> str:
+    """On the slides' GPUs, data parallel."""
+    rows = [
+        "| recipe | passes a pair | TFLOP a pair | pairs | A100 hours | GB of each GPU |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for recipe in names():
+        train = section(recipe, "train")
+        sizes = next(s for m, s in measured.items() if m.source == train["backbone"])
+        pairs = pairs_of(train)
+        passes = passes_of(train)
+        work = passes * sizes.forward
+        hours = work * pairs / FLOP_S / 3600
+        rows.append(
+            f"| {recipe} | {passes} | {work / 1e12:,.3g} | {pairs:,.0f} | {hours:.0f} "
+            f"| {recipe_bytes(train, sizes) / GB + RESERVED_GB:.0f} |"
+        )
+    return "\n".join(rows)
+
+
+def pairs_of(train: dict[str, Any]) -> float:
+    if epochs := train.get("num_train_epochs"):
+        return float(epochs * SLIDES_PAIRS)
+    step = train["train_batch_size"] * train.get("gradient_accumulation_steps", 1) * SLIDES_GPUS
+    return float(step * train["max_train_steps"])
+
+
+def passes_of(train: dict[str, Any]) -> int:
+    """Forward passes of a row that training a pair costs as much as, for both rows.
+
+    One of the policy, one of the reference; again with checkpointing; the backward pass is two,
+    one through a frozen base, whose weights need no gradients.
+    """
+    backward = 2 if train.get("full") else 1
+    return ROWS * (2 + backward + bool(train.get("gradient_checkpointing")))
+
+
+def recipe_bytes(train: dict[str, Any], sizes: Sizes) -> float:
+    pairs = train["train_batch_size"]
+    of_pair = sizes.activations if train.get("gradient_checkpointing") else sizes.kept
+    if not train.get("full"):
+        return sizes.lora_bytes(rank=train["rank"]) + (of_pair * pairs - sizes.activations)
+    return sizes.full_bytes(more=DDP_BYTES) + (of_pair * pairs - sizes.activations)
+
+
 def main() -> None:
     measured = {model: measure(model) for model in MODELS}
-    print(sizes_table(measured), gpus_table(measured), sep="\n\n")
+    tables = (sizes_table, gpus_table, recipes_table)
+    print(*(table(measured) for table in tables), sep="\n\n")
 
 
 if __name__ == "__main__":

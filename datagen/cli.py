@@ -14,6 +14,7 @@ from sipo.feedback.options import joined
 from sipo.recipes import recipe_option
 
 _PATH = click.Path(path_type=Path)
+_QUANTIZE = "Of the denoiser: no, nf4 (bitsandbytes) or int8 (torchao).  [default: no]"
 _JUDGED_FRAMES = "Frames of a clip that are judged."
 _FRAME_SCORE = "A clip's score of its frames': mean or worst."
 _JUDGE = "Who looks at the images; several are one."
@@ -74,6 +75,7 @@ def main() -> None:
 @click.option("--margin", type=click.FloatRange(0, 1), help="Least score gap.  [default: 0.3]")
 @click.option("--max-pairs-per-prompt", type=click.IntRange(1), help="[default: 8]")
 @click.option("--dtype", help="float32, bfloat16 or float16.  [default: float32]")
+@click.option("--quantize", help=_QUANTIZE)
 @click.option("--device", help="[default: cuda where there is one]")
 @click.option("--offload", is_flag=True, default=None, help="Models wait on the CPU until needed.")
 @click.option(

@@ -147,6 +147,7 @@ def common_meta(folders: Sequence[ShardFolder]) -> dict[str, Any]:
         raise ValueError(f"the folders mix backbone families ({', '.join(families)}); give one")
     wanted = ("backbone", "sampler", "dtype", "judge", "versions")
     meta = {name: folders[0].config[name] for name in wanted}
+    meta["quantize"] = folders[0].config.get("quantize", "no")
     hashes = {
         "unknown" if "import" in folder.config else folder.config["backbone"]["weights_sha256"]
         for folder in folders

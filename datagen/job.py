@@ -64,7 +64,12 @@ def prepare(
         judge = load_judge(settings.judge, settings.judge_weights, classes, settings.judge_settings)
     require_company(judge, settings.batch_size, settings.candidates)
     if backbone is None:
-        backbone = load_backbone(settings.backbone, settings.weights, dtype=settings.dtype)
+        backbone = load_backbone(
+            settings.backbone,
+            settings.weights,
+            dtype=settings.dtype,
+            quantize=settings.quantize,
+        )
         place(backbone, device, settings.offload)
     check_clip_settings(settings, backbone)
     if backbone.fps is not None:

@@ -57,6 +57,7 @@ class Settings(BaseModel):
     margin: float = Field(default=0.3, ge=0, le=1)
     max_pairs_per_prompt: int = Field(default=8, ge=1)
     dtype: str = "float32"
+    quantize: str = "no"  # of the denoiser
     device: str = "auto"
     offload: bool = False
     workers: int | None = Field(default=None, ge=1)  # processes on a CPU; None: one a core
@@ -139,6 +140,7 @@ def config_of(
         "prompts_per_shard": settings.prompts_per_shard,
         "shards": -(-len(prompts) // settings.prompts_per_shard),
         "dtype": settings.dtype,
+        **({} if settings.quantize == "no" else {"quantize": settings.quantize}),
         "device": device,
         "judge": judge.describe(),
         "policy": settings.policy,

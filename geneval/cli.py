@@ -41,6 +41,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--guidance", type=float, help="Guidance scale.  [default: the checkpoint's]")
 @click.option("--batch-size", type=int, help="[default: 32]")
 @click.option("--dtype", help="float32, bfloat16 or float16.  [default: float32]")
+@click.option(
+    "--quantize", help="The denoiser: no, nf4 (bitsandbytes), int8 (torchao).  [default: no]"
+)
 @click.option("--device", help="[default: cuda where there is one, else cpu]")
 @click.option("--offload", is_flag=True, default=None, help="Models wait on the CPU until needed.")
 @click.option("--workers", type=int, help="Sampling processes on a CPU.  [default: one a core]")

@@ -145,7 +145,9 @@ def _load(settings: EvalSettings) -> Backbone:
     from sipo.feedback.devices import find_device
 
     device = find_device(settings.device)
-    backbone = load_backbone(settings.backbone, settings.weights, dtype=settings.dtype)
+    backbone = load_backbone(
+        settings.backbone, settings.weights, dtype=settings.dtype, quantize=settings.quantize
+    )
     place(backbone, device, settings.offload)
     return backbone
 

@@ -22,7 +22,8 @@ SUITES = {
 """Prompt sets by name; `geneval` is the official one of 553."""
 
 _SAMPLING = frozenset(
-    {"backbone", "weights", "seed", "steps", "guidance", "dtype", "device", "offload", "workers"}
+    {"backbone", "weights", "seed", "steps", "guidance", "dtype", "quantize"}
+    | {"device", "offload", "workers"}
 )
 
 
@@ -44,6 +45,7 @@ class EvalSettings(BaseModel):
     guidance: float | None = Field(default=None, ge=0)
     batch_size: int = Field(default=32, ge=1)
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    quantize: Literal["no", "nf4", "int8"] = "no"  # the denoiser
     device: str = "auto"  # cuda where there is one
     offload: bool = False  # only the model that computes is on the device
     workers: int | None = Field(default=None, ge=1)  # processes on a CPU; None: one a core

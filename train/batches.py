@@ -130,6 +130,13 @@ class PairStream:
         return self._cache[index]
 
 
+def positions(step: int, part: int, process: int, processes: int, settings: Settings) -> range:
+    """The pairs of one forward pass of one process: all passes together are the whole stream."""
+    passes = (step * settings.gradient_accumulation_steps + part) * processes + process
+    first = passes * settings.train_batch_size
+    return range(first, first + settings.train_batch_size)
+
+
 def generator(seed: int, *where: str | int) -> torch.Generator:
     """A generator of its own for every place where chance is needed."""
     digest = hashlib.blake2b(repr((seed, *where)).encode(), digest_size=8).digest()

@@ -139,8 +139,12 @@ def open_run(out: Path, settings: Settings, facts: dict[str, Any]) -> None:
 
 
 def _comparable(facts: dict[str, Any]) -> dict[str, Any]:
-    """Settings that matter as '--name', then the other facts; without those that may change."""
-    settings = facts["settings"]
+    """Settings that matter as '--name', then the other facts; without those that may change.
+
+    A setting that is younger than the run had its default.
+    """
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    settings = defaults | facts["settings"]
     flags = {f"--{key}": value for key, value in settings.items() if key not in FREE_TO_CHANGE}
     others = {key: value for key, value in facts.items() if key not in ("settings", "steps")}
     if settings["lr_scheduler"] in ("cosine", "linear"):  # their learning rate knows the end

@@ -100,8 +100,10 @@ def main(config: Path | None, dry_run: bool, **options: Any) -> None:
     """
     settings = _resolve(config, options)
     if dry_run:
+        from sipo.train.launch import as_launched
         from sipo.train.plan import describe, make_plan
 
+        settings = as_launched(settings)
         pairs, backbone, accelerator = _open(settings)
         plan = make_plan(settings, len(pairs), accelerator.num_processes)
         click.echo(json.dumps(describe(settings, backbone, plan), indent=1))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, cast
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedType
 
 from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.devices import keep_freed_memory
@@ -17,6 +16,7 @@ from sipo.backbones.precision import has_bf16
 from sipo.backbones.registry import EMBEDDED, load_backbone
 from sipo.feedback.judge import load_judge, vocabulary_of
 from sipo.train.batches import Data, Pairs
+from sipo.train.launch import wrapping_is_ours
 from sipo.train.objectives import ONLINE, UNPAIRED
 from sipo.train.policy import Frozen, Policy
 from sipo.train.settings import Settings
@@ -61,7 +61,7 @@ def open_backbone(settings: Settings, data: Data) -> Backbone:
             "and they do not record where; give its path"
         )
     samples = settings.objective in ONLINE or settings.validation_pairs
-    return load_backbone(name, None, not samples, base_dtype(settings))
+    return load_backbone(name, None, not samples, base_dtype(settings), settings.quantize)
 
 
 def base_dtype(settings: Settings) -> str:
@@ -83,7 +83,9 @@ def behaviour_of(settings: Settings, data: Data, base: Backbone) -> Frozen | Non
     candidates: dict[Frozen, str | None] = {"base": None, "init": settings.init_weights or None}
     for who, weights in candidates.items():
         if who == "base" or weights:  # loaded as for sampling: the dtype is in the hash
-            sampler = load_backbone(base.name, weights, True, data.meta["dtype"])
+            sampler = load_backbone(
+                base.name, weights, True, data.meta["dtype"], data.meta["quantize"]
+            )
             if data.meta["sampled_by"] == [sampler.weights_sha256()]:
                 return who
     raise ValueError(
@@ -102,11 +104,7 @@ def make_accelerator(settings: Settings) -> Accelerator:
             "slower than float32; use --mixed_precision no"
         )
     AcceleratorState._reset_state()
-    accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+    with wrapping_is_ours():
+        accelerator = Accelerator(mixed_precision=settings.mixed_precision)
     keep_freed_memory(accelerator.device)
-    if (kind := accelerator.distributed_type) in (DistributedType.FSDP, DistributedType.DEEPSPEED):
-        raise ValueError(
-            f"accelerate is configured for {kind.value}; launch with distributed_type MULTI_GPU "
-            "(recipes/accelerate/multi_gpu.yaml) and divide the model with --shard_weights"
-        )
     return accelerator

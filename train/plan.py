@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sipo.backbones.base import Backbone
+from sipo.backbones.quantized import stored
 from sipo.train.settings import Settings
 
 
@@ -37,16 +38,17 @@ def make_plan(settings: Settings, dataset_pairs: int, num_processes: int = 1) ->
     return Plan(steps, per_step, dataset_pairs)
 
 
-def memory_bytes(settings: Settings, total: int, trainable: int) -> dict[str, int]:
-    """What does not depend on the batch: float32 weights, reference, gradients and AdamW's two.
+def memory_bytes(settings: Settings, weights: int, trainable: int) -> dict[str, int]:
+    """What does not depend on the batch: weights, reference, gradients and AdamW's two moments.
 
-    Activations come on top; they grow with 2 * train_batch_size * timesteps_per_pair.
+    `weights` is in bytes, as they are stored. Activations come on top; they grow with
+    2 * train_batch_size * timesteps_per_pair.
     """
     parts = {
-        "weights": 4 * total,
-        "reference": 4 * total if settings.full else 0,
+        "weights": weights,
+        "reference": weights if settings.full else 0,
         "gradients": 4 * trainable,
-        "optimizer": 8 * trainable,
+        "optimizer": (2 if settings.use_8bit_adam else 8) * trainable,
         "ema": 4 * trainable if settings.ema_decay else 0,
     }
     return parts | {"sum": sum(parts.values())}
@@ -60,11 +62,13 @@ def describe(settings: Settings, backbone: Backbone, plan: Plan) -> dict[str, An
     policy = Policy(backbone, settings)
     trainable = sum(parameter.numel() for parameter in policy.trainable().values())
     total = sum(parameter.numel() for parameter in policy.denoiser.parameters())
+    values = policy.denoiser.state_dict().values()
+    weights = sum(part.nbytes for value in values for part in stored(value))
     return {
         "settings": settings.model_dump(mode="json") | {"backbone": backbone.name},
         "prediction": backbone.prediction,
         "parameters": {"total": total, "trainable": trainable},
-        "memory_bytes": memory_bytes(settings, total, trainable),
+        "memory_bytes": memory_bytes(settings, weights, trainable),
         "pairs": plan.dataset_pairs,
         "pairs_per_step": plan.pairs_per_step,
         "steps": plan.steps,

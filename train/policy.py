@@ -13,15 +13,19 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
+from accelerate.utils import AutocastKwargs
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from sipo.backbones.base import LORA_FILE, Backbone
+from sipo.train.launch import zero_stage
 from sipo.train.settings import Settings
 from sipo.train.sharding import divided, shard, whole
 
@@ -171,10 +175,16 @@ class Policy:
         if accelerator.num_processes == 1:
             return
         self.sharded = self.shard_weights
-        if self.sharded:
+        if self.sharded:  # or every block's half-precision copy would stay until the last one's
+            every_time = AutocastKwargs(cache_enabled=False)
+            self.autocast = partial(accelerator.autocast, every_time)
             for network in (self.denoiser, *self.copies.values()):
                 shard(network, accelerator.device)
-        else:
+        elif not zero_stage():  # DeepSpeed wraps it together with the optimizer
+            # Every process has loaded the frozen ones; quantized, they could not be sent.
+            frozen = [n for n, value in self.denoiser.named_parameters() if not value.requires_grad]
+            ddp: Any = DistributedDataParallel
+            ddp._set_params_and_buffers_to_ignore_for_model(self.denoiser, frozen)
             self.network = accelerator.prepare_model(self.denoiser)
 
     @contextmanager

@@ -144,11 +144,15 @@ class Settings(BaseModel):
     )
     lr_warmup_steps: int = Field(0, ge=0, description="Steps.")
     weight_decay: float = Field(1e-2, ge=0, description="Of AdamW.")
+    use_8bit_adam: bool = Field(False, description="AdamW's moments in 8 bits (bitsandbytes).")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
     ema_decay: float | None = Field(
         None, gt=0, lt=1, description="Save the moving average of the weights instead."
     )
     mixed_precision: Literal["no", "bf16", "fp16"] = Field("no", description="Autocast dtype.")
+    quantize: Literal["no", "nf4", "int8"] = Field(
+        "no", description="The frozen base under a LoRA: nf4 (bitsandbytes), int8 (torchao)."
+    )
     shard_weights: bool = Field(
         False, description="Several processes divide weights and optimizer among them (FSDP2)."
     )
@@ -200,6 +204,17 @@ class Settings(BaseModel):
             raise ValueError(
                 "--shard_weights divides the model, and --validation_pairs and d3po sample with a "
                 "whole one; leave one of the two out"
+            )
+        if self.quantize != "no" and (self.full or self.shard_weights):
+            other = "--full trains" if self.full else "--shard_weights divides"
+            raise ValueError(
+                f"--quantize {self.quantize!r} is for a frozen base that each process holds, and "
+                f"{other} it; leave one of the two out"
+            )
+        if self.use_8bit_adam and self.shard_weights:
+            raise ValueError(
+                "--use_8bit_adam keeps whole moments, and --shard_weights divides them; leave one "
+                "of the two out"
             )
         if self.reference == "init" and not self.init_weights:
             raise ValueError("--reference 'init' needs --init_weights, a run folder to start from")

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from sipo.train.launch import reshard_after_forward
+
 Tree = TypeVar("Tree")
 
 
@@ -24,7 +26,7 @@ def shard(module: nn.Module, device: torch.device) -> None:
     blocks = frozenset(getattr(module, "_no_split_modules", None) or ())
     for part in reversed(list(module.modules())):  # the inner before the outer
         if type(part).__name__ in blocks and part is not module:
-            fully_shard(part, mesh=mesh)
+            fully_shard(part, mesh=mesh, reshard_after_forward=reshard_after_forward())
     fully_shard(module, mesh=mesh)
 
 

@@ -11,7 +11,6 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,10 @@ from tqdm import tqdm
 
 from sipo.backbones.base import Backbone
 from sipo.train import checkpoints
-from sipo.train.batches import Data
+from sipo.train.batches import Data, positions
 from sipo.train.ema import Ema
 from sipo.train.health import COLLAPSE, Health
+from sipo.train.launch import as_launched
 from sipo.train.logs import Log, row_of, tally
 from sipo.train.objectives import OBJECTIVES, WITHOUT_Z, add_terms
 from sipo.train.opening import (
@@ -35,10 +35,12 @@ from sipo.train.opening import (
     open_source,
     open_validation,
 )
+from sipo.train.optimizer import make_optimizer
 from sipo.train.plan import Plan, make_plan
 from sipo.train.policy import Policy
 from sipo.train.settings import Settings
-from sipo.train.sharding import divided_optimizer_state, whole
+from sipo.train.sharding import whole
+from sipo.train.stepping import make_stepper
 
 
 def train(
@@ -50,6 +52,7 @@ def train(
     Raises ValueError for settings that cannot be met and FloatingPointError when the loss is no
     longer finite.
     """
+    settings = as_launched(settings)
     data = open_data(settings) if dataset is None else dataset
     backbone = open_backbone(settings, data) if backbone is None else backbone
     accelerator = make_accelerator(settings)
@@ -89,10 +92,8 @@ class Trainer:
         self.source = open_source(settings, policy, data)
         self.validation = open_validation(settings, policy, data)
         self.trainable = policy.trainable()
-        optimizer = torch.optim.AdamW(
-            self.trainable.values(), settings.learning_rate, weight_decay=settings.weight_decay
-        )
-        self.optimizer = accelerator.prepare(optimizer)
+        optimizer = make_optimizer(settings, self.trainable.values())
+        self.stepper = make_stepper(accelerator, settings, policy, optimizer)
         # Not prepared: it is stepped once an optimizer step, whatever the number of processes.
         self.scheduler = get_scheduler(
             settings.lr_scheduler,
@@ -101,7 +102,7 @@ class Trainer:
             num_training_steps=plan.steps,
         )
         self.ema = Ema(self.trainable, settings.ema_decay)
-        self.parts: dict[str, Any] = {"policy": policy, "optimizer": optimizer, "ema": self.ema}
+        self.parts: dict[str, Any] = {"policy": policy, "optimizer": self.stepper, "ema": self.ema}
         self.parts["scheduler"] = self.scheduler
         cache = getattr(self.source, "cache", None)
         if cache is not None:
@@ -175,47 +176,32 @@ class Trainer:
         keys: list[str] = []
         for part in range(settings.gradient_accumulation_steps):
             last = part + 1 == settings.gradient_accumulation_steps
-            with nullcontext() if last else accelerator.no_sync(self.policy.network):
+            with self.stepper.part(last):
                 part_sums, part_keys = self.forward_backward(part)
             local, keys = local + part_sums, keys + part_keys
         sums: Tensor = accelerator.reduce(local)
-        accelerator.unscale_gradients(self.optimizer)
-        grad_norm = self.divide_and_clip_gradients(kept=float(sums[1]))
-        # fp16's loss scaler skips a step with infinite gradients by itself.
-        if not (sums[0].isfinite() and (grad_norm.isfinite() or accelerator.scaler)):
+        if not sums[0].isfinite():
             raise FloatingPointError(self.not_finite(keys))
-        self.optimizer.step()
+        grad_norm = self.stepper.step(kept=float(sums[1]))
+        if not (grad_norm.isfinite() or accelerator.scaler):
+            raise FloatingPointError(self.not_finite(keys))
         self.scheduler.step()
-        self.optimizer.zero_grad()
         self.ema.update()
         self.done += 1
         return sums.double().cpu(), float(grad_norm)
 
     def forward_backward(self, part: int) -> tuple[Tensor, list[str]]:
         """Adds the gradient of sum(L) of this process's pairs."""
-        settings, processes = self.settings, self.accelerator.num_processes
-        place = self.done * settings.gradient_accumulation_steps + part
-        first = (place * processes + self.accelerator.process_index) * settings.train_batch_size
-        positions = range(first, first + settings.train_batch_size)
-        batch = self.source.draw(positions, self.done)
+        settings, accelerator = self.settings, self.accelerator
+        ours = accelerator.process_index, accelerator.num_processes
+        batch = self.source.draw(positions(self.done, part, *ours, settings), self.done)
         errors = self.source.errors(batch)
         weights = self.source.weights(batch, errors)
         loss = OBJECTIVES[settings.objective](errors, weights, settings.beta_dpo)
         loss = add_terms(loss, errors, settings.winner_anchor, settings.sft_weight)
-        self.accelerator.backward(loss.losses.sum())
+        self.stepper.backward(loss.losses.sum())
         steps = self.backbone.num_train_timesteps
         return tally(loss, errors, weights, batch.timesteps, steps), batch.keys
-
-    def divide_and_clip_gradients(self, kept: float) -> Tensor:
-        """Mean over kept pairs = sum(L) / max(sum(keep), 1), over all processes and parts.
-
-        Several processes have averaged their gradients already, so theirs is multiplied back.
-        """
-        gradients = [value.grad for value in self.trainable.values() if value.grad is not None]
-        for gradient in gradients:
-            gradient.mul_(self.accelerator.num_processes / max(kept, 1.0))
-        norm = torch.nn.utils.clip_grad_norm_(self.trainable.values(), self.settings.max_grad_norm)
-        return whole(norm)
 
     def save(self) -> None:
         """All processes gather what they share, the main one writes."""
@@ -240,8 +226,6 @@ class Trainer:
     def load(self, checkpoint: Path) -> None:
         state = checkpoints.load_state(checkpoint)
         self.done = state["step"]
-        parameters = list(self.trainable.values())
-        state["optimizer"] = divided_optimizer_state(state["optimizer"], parameters)
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
 

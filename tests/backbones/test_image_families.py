@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 import torch
 from sampled_pairs import SampledPairs
+from schedules import check_calibration, check_round_trips, check_weight
+from tiny import SIZE_PX, tiny_pipeline
+from tiny_chroma import tiny_chroma
 from tiny_flux import tiny_flux
 from tiny_sana import tiny_sana
 from tiny_sd3 import tiny_sd3
@@ -25,20 +28,28 @@ from sipo.backbones.sdxl import StableDiffusionXL
 from sipo.train.settings import make_settings
 from sipo.train.trainer import train
 
-pytestmark = pytest.mark.filterwarnings(  # numpy 2 about EulerDiscreteScheduler
-    "ignore:__array__ implementation:DeprecationWarning"
-)
+pytestmark = [
+    pytest.mark.filterwarnings(said)
+    for said in (
+        "ignore:__array__ implementation:DeprecationWarning",  # numpy 2 of EulerDiscreteScheduler
+        "ignore:.FluxPosEmbed. is deprecated:FutureWarning",  # diffusers of its own Chroma
+    )
+]
 
 TEXTS = ["a red cat", "two dogs"]
 MAKERS: dict[str, Callable[[Path], Path]] = {
+    "sd1": tiny_pipeline,
+    "sd2": lambda folder: tiny_pipeline(folder, prediction_type="v_prediction"),
     "sdxl": tiny_sdxl,
     "flux": tiny_flux,
+    "chroma": tiny_chroma,
     "sd3": tiny_sd3,
     "sana": tiny_sana,
     "z_image": tiny_z_image,
 }
 GUIDANCE = 3.5
-UNGUIDED = {"sdxl": 1.0, "sd3": 1.0, "sana": 1.0, "z_image": 0.0}  # FLUX guides by an input
+UNGUIDED = {"z_image": 0.0}  # FLUX guides by an input
+FROM_0 = ("sd1", "sd2", "sdxl")  # count timesteps from 0; flow's denoiser is told T sigma = t + 1
 
 
 @dataclass(frozen=True)
@@ -94,9 +105,7 @@ def steps_of(family: Family, guidance: float, patch: pytest.MonkeyPatch) -> list
         output_, noisy = (backbone._unpacked(x.clone(), sampler) for x in (output, sample))
         if family.name == "sdxl":
             noisy = scheduler.scale_model_input(noisy, timestep)
-        if scheduler.step_index is None:
-            scheduler._init_step_index(timestep)
-        steps.append(Step(output_, timestep, noisy, scheduler.sigmas[scheduler.step_index]))
+        steps.append(Step(output_, timestep, noisy, sigma_of(scheduler, timestep)))
         return whole(output, timestep, sample, **given)
 
     with patch.context() as patched:
@@ -104,6 +113,16 @@ def steps_of(family: Family, guidance: float, patch: pytest.MonkeyPatch) -> list
         backbone.sample(TEXTS, [1, 2], sampler)
     assert len(steps) == 3
     return steps
+
+
+def sigma_of(scheduler: Any, timestep: Tensor) -> Tensor:
+    """The scheduler's; b_t / a_t where it has none (DDIM)."""
+    if not hasattr(scheduler, "sigmas"):
+        alpha = scheduler.alphas_cumprod[timestep]
+        return torch.as_tensor((1 / alpha - 1) ** 0.5)
+    if scheduler.step_index is None:
+        scheduler._init_step_index(timestep)
+    return torch.as_tensor(scheduler.sigmas[scheduler.step_index])
 
 
 @pytest.fixture(scope="module")
@@ -115,14 +134,16 @@ def guided(family: Family) -> tuple[list[Step], Any]:
 
 
 def deviation(ours: Tensor, theirs: Tensor) -> float:
-    """The largest, relative to the largest value."""
+    """The largest, relative to the largest value; printed for `pytest -rP`."""
     assert ours.shape == theirs.shape
-    return float((ours - theirs).abs().max() / theirs.abs().max())
+    largest = float((ours - theirs).abs().max() / theirs.abs().max())
+    print(f"{largest:.2g}")
+    return largest
 
 
 def told(family: Family, step: Step) -> Tensor:
-    """The convention's timesteps of a step: SDXL counts from 0, flow is told T sigma = t + 1."""
-    offset = 0 if family.name == "sdxl" else 1
+    """The convention's timesteps of a step."""
+    offset = 0 if family.name in FROM_0 else 1
     return (step.timestep - offset).expand(len(TEXTS))
 
 
@@ -158,7 +179,7 @@ def test_both_halves_of_guidance_are_the_pipelines(
 def test_the_schedulers_step_follows_the_convention(
     family: Family, guided: tuple[list[Step], Any]
 ) -> None:
-    """From x_t with the exact target each step lands on the exact x_s, the last one on x_0.
+    """From x_t with the exact target each step lands on the exact x_s, the last on the clean end.
 
     SDXL's own scheduler holds x_t / a_t and starts from pure noise; it is asked to noise instead.
     """
@@ -173,14 +194,29 @@ def test_the_schedulers_step_follows_the_convention(
             snr = step.sigma.double() ** -2
             torch.testing.assert_close(backbone.snr(t), snr.expand(2), rtol=1e-5, atol=0)
         return
-    t = [torch.full((2,), float(step.sigma) * 1000 - 1) for step in steps]
+    flow = backbone.prediction == "flow"
+    t = [
+        torch.full((2,), float(step.sigma) * 1000 - 1) if flow else step.timestep.expand(2)
+        for step in steps
+    ]
     states = [backbone.add_noise(x0, noise, at) for at in t]
-    for state, at, step, expected in zip(states, t, steps, [*states[1:], x0], strict=True):
+    end = x0 if flow else backbone.add_noise(x0, noise, torch.zeros_like(t[0]))  # DDIM's last
+    for state, at, step, expected in zip(states, t, steps, [*states[1:], end], strict=True):
         exact = backbone.target(x0, noise, at)
         landed = scheduler.step(exact, step.timestep, state, return_dict=False)[0]
         assert deviation(landed, expected) < 1e-5
         sigma = step.sigma.double()
-        torch.testing.assert_close(backbone.snr(at)[0], (1 / sigma - 1) ** 2, rtol=1e-4, atol=1e-9)
+        snr = (1 / sigma - 1) ** 2 if flow else sigma**-2
+        torch.testing.assert_close(backbone.snr(at)[0], snr, rtol=1e-4, atol=1e-9)
+
+
+def test_its_schedule_round_trips_and_gives_the_gaussians_weight(family: Family) -> None:
+    check_round_trips(family.backbone)
+    check_weight(family.backbone)
+
+
+def test_it_calibrates(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_calibration(family.backbone, family.pairs, monkeypatch)
 
 
 def test_a_sample_is_the_plain_pipelines(family: Family) -> None:
@@ -202,7 +238,8 @@ def test_the_kept_latents_decode_to_the_image(family: Family) -> None:
         torch.stack([winner.latents for winner in family.pairs.winners])
     )
     assert same_image(sample.image, decoded)
-    assert decoded.size == (family.sampler.width, family.sampler.height)
+    sampler = family.sampler
+    assert decoded.size == (sampler.width or SIZE_PX, sampler.height or SIZE_PX)
     pixels = torch.from_numpy(np.array(decoded)).permute(2, 0, 1)[None] / 127.5 - 1
     assert family.backbone.encode_images(pixels).shape == (1, *sample.latents.shape)
 
@@ -243,12 +280,12 @@ def test_what_is_trained_loads_into_plain_diffusers(
 
 
 def test_half_precision(family: Family) -> None:
-    """Inputs in float32 are the caller's; the denoiser has its own dtype."""
+    """Inputs in float32 are the caller's; the denoiser's own dtype holds sigma = 1/2 exactly."""
     backbone = load_backbone(str(family.folder), denoiser_only=True, dtype="bfloat16")
     latents, conditioning = one_row(family)
     with torch.no_grad():
         half, whole = (
-            b.predict(latents, torch.tensor([500]), conditioning)
+            b.predict(latents, torch.tensor([499]), conditioning)
             for b in (backbone, family.backbone)
         )
     assert half.dtype == torch.bfloat16

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
+from sampled_pairs import SampledPairs
+from schedules import check_calibration, check_round_trips, check_weight
 from tiny_video import plain_clip, tiny_cogvideox, tiny_wan
 
 from sipo.backbones.base import Backbone
@@ -32,6 +34,15 @@ def backbone(folder: Path) -> VideoBackbone:
 
 def same(a: Frames, b: Frames) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_its_schedule_round_trips_and_gives_the_gaussians_weight(backbone: Backbone) -> None:
+    check_round_trips(backbone)
+    check_weight(backbone)
+
+
+def test_it_calibrates(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_calibration(backbone, SampledPairs(backbone, TEXTS[:1]), monkeypatch)
 
 
 def test_a_sample_is_the_plain_pipelines(folder: Path, backbone: Backbone) -> None:

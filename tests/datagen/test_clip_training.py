@@ -21,7 +21,11 @@ from sipo.feedback.fake import FakeJudge
 from sipo.train.settings import make_settings
 from sipo.train.trainer import train
 
-FAMILIES: dict[str, Callable[[Path], Path]] = {"cogvideox": tiny_cogvideox, "wan": tiny_wan}
+FAMILIES: dict[str, Callable[[Path], Path]] = {
+    "cogvideox-2b": tiny_cogvideox,
+    "cogvideox-5b": lambda folder: tiny_cogvideox(folder, "5b"),
+    "wan": tiny_wan,
+}
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -51,6 +55,7 @@ def test_trained_on_clips(full: bool, folder: Path, shards: Path, tmp_path: Path
     given: dict[str, Any] = {"data": [str(shards)], "backbone": str(folder), "out": str(tmp_path)}
     given |= {"max_train_steps": 3, "train_batch_size": 2, "rank": 2, "report_to": "none"}
     given |= {"full": full, "learning_rate": 0.01 if full else 0.2}
+    given |= {"gradient_checkpointing": full}
     summary = train(make_settings(given))
     assert summary["steps"] == 3
 

@@ -14,7 +14,7 @@ from sipo.backbones.registry import load_backbone
 
 def sampled_by(*hashes: str) -> MemoryPairs:
     pairs = MemoryPairs(5)
-    pairs.meta |= {"sampled_by": list(hashes), "dtype": "float32"}
+    pairs.meta |= {"sampled_by": list(hashes), "dtype": "float32", "quantize": "no"}
     return pairs
 
 

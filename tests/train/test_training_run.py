@@ -6,20 +6,23 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from diffusers.models.resnet import ResnetBlock2D
 from memory_pairs import MemoryPairs, Run
 from safetensors.torch import load_file
 
 from sipo.backbones.base import LORA_FILE
 from sipo.backbones.registry import load_backbone
-from sipo.train.batches import PairStream, draw_batch
+from sipo.train.batches import PairStream, draw_batch, positions
 from sipo.train.objectives import OBJECTIVES, ONLINE
-from sipo.train.opening import base_dtype
+from sipo.train.opening import base_dtype, make_accelerator
+from sipo.train.optimizer import make_optimizer
 from sipo.train.policy import Policy
 from sipo.train.settings import make_settings
 from sipo.train.trainer import Trainer
@@ -54,6 +57,11 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     [
         ({"ema_decay": 0.5, "lr_scheduler": "cosine", "lora_targets": "to_q,conv1"}, LORA_FILE),
         ({"full": True, "mixed_precision": "bf16", "gradient_accumulation_steps": 2}, FULL),
+        pytest.param(
+            {"full": True, "use_8bit_adam": True, "gradient_checkpointing": True},
+            FULL,
+            marks=pytest.mark.skipif(not find_spec("bitsandbytes"), reason="needs bitsandbytes"),
+        ),
     ],
 )
 def test_resumed_run_ends_with_the_same_bits(
@@ -217,6 +225,22 @@ def test_every_pair_once_an_epoch() -> None:
     assert epochs[0] != epochs[1] != epochs[2]
 
 
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_processes_and_parts_share_out_the_stream(processes: int) -> None:
+    """Without loss or repetition, and the same for every way to make a step of 12 pairs."""
+    for parts in (1, 2):
+        size = 12 // processes // parts
+        settings = make_settings({"train_batch_size": size, "gradient_accumulation_steps": parts})
+        for step in range(3):
+            seen = [
+                position
+                for part in range(parts)
+                for process in range(processes)
+                for position in positions(step, part, process, processes, settings)
+            ]
+            assert seen == list(range(12 * step, 12 * step + 12))
+
+
 def test_a_draw_depends_on_its_position_only() -> None:
     """The same rows from a batch of 4 as from two of 2; winner and loser share noise."""
     stream = PairStream(MemoryPairs(5), seed=0)
@@ -241,6 +265,26 @@ def test_accumulation_is_one_large_batch(run: Run, tmp_path: Path) -> None:
     assert large["grad_norm"] == pytest.approx(parts["grad_norm"], rel=1e-4)
 
 
+def test_gradient_checkpointing_changes_no_weight(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks are computed again in the backward pass."""
+    calls, forward = [0], ResnetBlock2D.forward
+
+    def counted(*given: Any, **named: Any) -> Any:
+        calls[-1] += 1
+        return forward(*given, **named)
+
+    monkeypatch.setattr(ResnetBlock2D, "forward", counted)
+    for name in ("without", "with"):
+        run(name, max_train_steps=2, gradient_checkpointing=name == "with")
+        calls.append(0)
+    assert calls[1] > calls[0]
+    a, b = (load_file(tmp_path / name / LORA_FILE) for name in ("without", "with"))
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], rtol=1e-4, atol=1e-6)
+
+
 def test_a_lora_over_a_bf16_base_is_float32(tiny_folder: Path) -> None:
     settings = make_settings({"mixed_precision": "bf16", "rank": 2})
     backbone = load_backbone(str(tiny_folder), None, True, base_dtype(settings))
@@ -248,3 +292,28 @@ def test_a_lora_over_a_bf16_base_is_float32(tiny_folder: Path) -> None:
     assert {p.dtype for p in policy.trainable().values()} == {torch.float32}
     assert {p.dtype for p in policy.denoiser.parameters()} == {torch.float32, torch.bfloat16}
     assert base_dtype(make_settings({"mixed_precision": "bf16", "full": True})) == "float32"
+
+
+def test_the_8_bit_optimizer_is_bitsandbytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight, settings = torch.nn.Parameter(torch.zeros(2)), make_settings({"use_8bit_adam": True})
+    assert type(make_optimizer(make_settings({}), [weight])) is torch.optim.AdamW
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(ValueError, match=r"needs bitsandbytes; pip install 'sipo\[quantize\]'"):
+        make_optimizer(settings, [weight])
+
+
+@pytest.mark.skipif(not find_spec("bitsandbytes"), reason="needs bitsandbytes")
+def test_both_moments_are_kept_in_8_bits() -> None:
+    weight = torch.nn.Parameter(torch.ones(64, 64))
+    optimizer = make_optimizer(make_settings({"use_8bit_adam": True}), [weight])
+    weight.square().sum().backward()
+    optimizer.step()
+    state = optimizer.state[weight]
+    assert [state[name].dtype for name in ("state1", "state2")] == [torch.uint8] * 2
+    assert weight.mean() < 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is for where there is no GPU")
+def test_fp16_needs_a_gpu() -> None:
+    with pytest.raises(ValueError, match="'fp16' needs a GPU; use bf16 or no"):
+        make_accelerator(make_settings({"mixed_precision": "fp16"}))

@@ -1,0 +1,29 @@
+"""AdamW, whole or with its moments in 8 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from sipo.train.settings import Settings
+
+
+def make_optimizer(settings: Settings, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """8 bits: block-wise, tensors of at least 4096 values (Dettmers et al. 2022).
+
+    Raises ValueError where bitsandbytes is missing.
+    """
+    kind: type[torch.optim.Optimizer] = torch.optim.AdamW
+    if settings.use_8bit_adam:
+        try:
+            from bitsandbytes import optim
+        except ImportError:
+            raise ValueError(
+                "--use_8bit_adam needs bitsandbytes; pip install 'sipo[quantize]'"
+            ) from None
+        kind = optim.AdamW8bit
+    given: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    return kind(parameters, **given)
