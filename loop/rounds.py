@@ -62,9 +62,9 @@ def _generate(settings: LoopSettings, number: int) -> None:
 
 
 def _train(settings: LoopSettings, number: int) -> None:
-    from sipo.train.trainer import train
+    from sipo.train.cores import train_on_cores
 
-    train(training(settings, number))
+    train_on_cores(training(settings, number))
 
 
 def _result(settings: LoopSettings, ledger: Ledger, last: int) -> dict[str, Any]:

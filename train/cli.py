@@ -108,10 +108,10 @@ def main(config: Path | None, dry_run: bool, **options: Any) -> None:
         plan = make_plan(settings, len(pairs), accelerator.num_processes)
         click.echo(json.dumps(describe(settings, backbone, plan), indent=1))
         return
-    from sipo.train.trainer import train
+    from sipo.train.cores import train_on_cores
 
     try:
-        summary = train(settings)
+        summary = train_on_cores(settings)
     except FloatingPointError as error:
         raise click.ClickException(str(error)) from error
     last = summary["last"]

@@ -20,7 +20,7 @@ FREE_TO_CHANGE = frozenset(
     {"data", "backbone", "out", "max_train_steps", "pairs_seen", "num_train_epochs"}
     | {"train_batch_size", "gradient_accumulation_steps", "stop_on_collapse"}
     | {"checkpointing_steps", "checkpoints_total_limit", "resume_from_checkpoint"}
-    | {"logging_steps", "report_to", "shard_weights"}
+    | {"logging_steps", "report_to", "shard_weights", "workers"}
 )
 """May differ when a run goes on: they change no weight. (Data and backbone are compared by their
 hashes, batches by the pairs of a step over all processes, the number of steps wherever the
@@ -155,6 +155,9 @@ class Settings(BaseModel):
     )
     shard_weights: bool = Field(
         False, description="Several processes divide weights and optimizer among them (FSDP2)."
+    )
+    workers: int = Field(
+        1, ge=1, description="Processes on a CPU, one thread each, that share every batch."
     )
     gradient_checkpointing: bool = Field(False, description="Less memory, a third slower.")
 

@@ -1,0 +1,36 @@
+"""Training shared out to the cores of a CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sipo.train.cores import train_on_cores
+from sipo.train.settings import Settings, make_settings, read_yaml
+
+LORA = "pytorch_lora_weights.safetensors"
+
+
+def two(finished: Path, out: Path, **changes: object) -> Settings:
+    """The settings of the loop's first round, for two processes."""
+    given = read_yaml(finished / "round-1/train/settings.yaml")
+    return make_settings(given | {"out": str(out), "workers": 2} | changes)
+
+
+def test_two_processes_train_what_one_trains(finished: Path, tmp_path: Path) -> None:
+    summary = train_on_cores(two(finished, tmp_path / "two"))
+    assert (summary["steps"], summary["pairs_seen"]) == (3, 6)
+    one, both = (load_file(run / LORA) for run in (finished / "round-1/train", tmp_path / "two"))
+    assert one.keys() == both.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(both[name], value, rtol=0, atol=2e-5)
+
+
+def test_what_a_process_raises_is_raised_here(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--lora_targets 'nowhere' is no linear"):
+        train_on_cores(two(finished, tmp_path / "none", lora_targets="nowhere"))
+    with pytest.raises(ValueError, match="cannot share --train_batch_size 3 evenly"):
+        train_on_cores(two(finished, tmp_path / "none", train_batch_size=3))

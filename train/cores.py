@@ -1,0 +1,80 @@
+"""One run on the cores of a CPU: processes of one thread each that share every batch.
+
+Small networks keep one thread busy and make two wait for each other (docs/log.md).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from sipo.backbones.workers import end_with, workers_for
+from sipo.feedback.devices import find_device
+from sipo.train.settings import Settings
+
+
+def train_on_cores(settings: Settings) -> dict[str, Any]:
+    """`train` by `settings.workers` processes; what they raise is raised here."""
+    from sipo.train.checkpoints import summary
+    from sipo.train.trainer import train
+
+    if settings.workers == 1 or "RANK" in os.environ:  # launched: the processes are there
+        return train(settings)
+    count = workers_for(find_device("auto").type, settings.workers)
+    batch = settings.train_batch_size
+    if batch % count:
+        raise ValueError(
+            f"--workers {count} cannot share --train_batch_size {batch} evenly; give a multiple"
+        )
+    share = settings.model_copy(update={"train_batch_size": batch // count, "workers": 1})
+    spawned = multiprocessing.get_context("spawn")
+    raised = spawned.SimpleQueue()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    group = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        spawned.Process(target=_work, args=(share, group, rank, os.getpid(), raised))
+        for rank in range(count)
+    ]
+    try:
+        for process in processes:
+            process.start()
+        running = {process.sentinel: process for process in processes}
+        while running:
+            for sentinel in wait(list(running)):
+                if running.pop(sentinel).exitcode:  # the others would wait for it for ever
+                    running.clear()
+        if not raised.empty():
+            raise raised.get()
+        if any(process.exitcode for process in processes):
+            raise ChildProcessError(
+                "a training process was killed, most likely for want of memory; set --workers or "
+                "--train_batch_size lower and run the same command again"
+            )
+    finally:
+        for process in processes:
+            if process.is_alive():
+                process.kill()
+            if process.pid:
+                process.join()
+    return summary(Path(settings.out))
+
+
+def _work(settings: Settings, group: dict[str, str], rank: int, parent: int, raised: Any) -> None:
+    end_with(parent)
+    os.environ |= group | {"RANK": str(rank), "LOCAL_RANK": str(rank), "ACCELERATE_USE_CPU": "true"}
+    import torch
+
+    from sipo.train.trainer import train
+
+    torch.set_num_threads(1)
+    try:
+        train(settings)
+    except (ValueError, OSError, FloatingPointError) as error:
+        raised.put(error)
+        raise SystemExit(1) from None
