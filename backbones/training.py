@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 TRAINING: dict[str, dict[str, Any]] = {
-    "mini-sd": {  # docs/log.md, 2026-11-23
+    "mini-sd": {  # docs/log.md, 2026-11-24
         "learning_rate": 3e-3,
         "lr_scheduler": "cosine",
         "rank": 32,
         "winner_anchor": 1.0,
-        "train_timesteps": "600:1000",
+        "train_timesteps": "400:1000",
     },
 }
 BETAS = {("mini-sd", "sipo"): 100.0}

@@ -55,7 +55,7 @@ _EXAMPLES = {
     multiple=True,
     metavar=_PAIR,
     help="Any other of sipo-train.  [default: with mini-sd winner_anchor=1 "
-    "train_timesteps=600:1000 lr_scheduler=cosine]",
+    "train_timesteps=400:1000 lr_scheduler=cosine]",
 )
 @click.option("--evaluate", multiple=True, metavar=_PAIR, help="Any other of sipo-geneval.")
 @click.option("--eval-suite", help="Prompts held out.  [default: mini]")

@@ -32,7 +32,7 @@ class LoopSettings(BaseModel):
     judge_settings: Path | None = None  # JSON by judge, the evaluator's included
 
     objective: str = "sipo"
-    max_train_steps: int = Field(default=350, ge=1)  # a round
+    max_train_steps: int = Field(default=500, ge=1)  # a round
     train_batch_size: int = Field(default=16, ge=1)
     learning_rate: float | None = Field(default=None, gt=0)  # None, here and below: the model's own
     beta_dpo: float | None = Field(default=None, gt=0)  # or the trainer's own

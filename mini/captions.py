@@ -18,7 +18,7 @@ from sipo.feedback.prompt import Prompt
 from sipo.mini.suites import random_prompt
 from sipo.mini.world import Layout, Rng, Scene, depict, render
 
-NOISE = 0.4  # share of lies among the noisy captions, single-object ones excepted
+NOISE = 0.5  # share of lies among the noisy captions, single-object ones excepted
 TAG_SHARES = {
     "single_object": 0.08,
     "two_object": 0.12,

@@ -44,7 +44,7 @@ def train_on_cores(settings: Settings) -> dict[str, Any]:
     try:
         for process in processes:
             process.start()
-        running = {process.sentinel: process for process in processes}
+        running: dict[Any, Any] = {process.sentinel: process for process in processes}
         while running:
             for sentinel in wait(list(running)):
                 if running.pop(sentinel).exitcode:  # the others would wait for it for ever

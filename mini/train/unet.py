@@ -1,7 +1,8 @@
 """The denoiser and text encoder of mini-sd, trained together on captioned scenes.
 
-mini-sd is made in two runs: one on true captions, in which it learns to compose, then a short one
-from there on noisy captions, in which it unlearns to care (`--init`, `--noise`).
+mini-sd is made in several runs, each going on from the last (`--init`): on true captions it learns
+to compose, then, shortly, on noisy ones it unlearns to care (`--noise`, `--denoiser-only`: what the
+words mean stays known). The model card has the commands.
 
 Two single-threaded processes share a step (gradients averaged over gloo): on two cores that is
 faster than one process with two threads, and does not stall when a core is busy.
