@@ -35,7 +35,7 @@ def settings_for(folder: Path, tiny: Path, **changes: Any) -> LoopSettings:
         "max_train_steps": 3,
         "train_batch_size": 2,
         "rank": 2,
-        "train": LoopSettings().train | {"report_to": "none", "workers": 1},
+        "train": LoopSettings().train | {"report_to": "none", "workers": "1"},
         "eval_prompts": folder / "held-out.jsonl",
         "images_per_prompt": 2,
         "evaluator": "fake",
