@@ -157,7 +157,10 @@ class Settings(BaseModel):
         False, description="Several processes divide weights and optimizer among them (FSDP2)."
     )
     workers: int = Field(
-        1, ge=1, description="Processes on a CPU, one thread each, that share every batch."
+        1,
+        ge=1,
+        description="Processes on a CPU, one thread each, that share every batch. "
+        "Going on after a stop is exact with 1 alone.",
     )
     gradient_checkpointing: bool = Field(False, description="Less memory, a third slower.")
 
