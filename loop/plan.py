@@ -130,8 +130,18 @@ def training(settings: LoopSettings, number: int) -> sipo.train.settings.Setting
         "init_weights": str(before) if before else None,
         "reference": "init" if before and settings.reference == "previous" else "base",
         "seed": settings.seed + number,
+        "workers": _workers(settings.train_batch_size),
     }
     tuned = training_defaults(settings.backbone, settings.objective)
     named = {name: getattr(settings, name) for name in ("learning_rate", "beta_dpo", "rank")}
     given = {name: value for name, value in named.items() if value is not None}
     return make_settings(own | tuned | given | settings.train)
+
+
+def _workers(batch: int) -> int:
+    """Training processes on a CPU: one a core, as far as they share a batch evenly."""
+    from sipo.backbones.workers import workers_for
+    from sipo.feedback.devices import find_device
+
+    most = workers_for(find_device("auto").type)
+    return max(count for count in range(1, most + 1) if batch % count == 0)

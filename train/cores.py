@@ -8,6 +8,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -42,8 +44,9 @@ def train_on_cores(settings: Settings) -> dict[str, Any]:
         for rank in range(count)
     ]
     try:
-        for process in processes:
-            process.start()
+        with _environment(OMP_NUM_THREADS="1"):
+            for process in processes:
+                process.start()
         running: dict[Any, Any] = {process.sentinel: process for process in processes}
         while running:
             for sentinel in wait(list(running)):
@@ -63,6 +66,23 @@ def train_on_cores(settings: Settings) -> dict[str, Any]:
             if process.pid:
                 process.join()
     return summary(Path(settings.out))
+
+
+@contextmanager
+def _environment(**ours: str) -> Iterator[None]:
+    """What started processes find. Set before PyTorch is there, the number of threads changes the
+    rounding; and ultralytics sets it when a judge was loaded, so chance must not decide it.
+    """
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ |= ours
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _work(settings: Settings, group: dict[str, str], rank: int, parent: int, raised: Any) -> None:

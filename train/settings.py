@@ -157,10 +157,7 @@ class Settings(BaseModel):
         False, description="Several processes divide weights and optimizer among them (FSDP2)."
     )
     workers: int = Field(
-        1,
-        ge=1,
-        description="Processes on a CPU, one thread each, that share every batch. "
-        "Going on after a stop is exact with 1 alone.",
+        1, ge=1, description="Processes on a CPU, one thread each, that share every batch."
     )
     gradient_checkpointing: bool = Field(False, description="Less memory, a third slower.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,27 @@ def two(finished: Path, out: Path, **changes: object) -> Settings:
 
 
 def test_two_processes_train_what_one_trains(finished: Path, tmp_path: Path) -> None:
-    summary = train_on_cores(two(finished, tmp_path / "two"))
-    assert (summary["steps"], summary["pairs_seen"]) == (3, 6)
-    one, both = (load_file(run / LORA) for run in (finished / "round-1/train", tmp_path / "two"))
+    for workers, name in ((1, "one"), (2, "two")):
+        summary = train_on_cores(two(finished, tmp_path / name, workers=workers))
+        assert (summary["steps"], summary["pairs_seen"]) == (3, 6)
+    one, both = (load_file(tmp_path / run / LORA) for run in ("one", "two"))
     assert one.keys() == both.keys()
     for name, value in one.items():
         torch.testing.assert_close(both[name], value, rtol=0, atol=2e-5)
+
+
+def test_weights_do_not_depend_on_what_else_was_imported(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ultralytics sets OMP_NUM_THREADS; a run that goes on may find it without a judge."""
+    found = []
+    for threads in ("1", "2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        train_on_cores(two(finished, tmp_path / threads))
+        assert os.environ["OMP_NUM_THREADS"] == threads
+        found.append(load_file(tmp_path / threads / LORA))
+    assert found[0].keys() == found[1].keys()
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
 
 
 def test_what_a_process_raises_is_raised_here(finished: Path, tmp_path: Path) -> None:

@@ -1,0 +1,89 @@
+"""What the comparison found, small enough to keep: for each run, which images were right."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sipo.geneval.rows import read_rows
+from sipo.geneval.statistics import Tally, tally
+
+BASE = "base"
+LAST = ("psi_w", "psi_l", "keep", "implicit_acc", "error_w", "ref_error_w")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One arm with one seed; `options` are those of sipo-train, None for the base."""
+
+    arm: str
+    seed: int
+    options: str | None
+    steps: int
+
+    def folder(self, out: Path) -> Path:
+        slug = re.sub(r"[^a-z0-9.]+", "-", self.arm.lower().replace(">=", "from")).strip("-")
+        return out / slug / f"seed-{self.seed}"
+
+
+class Results:
+    """`path` holds the settings and, by arm and seed, the correct images of every prompt.
+
+    `correct` is {tag: one digit a prompt, prompts sorted}. Raises ValueError for other settings.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+        self.path, self.settings = path, settings
+        self.arms: dict[str, dict[str, Any]] = {}
+        if path.is_file():
+            found = json.loads(path.read_text())
+            if found["settings"] != settings:
+                raise ValueError(f"{path} was made with {found['settings']}, not {settings}")
+            self.arms = found["arms"]
+
+    def has(self, job: Job) -> bool:
+        return str(job.seed) in self.arms.get(job.arm, {})
+
+    def add(self, job: Job, folder: Path) -> None:
+        """The evaluation and the last logged row of a run; written at once."""
+        counts = tally(read_rows(folder / "eval" / "results.jsonl"))
+        summary = json.loads((folder / "eval" / "summary.json").read_text())
+        entry: dict[str, Any] = {
+            "correct": {
+                tag: "".join(str(correct) for correct, _ in prompts.values())
+                for tag, prompts in counts.items()
+            },
+            "empty_share": summary["empty_share"],
+        }
+        if job.options is not None:
+            last = json.loads((folder / "train" / "summary.json").read_text())["last"]
+            entry |= {"options": job.options, "steps": job.steps}
+            entry |= {name: last[name] for name in LAST if name in last}
+        self.arms.setdefault(job.arm, {})[str(job.seed)] = entry
+        beside = self.path.with_suffix(".tmp")
+        beside.write_text(json.dumps({"settings": self.settings, "arms": self.arms}, indent=1))
+        os.replace(beside, self.path)
+
+    def mean(self, arm: str, name: str) -> float:
+        """Of a number that every seed has."""
+        values = [entry[name] for entry in self.arms[arm].values()]
+        return float(sum(values) / len(values))
+
+    def pooled(self, arm: str) -> Tally:
+        """The images of all seeds, by prompt."""
+        entries = self.arms[arm].values()
+        together: Tally = {}
+        for tag in next(iter(entries))["correct"]:
+            columns = zip(*(entry["correct"][tag] for entry in entries), strict=True)
+            images = len(entries) * self.settings["images"]
+            together[tag] = {
+                str(place): (sum(map(int, digits)), images) for place, digits in enumerate(columns)
+            }
+        return together
+
+    def seeds(self, arm: str) -> int:
+        return len(self.arms.get(arm, {}))
