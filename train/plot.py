@@ -6,6 +6,7 @@ import base64
 import html
 import json
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def read_run(run: Path) -> list[dict[str, Any]]:
 
 def plot(runs: Sequence[Path], out: Path) -> Path:
     """Draw `runs` into out/curves.png and out/curves.html; returns the page."""
-    logs = {_name(run, runs): read_run(run) for run in runs}
+    logs = dict(zip(_names(runs), map(read_run, runs), strict=True))
     out.mkdir(parents=True, exist_ok=True)
     _draw(logs, out / "curves.png")
     page = out / "curves.html"
@@ -50,10 +51,21 @@ def plot(runs: Sequence[Path], out: Path) -> Path:
     return page
 
 
-def _name(run: Path, runs: Sequence[Path]) -> str:
-    """The folder's name, or its whole path where two runs share the name."""
-    same = [other for other in runs if other.resolve().name == run.resolve().name]
-    return run.resolve().name if len(same) == 1 else str(run)
+def _names(runs: Sequence[Path]) -> list[str]:
+    """What tells the folders' paths apart; the whole paths where that is not unique."""
+    paths = [run.resolve().parts for run in runs]
+    if len(paths) == 1:
+        return [paths[0][-1]]
+    start = _common(paths)
+    end = _common([path[start:][::-1] for path in paths])
+    names = ["/".join(path[start : len(path) - end]) or path[-1] for path in paths]
+    return names if len(set(names)) == len(names) else [str(run) for run in runs]
+
+
+def _common(paths: Sequence[Sequence[str]]) -> int:
+    """How many parts all begin with."""
+    together = zip(*paths, strict=False)
+    return sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, together))
 
 
 def _draw(logs: dict[str, list[dict[str, Any]]], path: Path) -> None:

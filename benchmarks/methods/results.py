@@ -7,13 +7,16 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from sipo.geneval.rows import read_rows
 from sipo.geneval.statistics import Tally, tally
+from sipo.train.plot import read_run
 
 BASE = "base"
-LAST = ("psi_w", "psi_l", "keep", "implicit_acc", "error_w", "ref_error_w")
+AT_THE_END = ("psi_w", "psi_l", "keep", "implicit_acc", "error_w", "ref_error_w")
+QUARTER = 4
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Results:
         return str(job.seed) in self.arms.get(job.arm, {})
 
     def add(self, job: Job, folder: Path) -> None:
-        """The evaluation and the last logged row of a run; written at once."""
+        """The evaluation of a run and how its training ended; written at once."""
         counts = tally(read_rows(folder / "eval" / "results.jsonl"))
         summary = json.loads((folder / "eval" / "summary.json").read_text())
         entry: dict[str, Any] = {
@@ -60,9 +63,7 @@ class Results:
             "empty_share": summary["empty_share"],
         }
         if job.options is not None:
-            last = json.loads((folder / "train" / "summary.json").read_text())["last"]
-            entry |= {"options": job.options, "steps": job.steps}
-            entry |= {name: last[name] for name in LAST if name in last}
+            entry |= {"options": job.options, "steps": job.steps} | at_the_end(folder / "train")
         self.arms.setdefault(job.arm, {})[str(job.seed)] = entry
         beside = self.path.with_suffix(".tmp")
         beside.write_text(json.dumps({"settings": self.settings, "arms": self.arms}, indent=1))
@@ -87,3 +88,10 @@ class Results:
 
     def seeds(self, arm: str) -> int:
         return len(self.arms.get(arm, {}))
+
+
+def at_the_end(run: Path) -> dict[str, float]:
+    """Means over the last quarter of a training's log."""
+    rows = read_run(run)
+    last = rows[-max(1, len(rows) // QUARTER) :]
+    return {name: round(fmean(row[name] for row in last), 5) for name in AT_THE_END}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def planned(asked: argparse.Namespace) -> list[Job]:
         jobs += [Job(name, seed, ARMS[arm], TIMES * asked.steps) for name, arm in longer.items()]
         jobs += [Job(BASE, seed, None, 0)]
         jobs += [Job(arm, seed, options, asked.steps) for arm, options in ARMS.items()]
-    return jobs
+    return [job for job in jobs if job.arm == BASE or re.fullmatch(asked.only, job.arm)]
 
 
 def run(job: Job, asked: argparse.Namespace) -> Path:
@@ -78,6 +79,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=3e-3, help="learning rate")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--images", type=int, default=1, help="a prompt and seed in evaluation")
+    parser.add_argument("--only", default=".*", help="names to run: a regular expression")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at a time")
     asked = parser.parse_args()
     names = ("prompts", "candidates", "steps", "batch", "rank", "lr", "images")
@@ -93,7 +95,8 @@ def main() -> None:
             for done in as_completed(running):
                 results.add(running[done], done.result())
                 bar.update()
-        plot([Job(arm, 0, None, 0).folder(asked.out) / "train" for arm in SHOWN], asked.out)
+        trained = [Job(arm, 0, None, 0).folder(asked.out) / "train" for arm in SHOWN]
+        plot([run for run in trained if run.exists()], asked.out)
     (asked.out / "methods.md").write_text(page(results) + "\n")
     print(page(results))
 
