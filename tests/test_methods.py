@@ -77,3 +77,10 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
 def test_every_question_is_about_arms_that_are_run() -> None:
     known = {*ARMS, *(f"{arm}, {TIMES} x" for arm in LONGER)}
     assert {arm for pair in CONTRASTS.values() for arm in pair} <= known
+
+
+def test_every_kept_comparison_makes_the_page_that_is_shown() -> None:
+    """docs/methods.md has the tables of docs/methods/results.json."""
+    kept = ROOT / "docs" / "methods" / "results.json"
+    results = Results(kept, json.loads(kept.read_text())["settings"])
+    assert tables.page(results) in (ROOT / "docs" / "methods.md").read_text()

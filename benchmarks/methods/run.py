@@ -27,7 +27,13 @@ from tqdm import tqdm
 from sipo.train.plot import plot
 
 BIN = Path(sys.executable).parent
-SHOWN = ("sipo", "diffusion-dpo, beta 1000", "diffusion-dpo, beta 5000", "dpo-cm")
+SHOWN = (
+    f"sipo, {TIMES} x",
+    f"diffusion-dpo, beta 1000, {TIMES} x",
+    "diffusion-dpo, beta 5000",
+    "sipo, beta 100, t >= 400",
+    "sipo, beta 100, t >= 400, winner_anchor 1",
+)
 
 
 def planned(asked: argparse.Namespace) -> list[Job]:

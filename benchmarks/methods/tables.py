@@ -19,6 +19,7 @@ def runs(results: Results, arms: list[str]) -> str:
     base = results.pooled(BASE)
     tags = list(base)
     head = ["run", "Overall", "gain over the base (95 %)", *tags, "empty", "psi_w", "psi_l", "keep"]
+    head += ["error on winners"]
     rows = []
     for arm in arms:
         counts = results.pooled(arm)
@@ -28,7 +29,8 @@ def runs(results: Results, arms: list[str]) -> str:
         cells += [f"{results.mean(arm, 'empty_share'):.1%}"]
         if arm != BASE:
             cells += [f"{results.mean(arm, side):+.2f}" for side in ("psi_w", "psi_l")]
-            cells += [f"{results.mean(arm, 'keep'):.2f}"]
+            growth = results.mean(arm, "error_w") / results.mean(arm, "ref_error_w") - 1
+            cells += [f"{results.mean(arm, 'keep'):.2f}", f"{growth:+.1%}"]
         rows.append(cells + [""] * (len(head) - len(cells)))
     return table(head, rows)
 
