@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipo.feedback.judge import split_names
-from sipo.feedback.prompt import read_prompts
+from sipo.feedback.prompt import Prompt, read_prompts
 from sipo.geneval.settings import EvalSettings, load_suite, wanted_prompts
 from sipo.loop.settings import LoopSettings
 
@@ -42,6 +44,7 @@ def check(settings: LoopSettings) -> None:
             f"prompts, each used in one round only, and there are {len(prompts)}; "
             f"set --num-prompts {len(prompts) // settings.rounds}"
         )
+    _warn_of_tags_used_up(settings, prompts)
     for stage, own in OWN.items():
         if ours := (own | SHARED) & getattr(settings, stage).keys():
             raise ValueError(
@@ -49,6 +52,24 @@ def check(settings: LoopSettings) -> None:
             )
     shards(settings, 1)
     training(settings, 1)
+
+
+def _warn_of_tags_used_up(settings: LoopSettings, prompts: Sequence[Prompt]) -> None:
+    """A round without a tag forgets it: docs/methods.md has a third round that undid the first."""
+    size = settings.num_prompts
+    by_round = [
+        {prompt.tag for prompt in prompts[first : first + size]}
+        for first in range(0, settings.rounds * size, size)
+    ]
+    for number, tags in enumerate(by_round, 1):
+        if lost := by_round[0] - tags:
+            logging.getLogger(__name__).warning(
+                "round %d has no prompts of %s left (each is used in one round only), and what is "
+                "not trained is forgotten; give --prompts with more of them, or fewer --rounds",
+                number,
+                ", ".join(sorted(lost)),
+            )
+            return
 
 
 def policy(settings: LoopSettings, number: int) -> Path | None:

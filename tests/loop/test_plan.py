@@ -31,3 +31,12 @@ def test_mini_sd_alone_is_tuned(
 def test_the_judge_does_not_mark_its_own_homework() -> None:
     with pytest.raises(ValueError, match="'yolo-world' also chooses winners"):
         check(LoopSettings(judge="pickscore,yolo-world", evaluator="yolo-world"))
+
+
+def test_a_round_without_a_tag_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    check(LoopSettings(rounds=2, num_prompts=96))  # 16 of each tag, then no single objects
+    [said] = caplog.messages
+    assert said.startswith("round 2 has no prompts of single_object left")
+    caplog.clear()
+    check(LoopSettings(rounds=2, num_prompts=48))
+    assert not caplog.messages
