@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import pytest
@@ -31,18 +32,23 @@ def test_two_processes_train_what_one_trains(finished: Path, tmp_path: Path) -> 
         torch.testing.assert_close(both[name], value, rtol=0, atol=2e-5)
 
 
-def test_weights_do_not_depend_on_what_else_was_imported(
+def test_processes_start_with_the_same_threads_whatever_was_imported(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ultralytics sets OMP_NUM_THREADS; a run that goes on may find it without a judge."""
-    found = []
-    for threads in ("1", "2"):
-        monkeypatch.setenv("OMP_NUM_THREADS", threads)
-        train_on_cores(two(finished, tmp_path / threads))
-        assert os.environ["OMP_NUM_THREADS"] == threads
-        found.append(load_file(tmp_path / threads / LORA))
-    assert found[0].keys() == found[1].keys()
-    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+    """ultralytics sets OMP_NUM_THREADS; a run that goes on may find it without a judge. On mini-sd
+    that changed the weights in their last bits.
+    """
+    start, found = SpawnProcess.start, []
+
+    def watched(process: SpawnProcess) -> None:
+        found.append(os.environ.get("OMP_NUM_THREADS"))
+        start(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", watched)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    train_on_cores(two(finished, tmp_path / "run"))
+    assert found == ["1", "1"]
+    assert "OMP_NUM_THREADS" not in os.environ
 
 
 def test_what_a_process_raises_is_raised_here(finished: Path, tmp_path: Path) -> None:
