@@ -1,4 +1,4 @@
-"""Every method on the same candidates, at equal numbers of pairs seen, several seeds.
+"""The paper's methods on the same candidates, at equal numbers of pairs seen, several seeds.
 
     python benchmarks/methods/run.py [--out runs/methods] [--steps 120] [--seeds 3] [--jobs 2]
 

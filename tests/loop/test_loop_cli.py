@@ -22,16 +22,8 @@ def test_the_command_line_finds_the_finished_loop(tiny_folder: Path, finished: P
         *("--backbone", tiny_folder, "--prompts", learn, "--eval-prompts", held_out),
         *("--judge", "fake", "--evaluator", "fake", "--num-prompts", 2, "--candidates", 4),
         *("--margin", 0, "--max_train_steps", 3, "--train_batch_size", 2, "--rank", 2),
-        *(
-            "--train",
-            "report_to=none",
-            "--train",
-            "workers=1",
-            "--images-per-prompt",
-            2,
-            "--rounds",
-            2,
-        ),
+        *("--train", "report_to=none", "--train", "workers=1"),
+        *("--images-per-prompt", 2, "--rounds", 2),
         *("--output_dir", finished),
     )
     assert code == 0, said
