@@ -2,7 +2,17 @@
 
 from setuptools import find_packages, setup
 
-ROOMS = ("feedback", "backbones", "datagen", "train", "geneval", "loop", "mini", "recipes")
+ROOMS = (
+    "common",
+    "feedback",
+    "backbones",
+    "datagen",
+    "train",
+    "geneval",
+    "loop",
+    "mini",
+    "recipes",
+)
 packages = [name for room in ROOMS for name in find_packages(".", include=[room, f"{room}.*"])]
 setup(
     packages=[f"sipo.{name}" for name in packages],

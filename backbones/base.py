@@ -15,10 +15,11 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from sipo.backbones.quantized import stored
+from sipo.common.settings import StrictModel
 
 Prediction = Literal["epsilon", "v_prediction", "sample", "flow"]
 Conditioning = dict[str, Tensor]
@@ -27,10 +28,8 @@ Conditioning = dict[str, Tensor]
 LORA_FILE = "pytorch_lora_weights.safetensors"
 
 
-class Sampler(BaseModel):
+class Sampler(StrictModel):
     """Every setting that a candidate depends on beside weights, prompt and seed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: int = Field(default=20, ge=1)
     guidance: float = Field(default=5.0, ge=0)

@@ -83,6 +83,7 @@ def _begin(work: Callable[[Any], Any], parent: int) -> None:
     global _work
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends these
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with(parent)
     torch.set_num_threads(1)  # also what makes PyTorch safe after a fork
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from sipo.feedback.errors import UserError, user_errors
-from sipo.feedback.options import joined
+from sipo.common.errors import UserError, user_errors
+from sipo.common.options import SEED, FiniteRange, joined
 from sipo.recipes import recipe_option
 
 _PATH = click.Path(path_type=Path)
@@ -61,9 +61,9 @@ def main() -> None:
 @click.option("--judge-weights", type=_PATH, help="Its weights instead of the embedded ones.")
 @click.option("--judge-settings", type=_PATH, help=_JUDGE_SETTINGS)
 @click.option("--candidates", type=click.IntRange(2), help="Images per prompt.  [default: 8]")
-@click.option("--seed", type=click.IntRange(0), help="[default: 0]")
+@click.option("--seed", type=SEED, help="[default: 0]")
 @click.option("--steps", type=click.IntRange(1), help="[default: the checkpoint's]")
-@click.option("--guidance", type=click.FloatRange(0), help="[default: the checkpoint's]")
+@click.option("--guidance", type=FiniteRange(0), help="[default: the checkpoint's]")
 @click.option("--height", type=click.IntRange(1), help="Pixels.  [default: the checkpoint's]")
 @click.option("--width", type=click.IntRange(1), help="Pixels.  [default: the checkpoint's]")
 @click.option("--frames", type=click.IntRange(1), help="Of a clip.  [default: the checkpoint's]")
@@ -72,7 +72,7 @@ def main() -> None:
 @click.option("--batch-size", type=click.IntRange(1), help="Images at a time.  [default: 16]")
 @click.option("--prompts-per-shard", type=click.IntRange(1), help="[default: 8]")
 @click.option("--policy", help=f"{_POLICIES}.  [default: all-over-margin]")
-@click.option("--margin", type=click.FloatRange(0, 1), help="Least score gap.  [default: 0.3]")
+@click.option("--margin", type=FiniteRange(0, 1), help="Least score gap.  [default: 0.3]")
 @click.option("--max-pairs-per-prompt", type=click.IntRange(1), help="[default: 8]")
 @click.option("--dtype", help="float32, bfloat16 or float16.  [default: float32]")
 @click.option("--quantize", help=_QUANTIZE)
@@ -130,7 +130,7 @@ def judge(
 @main.command()
 @click.argument("shards", type=_PATH)
 @click.option("--policy", help=f"{_POLICIES}.  [default: as before]")
-@click.option("--margin", type=click.FloatRange(0, 1), help="[default: as before]")
+@click.option("--margin", type=FiniteRange(0, 1), help="[default: as before]")
 @click.option("--max-pairs-per-prompt", type=click.IntRange(1), help="[default: as before]")
 @user_errors
 def pair(shards: Path, **options: Any) -> None:
@@ -147,8 +147,8 @@ def pair(shards: Path, **options: Any) -> None:
 @user_errors
 def inspect(shards: Path, rows: int, out: Path | None) -> None:
     """Summarise SHARDS and write a contact sheet: winner, loser, prompt, scores and reasons."""
+    from sipo.common.files import atomic
     from sipo.datagen.folder import open_folder
-    from sipo.datagen.shards import atomic
     from sipo.datagen.sheet import contact_sheet
     from sipo.datagen.summary import summarize, summary_lines
 
@@ -208,7 +208,7 @@ def calibrate_judge_command(
     image is taken to show its prompt), or JSONL rows {"image", "prompt", "correct"}.
     """
     _quiet()
-    from sipo.datagen.shards import write_json
+    from sipo.common.files import write_json
     from sipo.feedback.calibrate import calibrate_judge, calibration_lines
     from sipo.feedback.judge import load_judge, vocabulary_of
     from sipo.feedback.labelled import read_labelled

@@ -17,8 +17,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from sipo.common.files import atomic, write_json
 from sipo.datagen.settings import FORMAT
-from sipo.datagen.shards import atomic, check_size, read_index, write_json
+from sipo.datagen.shards import check_size, read_index
 from sipo.feedback.picture import Suffix
 from sipo.feedback.prompt import Prompt, read_prompts
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.workers import spread
+from sipo.common.files import write_json
 from sipo.datagen.folder import (
     CANDIDATES,
     PAIRS,
@@ -28,7 +29,6 @@ from sipo.datagen.folder import (
 from sipo.datagen.job import Job, prepare
 from sipo.datagen.records import Candidate
 from sipo.datagen.settings import Settings, check_policy, prompts_bytes
-from sipo.datagen.shards import write_json
 from sipo.datagen.stages import (
     Track,
     batches_of,

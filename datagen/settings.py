@@ -9,8 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from sipo.common.settings import Seed, StrictModel
 from sipo.datagen.pairing import POLICIES
 from sipo.feedback.frames import FRAMES, FrameScore
 from sipo.feedback.prompt import Prompt, read_prompts
@@ -28,10 +29,8 @@ SUITE_PROMPTS = 256  # taken of a suite when --num-prompts is not given
 PACKAGES = ("sipo", "torch", "diffusers", "transformers", "ultralytics")
 
 
-class Settings(BaseModel):
+class Settings(StrictModel):
     """The command line of `generate`; None means the checkpoint's or the source's own default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     backbone: str = "mini-sd"
     weights: Path | None = None
@@ -45,7 +44,7 @@ class Settings(BaseModel):
     judged_frames: int = Field(default=FRAMES, ge=1)  # of a clip
     frame_score: FrameScore = "mean"
     candidates: int = Field(default=8, ge=2)
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     steps: int | None = Field(default=None, ge=1)
     guidance: float | None = Field(default=None, ge=0)
     height: int | None = Field(default=None, ge=1)

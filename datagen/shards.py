@@ -12,13 +12,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from sipo.common.files import atomic, write_json
 
 Members = dict[str, tuple[int, int]]
 """Field ("png", "latents.npy") -> (offset, bytes) in the tar."""
@@ -31,36 +31,6 @@ class Sample:
     key: str
     fields: dict[str, bytes]
     facts: dict[str, Any] = field(default_factory=dict)
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[io.BufferedRandom]:
-    """A file that appears whole or not at all: temporary name, flush to disk, rename.
-
-    An OSError that names no file is given this one, so that "the disk is full" says where.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)
-        raise
-
-
-def to_json(value: Any, indent: int | None = None) -> bytes:
-    """Keys sorted, so that a value read back is written as it was."""
-    return json.dumps(value, indent=indent, sort_keys=True).encode()
-
-
-def write_json(path: Path, value: Any, indent: int | None = None) -> None:
-    with atomic(path) as file:
-        file.write(to_json(value, indent) + b"\n")
 
 
 def write_shard(path: Path, samples: Iterable[Sample], about: Callable[[], dict[str, Any]]) -> None:

@@ -16,11 +16,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sipo.backbones.base import Backbone
+from sipo.common.files import atomic, to_json
 from sipo.datagen import sampling
 from sipo.datagen.folder import CANDIDATES, PAIRS, ShardFolder
 from sipo.datagen.pairing import Paired, pair_stream
 from sipo.datagen.records import Candidate, Judged, Pair, Request, requests, row_of
-from sipo.datagen.shards import Sample, atomic, read_fields, scan, to_json, write_shard
+from sipo.datagen.shards import Sample, read_fields, scan, write_shard
 from sipo.feedback.judge import Judge
 from sipo.feedback.picture import from_bytes, to_bytes
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol, cast
 
-from sipo.feedback.errors import explain
+from sipo.common.errors import explain
 
 _PAGE = Path(__file__).with_name("web.html")
 _HOSTS = ("127.0.0.1", "localhost")

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from sipo.feedback.errors import user_errors
-from sipo.feedback.options import joined
+from sipo.common.errors import user_errors
+from sipo.common.options import SEED, FiniteRange, joined
 from sipo.recipes import recipe_option
 
 _PATH = click.Path(path_type=Path)
@@ -36,9 +36,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--judged-frames", type=int, help="Of a clip.  [default: 8]")
 @click.option("--frame-score", help="A clip's of its frames': mean or worst.  [default: mean]")
 @click.option("--images-per-prompt", type=int, help="[default: 4]")
-@click.option("--seed", type=int, help="[default: 0]")
+@click.option("--seed", type=SEED, help="[default: 0]")
 @click.option("--steps", type=int, help="Sampling steps.  [default: the checkpoint's]")
-@click.option("--guidance", type=float, help="Guidance scale.  [default: the checkpoint's]")
+@click.option("--guidance", type=FiniteRange(0), help="[default: the checkpoint's]")
 @click.option("--batch-size", type=int, help="[default: 32]")
 @click.option("--dtype", help="float32, bfloat16 or float16.  [default: float32]")
 @click.option(

@@ -7,8 +7,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from sipo.common.settings import Seed, StrictModel
 from sipo.feedback.frames import FRAMES, FrameScore
 from sipo.feedback.judge import read_settings, split_names
 from sipo.feedback.prompt import Prompt, read_prompts
@@ -27,9 +28,7 @@ _SAMPLING = frozenset(
 )
 
 
-class EvalSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class EvalSettings(StrictModel):
     backbone: str = "mini-sd"
     weights: Path | None = None  # a folder of sipo-train; None: the backbone as it is
     suite: str | None = None  # None: "mini", or with `images` the prompts found there
@@ -40,7 +39,7 @@ class EvalSettings(BaseModel):
     judged_frames: int = Field(default=FRAMES, ge=1)  # of a clip
     frame_score: FrameScore = "mean"
     images_per_prompt: int = Field(default=4, ge=1)
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     steps: int | None = Field(default=None, ge=1)  # None: the checkpoint's own
     guidance: float | None = Field(default=None, ge=0)
     batch_size: int = Field(default=32, ge=1)

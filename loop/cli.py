@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from sipo.feedback.errors import user_errors
+from sipo.common.errors import user_errors
+from sipo.common.options import POSITIVE, SEED, FiniteRange
 
 _PATH = click.Path(path_type=Path)
 _PAIR = "NAME=VALUE"
@@ -26,23 +27,33 @@ _EXAMPLES = {
     "--pretrained_model_name_or_path",
     help="Embedded model, diffusers folder or hub id.  [default: mini-sd]",
 )
-@click.option("--seed", type=int, help="Of everything.  [default: 0]")
+@click.option("--seed", type=SEED, help="Of everything.  [default: 0]")
 @click.option("--steps", type=int, help="Sampling steps.  [default: the checkpoint's]")
-@click.option("--guidance", type=float, help="Guidance scale.  [default: the checkpoint's]")
+@click.option("--guidance", type=FiniteRange(0), help="[default: the checkpoint's]")
 @click.option("--suite", help="Prompts to learn from.  [default: mini-train]")
 @click.option("--prompts", type=_PATH, help="GenEval JSONL file instead of that suite.")
 @click.option("--num-prompts", type=int, help="Of them, fresh ones each round.")
 @click.option("--candidates", type=int, help="Images per prompt to choose from.")
 @click.option("--policy", help="Which candidates become pairs, see sipo-data generate.")
-@click.option("--margin", type=float, help="Least difference of scores in a pair.")
+@click.option("--margin", type=FiniteRange(0, 1), help="Least difference of scores in a pair.")
 @click.option("--judge", help="Who chooses winners.  [default: yolo-world]")
 @click.option("--judge-weights", type=_PATH, help="The judge's, instead of the embedded ones.")
 @click.option("--judge-settings", type=_PATH, help="JSON by judge, the evaluator's included.")
 @click.option("--objective", help="Of sipo-train, on pairs.  [default: sipo]")
 @click.option("--max_train_steps", "--max-train-steps", type=int, help="A round.")
 @click.option("--train_batch_size", "--train-batch-size", type=int, help="Pairs per step.")
-@click.option("--learning_rate", "--learning-rate", type=float, help="[default: 3e-3 with mini-sd]")
-@click.option("--beta_dpo", "--beta-dpo", type=float, help="[default: sipo's 100 with mini-sd]")
+@click.option(
+    "--learning_rate",
+    "--learning-rate",
+    type=POSITIVE,
+    help="[default: 3e-3 with mini-sd]",
+)
+@click.option(
+    "--beta_dpo",
+    "--beta-dpo",
+    type=POSITIVE,
+    help="[default: sipo's 100 with mini-sd]",
+)
 @click.option("--rank", type=int, help="Of the LoRA.  [default: 32 with mini-sd]")
 @click.option(
     "--reference",

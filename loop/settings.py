@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from sipo.common.settings import Seed, StrictModel
 
 GROWS = ("rounds", "out")
 """Settings that may differ when a loop goes on; `out` is where it is, not what it is."""
 
 
-class LoopSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class LoopSettings(StrictModel):
     rounds: int = Field(default=1, ge=1)
     out: Path = Path("runs/loop")
     backbone: str = "mini-sd"
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     steps: int | None = Field(default=None, ge=1)  # None: the checkpoint's own
     guidance: float | None = Field(default=None, ge=0)
 
@@ -38,9 +38,9 @@ class LoopSettings(BaseModel):
     beta_dpo: float | None = Field(default=None, gt=0)  # or the trainer's own
     rank: int | None = Field(default=None, ge=1)
     reference: Literal["base", "previous"] = "base"
-    generate: dict[str, Any] = {}  # any other setting of sipo-data generate
-    train: dict[str, Any] = {}  # of sipo-train
-    evaluate: dict[str, Any] = {}  # of sipo-geneval
+    generate: dict[str, Any] = Field(default={})  # any other setting of sipo-data generate
+    train: dict[str, Any] = Field(default={})  # of sipo-train
+    evaluate: dict[str, Any] = Field(default={})  # of sipo-geneval
 
     eval_suite: str = "mini"  # prompts held out
     eval_prompts: Path | None = None

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from sipo.feedback.errors import user_errors
+from sipo.common.errors import user_errors
 from sipo.recipes import recipe_option
 from sipo.train.settings import ALIASES, Settings, make_settings, read_yaml
 

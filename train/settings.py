@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from sipo.common.settings import Seed, StrictModel
 
 ALIASES = {
     "pretrained_model_name_or_path": "backbone",
@@ -30,10 +32,8 @@ BETAS |= {"mapo": 0.1, "d3po": 0.1}
 """Their papers' beta, where it is not 1000, in beta_dpo units (MaPO's weighs the ratio's term)."""
 
 
-class Settings(BaseModel):
+class Settings(StrictModel):
     """In the order of `sipo-train --help`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: list[str] = Field(
         default=[], description="Folder of shards; the option may be repeated. [required]"
@@ -69,7 +69,7 @@ class Settings(BaseModel):
         description="Draws a pair keeps, so that the reference's errors are computed once each. "
         "[default: a new draw each time]",
     )
-    seed: int = Field(0, ge=0, description="Of pair order, timesteps, noise and LoRA.")
+    seed: Seed = Field(0, description="Of pair order, timesteps, noise and LoRA.")
 
     beta_dpo: float = Field(
         1000.0,

@@ -8,8 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from sipo.common.settings import StrictModel
 from sipo.datagen.folder import unencoded
 from sipo.datagen.imports.images import Size
 from sipo.datagen.imports.registry import FORMATS
@@ -18,10 +19,8 @@ from sipo.datagen.settings import FORMAT
 _HASHED_BYTES = 2**28  # of larger files only the size is looked at
 
 
-class ImportSettings(BaseModel):
+class ImportSettings(StrictModel):
     """The command line of `import`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: str
     source: str

@@ -17,6 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from sipo.common.files import atomic
 from sipo.datagen.folder import (
     CANDIDATES,
     ShardFolder,
@@ -31,7 +32,7 @@ from sipo.datagen.imports.rows import Dropped, Row, Rows, UnusableError
 from sipo.datagen.imports.settings import ImportSettings, check_import, config_of
 from sipo.datagen.records import Judged, requests
 from sipo.datagen.settings import prompts_bytes
-from sipo.datagen.shards import Sample, atomic
+from sipo.datagen.shards import Sample
 from sipo.datagen.stages import candidate_sample, pair_candidates, write_candidates
 from sipo.feedback.picture import to_bytes
 from sipo.feedback.prompt import plain_text

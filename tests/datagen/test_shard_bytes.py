@@ -18,10 +18,11 @@ import webdataset as wds
 from PIL import Image
 
 from sipo.backbones.base import Backbone
+from sipo.common.errors import is_disk_full
+from sipo.common.files import write_json
 from sipo.datagen.generate import generate, judge_folder, pair_folder
 from sipo.datagen.settings import Settings
-from sipo.datagen.shards import Sample, read_fields, read_index, scan, write_json, write_shard
-from sipo.feedback.errors import is_disk_full
+from sipo.datagen.shards import Sample, read_fields, read_index, scan, write_shard
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompt import Prompt
 from sipo.feedback.verdict import Verdict

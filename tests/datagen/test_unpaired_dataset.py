@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from sipo.datagen.shards import write_json
+from sipo.common.files import write_json
 from sipo.datagen.unpaired import UnpairedDataset
 
 

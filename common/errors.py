@@ -1,0 +1,130 @@
+"""How a command ends that does not end well: one sentence, no traceback.
+
+Library code raises ValueError that names argument, value and remedy; a command wears
+`@user_errors` and the sentence is what the user reads, with exit code 2. A command that is stopped
+(Ctrl-C, SIGTERM) says that it goes on when given again. Everything else is our bug and keeps its
+traceback.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn, ParamSpec, TypeVar
+
+import click
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+STOPPED = "stopped; the same command again goes on"
+
+
+class UserError(click.ClickException):
+    """`Error: <sentence>` on stderr, exit code 2."""
+
+    exit_code = 2
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as a scheduler sends it: ends a command as Ctrl-C does."""
+
+
+class Stopped(click.ClickException):
+    """A command's last word when it was stopped; exit code 128 + the signal's number."""
+
+    def __init__(self, cause: KeyboardInterrupt, message: str = STOPPED) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        return 128 + (signal.SIGTERM if isinstance(self.cause, Terminated) else signal.SIGINT)
+
+    def show(self, file: object = None) -> None:
+        click.echo(f"\n{self.message}", err=True)
+
+
+def user_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Decorate the function under `@click.command` (below click's own decorators)."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            with sigterm_is_ctrl_c():
+                return command(*args, **kwargs)
+        except click.ClickException:
+            raise
+        except KeyboardInterrupt as stop:
+            raise Stopped(stop) from stop
+        except Exception as error:
+            if (sentence := explain(error)) is None:
+                raise
+            raise UserError(sentence) from error
+
+    return run
+
+
+@contextmanager
+def sigterm_is_ctrl_c() -> Iterator[None]:
+    """Inside, SIGTERM raises `Terminated`, so that files are closed and workers ended.
+
+    Only in a process's main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def explain(error: Exception) -> str | None:
+    """The sentence for a user's mistake, None for a bug of ours."""
+    if is_disk_full(error):
+        place = getattr(error, "filename", None)
+        where = f" writing {str(place)!r}" if place else ""
+        return f"the disk is full{where}; free some space and run the same command again"
+    if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
+        return f"{error.strerror or error}: {_short(error.filename)}; give a path that can be used"
+    if isinstance(error, ChildProcessError | ValueError):
+        return _one_line(error)
+    return None
+
+
+def is_disk_full(error: Exception) -> bool:
+    """ENOSPC and EDQUOT, also as safetensors wraps them (an error of its own with their text)."""
+    if isinstance(error, OSError):
+        return error.errno in _DISK_FULL
+    return "No space left on device" in str(error)
+
+
+def _short(path: object) -> str:
+    """A path as it was given; the middle of a very long one is left out."""
+    text = repr(os.fsdecode(path) if isinstance(path, bytes) else str(path))
+    return text if len(text) <= 200 else f"{text[:120]}...{text[-60:]}"
+
+
+def _one_line(error: Exception) -> str:
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or error.title
+        if error.title.endswith("Settings"):  # a command's own
+            field = "--" + field.replace("_", "-")
+        return f"{field}: {first['msg']} (got {str(first['input'])[:80]!r})"
+    return " ".join(str(error).split())

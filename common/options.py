@@ -1,0 +1,31 @@
+"""What an option means alike to several commands."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+SEED = click.IntRange(0, 2**63 - 1)
+"""What torch's generators take."""
+
+
+class FiniteRange(click.FloatRange):
+    """A range that refuses NaN and infinity, which every comparison of click's lets through."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return number
+
+
+POSITIVE = FiniteRange(0, min_open=True)
+
+
+def joined(context: click.Context, option: click.Parameter, names: tuple[str, ...]) -> str | None:
+    """--judge a --judge b is --judge a,b."""
+    return ",".join(names) or None

@@ -1,0 +1,73 @@
+"""How a command ends that does not end well."""
+
+import errno
+import os
+import signal
+import time
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from sipo.common.errors import STOPPED, user_errors
+from sipo.common.options import FiniteRange
+
+
+def _ended_by(error: BaseException) -> tuple[int, str]:
+    @click.command()
+    @user_errors
+    def command() -> None:
+        raise error
+
+    result = CliRunner().invoke(command)
+    return result.exit_code, result.stderr
+
+
+@pytest.mark.parametrize(
+    "number",
+    [errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS, errno.EACCES, errno.ENOTDIR],
+)
+def test_any_path_that_cannot_be_used_is_one_sentence(number: int) -> None:
+    code, said = _ended_by(OSError(number, os.strerror(number), "some/path"))
+    assert code == 2
+    assert said == f"Error: {os.strerror(number)}: 'some/path'; give a path that can be used\n"
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    assert _ended_by(TypeError("ours"))[0] == 1
+    assert _ended_by(OSError("without a path"))[0] == 1
+
+
+def test_ctrl_c_says_how_to_go_on() -> None:
+    assert _ended_by(KeyboardInterrupt()) == (128 + signal.SIGINT, f"\n{STOPPED}\n")
+
+
+def test_sigterm_closes_what_is_open_and_says_how_to_go_on() -> None:
+    closed = []
+
+    @click.command()
+    @user_errors
+    def command() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        finally:
+            closed.append(True)
+
+    before = signal.getsignal(signal.SIGTERM)
+    result = CliRunner().invoke(command)
+    assert (result.exit_code, result.stderr) == (128 + signal.SIGTERM, f"\n{STOPPED}\n")
+    assert closed
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "NaN", "1e999"])
+def test_a_number_that_is_not_finite_is_refused(value: str) -> None:
+    @click.command()
+    @click.option("--margin", type=FiniteRange(0))
+    def command(margin: float) -> None:
+        raise AssertionError(margin)
+
+    result = CliRunner().invoke(command, ["--margin", value])
+    assert result.exit_code == 2
+    assert "--margin" in result.stderr
