@@ -5,13 +5,17 @@ export YOLO_OFFLINE = true
 export YOLO_AUTOINSTALL = false
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo test check typecheck install clean
+.PHONY: demo test fuzz check typecheck install clean
 
 demo: install
 	$(BIN)/sipo-loop --out runs/demo
 
 test: install
 	$(BIN)/python -m pytest
+
+# Every parser of what people hand in, 20,000 odd inputs each: about an hour on two cores.
+fuzz: install
+	SIPO_FUZZ=20000 $(BIN)/python -m pytest tests/fuzz
 
 check: install typecheck
 	$(BIN)/ruff check .
