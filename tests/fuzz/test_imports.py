@@ -45,7 +45,9 @@ def _imported(format_: str, source: Path) -> None:
     def run() -> dict[str, Any]:
         return import_pairs(settings, progress=False)
 
-    if (summary := outcome(run, str(source), str(out))) is not None:
+    if (
+        summary := outcome(run, str(source), str(out), *(p.name for p in source.iterdir()))
+    ) is not None:
         assert run() == summary
     elif out.exists():
         assert not (out / "summary.json").exists()
