@@ -65,7 +65,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_json_is_refused_with_its_place(text: str, reason: str) -> None:
-    with pytest.raises(ValueError, match="^list 'a', line 3: not JSON") as caught:
+    with pytest.raises(ValueError, match=r"^list 'a', line 3: not JSON") as caught:
         parse_json(text, "list 'a', line 3")
     assert reason in str(caught.value)
 
