@@ -4,16 +4,16 @@
 
 Three sets, each in a half that the rule was tuned on and one that it was not:
 
-- emoji: scenes of mini.world, boxes a little off as a detector's are, some blurred, some with grain,
-  some overlapping, some enlarged eightfold;
+- emoji: scenes of mini.world, boxes a little off as a detector's are; a quarter of them blurred,
+  with grain, enlarged eightfold each; and things that overlap;
 - photographs: objects boxed and named by hand (colors.json); the photographs themselves lie in
   packages (scikit-image, scikit-learn, gradio, matplotlib, ultralytics; Debian's opencv-doc; npm's
   tracking), which are looked for beside Python's, in /usr/share and in each --pictures;
 - pasted: cut-out photographs (Debian's tuxpaint-stamps-default) on photographs, three places each:
   made by us, so their surroundings are real and their edges are not.
 
-Halves are by photograph and by cut-out. Intervals (95 %) are bootstrapped over those, not over boxes.
-What is not on this machine is counted as missing. The last line is the cost of one 512 x 512 box.
+Halves are by photograph and by cut-out; intervals (95 %) are bootstrapped over those, not over
+boxes. What is not on this machine is counted as missing. The last line is what a box costs.
 """
 
 from __future__ import annotations
@@ -132,25 +132,27 @@ def emoji() -> Iterator[Labelled]:
     for half, seed in zip(HALVES, (11, 12), strict=True):
         rng = np.random.default_rng(seed)
         for number, scene in enumerate(itertools.islice(labelled_scenes(seed), EMOJI)):
-            image = damaged(Image.fromarray(scene.image), rng)
+            image, times = damaged(Image.fromarray(scene.image), rng)
             for box in scene.boxes:
                 if box.color:
-                    near = moved(box, 1.5, rng)
+                    near = moved(box, 1.5, rng, times)
                     yield Labelled("emoji", half, f"{seed}-{number}", image, near, box.color)
         for number in range(EMOJI // 3):
             yield from overlapping(half, f"{seed}-over-{number}", rng)
 
 
-def damaged(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """A quarter each: as it is, blurred, with grain, enlarged."""
+def damaged(image: Image.Image, rng: np.random.Generator) -> tuple[Image.Image, int]:
+    """A quarter each: as it is, blurred, with grain, enlarged. And how many times enlarged."""
     match int(rng.integers(4)):
         case 1:
-            return image.filter(ImageFilter.GaussianBlur(0.7))
+            return image.filter(ImageFilter.GaussianBlur(0.7)), 1
         case 2:
             pixels = np.asarray(image, np.float32) + rng.normal(0, 6, (*image.size, 3))
-            return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+            return Image.fromarray(pixels.clip(0, 255).astype(np.uint8)), 1
+        case 3:
+            return image.resize((512, 512), Image.Resampling.BICUBIC), 8
         case _:
-            return image
+            return image, 1
 
 
 def overlapping(half: str, group: str, rng: np.random.Generator) -> Iterator[Labelled]:
@@ -176,9 +178,14 @@ def overlapping(half: str, group: str, rng: np.random.Generator) -> Iterator[Lab
         yield Labelled("emoji", half, group, image, moved(box, 1.0, rng), box.color)
 
 
-def moved(box: Box, by_px: float, rng: np.random.Generator) -> Box:
-    xyxy: Xyxy = tuple(float(v) for v in np.array(box.xyxy) + rng.uniform(-by_px, by_px, 4))  # type: ignore[assignment]
-    return Box(box.class_name, box.score, xyxy)
+def moved(box: Box, by_px: float, rng: np.random.Generator, times: int = 1) -> Box:
+    off = times * (np.array(box.xyxy) + rng.uniform(-by_px, by_px, 4))
+    return Box(box.class_name, box.score, xyxy_of(off))
+
+
+def xyxy_of(sides: Iterable[float]) -> Xyxy:
+    left, top, right, bottom = map(float, sides)
+    return left, top, right, bottom
 
 
 def photographs(

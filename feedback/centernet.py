@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sipo.feedback.boxes import Box, Xyxy
 from sipo.feedback.centernet_network import STRIDE, CenterNet
-from sipo.feedback.detector import in_image, judge_all, known_classes, letterbox
+from sipo.feedback.detector import Colored, in_image, judge_all, known_classes, letterbox
 from sipo.feedback.hub import sha256
 from sipo.feedback.prompt import Prompt
 from sipo.feedback.verdict import Verdict
@@ -58,7 +58,10 @@ class CenterNetJudge:
         return judge_all(self, images, prompts)
 
     @torch.inference_mode()
-    def detect(self, images: Sequence[Image.Image], floor: float) -> list[list[Box]]:
+    def detect(
+        self, images: Sequence[Image.Image], floor: float, colored: Colored | None = None
+    ) -> list[list[Box]]:
+        """All boxes have their colour: it comes with the maps."""
         pixels, scales = letterbox(images, self.image_px)
         maps = self._model(pixels)
         if not all(torch.isfinite(part).all() for part in vars(maps).values()):
