@@ -48,10 +48,13 @@ ANCHORS = {
         (115, 65, 30), (70, 40, 18), (145, 92, 55), (165, 115, 78), (95, 65, 48), (45, 28, 18),
         (130, 62, 42),
     ),
-    "black": ((18, 18, 18), (45, 45, 45), (80, 80, 80)),
-    "white": ((255, 255, 255), (225, 225, 225), (185, 185, 185)),
+    "black": ((18, 18, 18), (45, 45, 45), (80, 80, 80), (110, 110, 110)),
+    "white": ((255, 255, 255), (225, 225, 225), (185, 185, 185), (150, 150, 150)),
 }  # fmt: skip
-"""sRGB examples of each colour: full, in shade, in light, and what people still call so."""
+"""sRGB examples of each colour: full, in shade, in light, and what people still call so.
+
+Grey is none of GenEval's: its darker half is black, its lighter half white.
+"""
 
 LIGHTNESS_SHARE = 0.6  # of a lightness difference, beside hue and chroma's whole
 MOST_PIXELS = 4096  # of a box that are looked at
@@ -59,6 +62,7 @@ RING_SHARE = 0.1  # of a box's shorter side: how far its surroundings reach
 RING_PX = 3  # and at least so far
 FALL = 0.5  # how a pixel's weight falls from the centre: exp(-FALL) at the middle of a side
 GREY_WEIGHT = 0.06  # a grey pixel's, where one of chroma C has GREY_WEIGHT + C
+DARK_WEIGHT = 0.2  # a black pixel's, where one of lightness L has DARK_WEIGHT + L
 FAINT = 0.04  # in OKLab: what differs less from its surroundings is nothing
 
 
@@ -85,8 +89,9 @@ class PixelColor:
     The object votes, not its box. With f the share of an anchor inside the box and r its share
     around it, f / (f + r) is the chance that such a pixel is none of the surroundings (Bayes, both
     equally likely beforehand); it counts squared, as colours that are in both say little. A vote
-    weighs more near the centre, and by its chroma before grey: windows, tyres, glare and shadow are
-    grey whatever the paint. What is left grey, black or white, has most of the object.
+    weighs more near the centre, and more the more chroma and light it has: windows, tyres, glare
+    and shadow are grey whatever the paint, folds and outlines dark. So an object is black or white
+    where grey has most of it by far.
     """
 
     def describe(self) -> Any:
@@ -110,7 +115,7 @@ class PixelColor:
         nearest = _nearest(view.inside, anchors)
         weights = view.weights * _own(nearest, view, anchors)[nearest] ** 2
         weights *= GREY_WEIGHT + np.hypot(view.inside[:, 1], view.inside[:, 2])
-        weights *= np.sqrt(view.inside[:, 0].clip(0))  # a drawing's outlines are dark
+        weights *= DARK_WEIGHT + view.inside[:, 0]
         votes = np.bincount(owner[nearest], weights, len(colors))
         return colors[int(votes.argmax())]
 
