@@ -24,9 +24,10 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -79,16 +80,15 @@ def main() -> None:
     print(json.dumps(result, indent=1) if options.json else as_text(result))
 
 
-def table(named: list[tuple[Labelled, str | None]]) -> dict[str, object]:
+def table(named: list[tuple[Labelled, str | None]]) -> dict[str, Any]:
     """Share named rightly with its interval, share unnamed, and per colour "right of all"."""
     if not named:
         return {"boxes": 0}
     right = [name == one.color for one, name in named]
     groups: dict[str, list[bool]] = {}
-    for (one, _), hit in zip(named, right, strict=True):
-        groups.setdefault(one.group, []).append(hit)
     colors: dict[str, list[bool]] = {}
     for (one, _), hit in zip(named, right, strict=True):
+        groups.setdefault(one.group, []).append(hit)
         colors.setdefault(one.color, []).append(hit)
     return {
         "boxes": len(named),
@@ -109,11 +109,9 @@ def interval(groups: list[list[bool]], draws: int = 4000) -> tuple[float, float]
     return round(float(low), 3), round(float(high), 3)
 
 
-def as_text(result: dict[str, object]) -> str:
+def as_text(result: dict[str, Any]) -> str:
     lines = []
-    sets = result["sets"]
-    assert isinstance(sets, dict)
-    for name, row in sets.items():
+    for name, row in result["sets"].items():
         if not row["boxes"]:
             lines.append(f"{name:22} no box")
             continue
@@ -189,39 +187,32 @@ def xyxy_of(sides: Iterable[float]) -> Xyxy:
 
 
 def photographs(
-    labels: dict[str, list[dict[str, object]]], roots: Iterable[Path], missing: Counter[str]
+    labels: dict[str, Any], roots: Sequence[Path], missing: Counter[str]
 ) -> Iterator[Labelled]:
-    roots = list(roots)
     for row in labels["photographs"]:
-        objects = row["objects"]
-        assert isinstance(objects, list)
-        image = opened(str(row["file"]), roots)
+        image = opened(row["file"], roots)
         if image is None:
-            missing["photographs"] += len(objects)
+            missing["photographs"] += len(row["objects"])
             continue
-        for thing in objects:
-            box = Box(thing["class"], 1.0, tuple(map(float, thing["box"])))  # type: ignore[arg-type]
-            yield Labelled(
-                "photographs", str(row["half"]), str(row["file"]), image, box, thing["color"]
-            )
+        for thing in row["objects"]:
+            box = Box(thing["class"], 1.0, xyxy_of(thing["box"]))
+            yield Labelled("photographs", row["half"], row["file"], image, box, thing["color"])
 
 
 def pasted(
-    labels: dict[str, list[dict[str, object]]], roots: Iterable[Path], missing: Counter[str]
+    labels: dict[str, Any], roots: Sequence[Path], missing: Counter[str]
 ) -> Iterator[Labelled]:
-    roots = list(roots)
-    grounds = {h: [opened(f, roots) for f in labels["backgrounds"][h]] for h in HALVES}  # type: ignore[call-overload]
+    grounds = {half: [opened(f, roots) for f in labels["backgrounds"][half]] for half in HALVES}
     for number, row in enumerate(labels["stamps"]):
-        half = str(row["half"])
-        stamp = opened(str(row["file"]), roots, "RGBA")
-        behind = [ground for ground in grounds[half] if ground]
+        stamp = opened(row["file"], roots, "RGBA")
+        behind = [ground for ground in grounds[row["half"]] if ground]
         if stamp is None or not behind:
             missing["pasted"] += PASTES
             continue
         rng = np.random.default_rng((number, 5))
         for _ in range(PASTES):
             image, box = paste(stamp, behind[int(rng.integers(len(behind)))], rng)
-            yield Labelled("pasted", half, str(row["file"]), image, box, str(row["color"]))
+            yield Labelled("pasted", row["half"], row["file"], image, box, row["color"])
 
 
 def paste(
@@ -231,18 +222,17 @@ def paste(
     image = ground.copy()
     image.thumbnail((512, 512))
     stamp = stamp.crop(stamp.getbbox())
-    side = float(rng.uniform(0.25, 0.75)) * min(image.size)
-    scale = side / max(stamp.size)
-    stamp = stamp.resize([max(1, round(v * scale)) for v in stamp.size])  # type: ignore[arg-type]
+    scale = float(rng.uniform(0.25, 0.75)) * min(image.size) / max(stamp.size)
+    width, height = (max(1, round(side * scale)) for side in stamp.size)
+    stamp = stamp.resize((width, height))
     left, top = (int(rng.integers(0, a - b)) for a, b in zip(image.size, stamp.size, strict=True))
     image.paste(stamp, (left, top), stamp)
-    exact = np.array([left, top, left + stamp.width, top + stamp.height], float)
-    off = rng.uniform(-JITTER, JITTER, 4) * np.array([*stamp.size, *stamp.size])
-    xyxy = np.clip(exact + off, 0, [*image.size, *image.size])
-    return image, Box("thing", 1.0, tuple(float(v) for v in xyxy))  # type: ignore[arg-type]
+    exact = np.array([left, top, left + width, top + height], float)
+    off = rng.uniform(-JITTER, JITTER, 4) * np.array([width, height, width, height])
+    return image, Box("thing", 1.0, xyxy_of(np.clip(exact + off, 0, [*image.size, *image.size])))
 
 
-def opened(name: str, roots: Iterable[Path], mode: str = "RGB") -> Image.Image | None:
+def opened(name: str, roots: Sequence[Path], mode: str = "RGB") -> Image.Image | None:
     for root in roots:
         if (root / name).is_file():
             with Image.open(root / name) as image:
