@@ -39,11 +39,15 @@ def calibrate(seen: Sequence[Seen]) -> dict[str, Calibration]:
 def see(detector: Detector, rows: Sequence[Labelled]) -> list[Seen]:
     """Each image is looked at once, however many prompts it is held against."""
     paths = list(dict.fromkeys(row.image for row in rows))
+    asked = {path: frozenset[str]() for path in paths}
+    for row in rows:
+        asked[row.image] |= row.prompt.colored
     boxes: dict[Path, list[Box]] = {}
     for start in range(0, len(paths), BATCH):
         batch = paths[start : start + BATCH]
         images = [_open(path) for path in batch]
-        boxes |= zip(batch, detector.detect(images, GRID[0]), strict=True)
+        colored = [asked[path] for path in batch]
+        boxes |= zip(batch, detector.detect(images, GRID[0], colored), strict=True)
     return [(row.prompt, boxes[row.image], row.correct) for row in rows]
 
 

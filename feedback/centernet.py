@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +18,8 @@ from torch import Tensor
 
 from sipo.feedback.boxes import Box, Xyxy
 from sipo.feedback.centernet_network import STRIDE, CenterNet
-from sipo.feedback.detector import in_image, judge_all, known_classes, letterbox
+from sipo.feedback.color import ColorNamer, PixelColor
+from sipo.feedback.detector import Colored, in_image, judge_all, known_classes, letterbox
 from sipo.feedback.hub import sha256
 from sipo.feedback.prompt import Prompt
 from sipo.feedback.verdict import Verdict
@@ -26,7 +28,10 @@ MAX_PEAKS = 64
 
 
 class CenterNetJudge:
-    """The evaluator. Its boxes carry the colour its own head reads, None for natural colours."""
+    """The evaluator. Its boxes carry the tint that its own head reads.
+
+    Where that says "in its own colours", which is no name, the pixels have it, if it is asked.
+    """
 
     def __init__(
         self,
@@ -37,12 +42,14 @@ class CenterNetJudge:
         about: Mapping[str, Any],
         thresholds: Mapping[str, float],
         image_px: int,
+        color: ColorNamer | None = None,
     ) -> None:
         self.vocabulary = tuple(vocabulary)
         self.colors = tuple(colors)
         self.thresholds: Mapping[str, float] = dict(thresholds)
         self.image_px = image_px
         self._about = dict(about)
+        self._color = color or PixelColor()
         self._model = model.float().eval()
 
     def describe(self) -> dict[str, Any]:
@@ -51,14 +58,18 @@ class CenterNetJudge:
             **self._about,
             "thresholds": dict(self.thresholds),
             "image_px": self.image_px,
-            "color": "own head",
+            "color": {"id": "own head", "untinted": self._color.describe()},
         }
 
     def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
         return judge_all(self, images, prompts)
 
     @torch.inference_mode()
-    def detect(self, images: Sequence[Image.Image], floor: float) -> list[list[Box]]:
+    def detect(
+        self, images: Sequence[Image.Image], floor: float, colored: Colored | None = None
+    ) -> list[list[Box]]:
+        """All boxes have their tint: it comes with the maps."""
+        asked = [self.vocabulary] * len(images) if colored is None else colored
         pixels, scales = letterbox(images, self.image_px)
         maps = self._model(pixels)
         if not all(torch.isfinite(part).all() for part in vars(maps).values()):
@@ -67,9 +78,13 @@ class CenterNetJudge:
         found: list[list[Box]] = [[] for _ in images]
         for b, score, name, y, x in peaks(maps.heat, floor):
             xyxy = cast(Xyxy, in_image(box_at(maps.sides[b], y, x), scales[b], images[b]))
+            box = Box(self.vocabulary[name], score, xyxy)
             seen = int(color[b, y, x])
-            known = self.colors[seen] if seen < len(self.colors) else None
-            found[b].append(Box(self.vocabulary[name], score, xyxy, known))
+            if seen < len(self.colors):
+                known: str | None = self.colors[seen]
+            else:
+                known = self._color.name(images[b], box) if box.class_name in asked[b] else None
+            found[b].append(replace(box, color=known))
         return found
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sipo.feedback.boxes import Box
 from sipo.feedback.clip import VIT_L, Clip, load_clip, require_quick_gelu
-from sipo.feedback.color import ColorNamer, PixelColor
+from sipo.feedback.color import ColorNamer, Mask, PixelColor
 from sipo.feedback.devices import judge_device
 from sipo.feedback.prompt import COLORS
 
@@ -41,11 +41,20 @@ class ClipColor:
     def describe(self) -> dict[str, Any]:
         return {"id": "clip", **self._about}
 
-    def name(self, image: Image.Image, box: Box, colors: Sequence[str] = COLORS) -> str | None:
+    def name(
+        self,
+        image: Image.Image,
+        box: Box,
+        colors: Sequence[str] = COLORS,
+        mask: Mask | None = None,
+    ) -> str | None:
         """One of `colors`; None for a box without pixels. It never says that it cannot tell."""
-        crop = image.convert("RGB").crop(box.xyxy)  # PIL rounds it
+        crop = image.crop(box.xyxy).convert("RGB")  # PIL rounds it
         if not crop.width or not crop.height:
             return None
+        if mask is not None:
+            stencil = Image.fromarray(mask).crop(box.xyxy)
+            crop = Image.composite(crop, Image.new("RGB", crop.size, MASKED), stencil)
         near = self._clip.images([crop])[0] @ self._texts(box.class_name, tuple(colors)).T
         return colors[int(near.argmax())]
 

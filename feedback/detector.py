@@ -5,7 +5,7 @@ B images, S pixels a side. A detector says how it sees one batch; the rest is he
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +22,10 @@ BATCH = 32
 PAD_GREY = 114  # what YOLO pads with
 
 
+Colored = Sequence[Collection[str]]
+"""An image: the classes of whose boxes the colour is asked."""
+
+
 class Detector(Protocol):
     """Finds objects. `vocabulary` and `thresholds` (tag -> least score) hold for all it does."""
 
@@ -33,9 +37,13 @@ class Detector(Protocol):
 
     def describe(self) -> dict[str, Any]: ...
 
-    def detect(self, images: Sequence[Image.Image], floor: float) -> list[list[Box]]:
+    def detect(
+        self, images: Sequence[Image.Image], floor: float, colored: Colored | None = None
+    ) -> list[list[Box]]:
         """The boxes of a batch scored `floor` or more, in each image's own pixels.
 
+        Only boxes of the classes in `colored` need a colour: to name one may cost more than to
+        find the box. Without `colored` all have one.
         Raises FloatingPointError when what comes out is not finite.
         """
         ...
@@ -94,7 +102,8 @@ def _judge_batch(
     detector: Detector, batch: Sequence[Asked], about: dict[str, Any]
 ) -> list[Verdict]:
     floor = min(detector.thresholds.values())
-    found = detector.detect([image for image, _ in batch], floor)
+    colored = [prompt.colored for _, prompt in batch]
+    found = detector.detect([image for image, _ in batch], floor, colored)
     return [
         _judge_boxes(detector, prompt, boxes, about)
         for (_, prompt), boxes in zip(batch, found, strict=True)

@@ -7,7 +7,7 @@ same size; scores are near the official ones, not equal to them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from sipo.feedback.boxes import Box
 from sipo.feedback.clip import VIT_L
-from sipo.feedback.clip_color import MASKED, ColorName, load_color
+from sipo.feedback.clip_color import ColorName, load_color
 from sipo.feedback.color import ColorNamer
-from sipo.feedback.detector import checked_thresholds, judge_all, known_classes
+from sipo.feedback.detector import Colored, checked_thresholds, judge_all, known_classes
 from sipo.feedback.devices import judge_device
 from sipo.feedback.hub import describe_folder, find_folder, load_tensors
 from sipo.feedback.masks import box_of, instances, upscale
@@ -79,12 +79,18 @@ class Mask2FormerJudge:
     def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
         return judge_all(self, images, prompts)
 
-    def detect(self, images: Sequence[Image.Image], floor: float) -> list[list[Box]]:
+    def detect(
+        self, images: Sequence[Image.Image], floor: float, colored: Colored | None = None
+    ) -> list[list[Box]]:
         """One at a time: in a batch, images of other shapes would be padded and see it."""
-        return [self._detect(image.convert("RGB"), floor) for image in images]
+        asked = [self.vocabulary] * len(images) if colored is None else colored
+        return [
+            self._detect(image.convert("RGB"), floor, classes)
+            for image, classes in zip(images, asked, strict=True)
+        ]
 
     @torch.inference_mode()
-    def _detect(self, image: Image.Image, floor: float) -> list[Box]:
+    def _detect(self, image: Image.Image, floor: float, asked: Collection[str]) -> list[Box]:
         inputs = self._processor(images=[image], return_tensors="pt").to(self._device)
         classes, masks = self._model(inputs["pixel_values"], inputs["pixel_mask"])
         if not torch.isfinite(classes).all():
@@ -93,14 +99,17 @@ class Mask2FormerJudge:
         inside = inputs["pixel_mask"][0].bool()
         seen, size = (int(inside[:, 0].sum()), int(inside[0].sum())), (image.height, image.width)
         found = instances(classes, lambda q: upscale(masks[q], padded, seen, size), floor)
-        return [self._box(image, *one) for one in found]
+        return [self._box(image, *one, asked) for one in found]
 
-    def _box(self, image: Image.Image, label: int, score: float, mask: Tensor) -> Box:
-        """The colour is read off the object alone, all else of its box greyed."""
+    def _box(
+        self, image: Image.Image, label: int, score: float, mask: Tensor, asked: Collection[str]
+    ) -> Box:
+        """The colour, where it is asked, is read off the object alone."""
         box = Box(self.vocabulary[label], score, box_of(mask))
-        stencil = Image.fromarray(mask.to(torch.uint8).mul(255).cpu().numpy())
-        alone = Image.composite(image, Image.new("RGB", image.size, MASKED), stencil)
-        return Box(box.class_name, score, box.xyxy, self._color.name(alone, box))
+        if box.class_name not in asked:
+            return box
+        color = self._color.name(image, box, mask=mask.cpu().numpy())
+        return Box(box.class_name, score, box.xyxy, color)
 
 
 def load_mask2former(

@@ -77,6 +77,11 @@ class Prompt(BaseModel):
         """The class names the prompt speaks of, each once, in order."""
         return tuple(dict.fromkeys(c.class_name for c in self.include + self.exclude))
 
+    @property
+    def colored(self) -> frozenset[str]:
+        """The classes of which some clause asks the colour."""
+        return frozenset(c.class_name for c in self.include + self.exclude if c.color)
+
     def to_row(self) -> dict[str, Any]:
         """The row as GenEval writes it: keys in its order, absent fields left out."""
         row: dict[str, Any] = {"tag": self.tag, "include": [_clause_row(c) for c in self.include]}

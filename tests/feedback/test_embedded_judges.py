@@ -22,7 +22,7 @@ from sipo.feedback.prompt import TAGS
 from sipo.feedback.yolo_judge import YoloWorldJudge
 from sipo.feedback.yolo_weights import find_published
 from sipo.mini.train.labelled import tagged_scenes
-from sipo.mini.world import CLASSES, Scene
+from sipo.mini.world import CLASSES, Layout, Scene, Thing, render
 
 NAMES = ("yolo-world", "mini-evaluator")
 
@@ -87,6 +87,17 @@ def test_a_vocabulary_does_not_change_a_verdict(judge: Judge) -> None:
     small = load_judge(judge.describe()["id"], None, scene.prompt.classes)
     whole = judge.judge(images([scene]), [scene.prompt])
     assert small.judge(images([scene]), [scene.prompt]) == whole
+
+
+@pytest.mark.parametrize(("name", "color"), [("cat", "yellow"), ("car", "red"), ("cow", "white")])
+def test_an_object_in_its_own_colors_has_a_color(judge: Judge, name: str, color: str) -> None:
+    """The evaluator called it unknown, whatever the prompt asked."""
+    rng = np.random.default_rng(2)
+    drawn = [render(Layout((Thing(name),)), grammar.single_object(name), rng) for _ in range(6)]
+    right, wrong = grammar.colors(name, color), grammar.colors(name, "purple")
+    assert all(v.correct for v in judge.judge(images(drawn), [right] * len(drawn)))
+    for verdict in judge.judge(images(drawn), [wrong] * len(drawn)):
+        assert verdict.reason == f"expected purple {name}>=1, found 0 ({color})"
 
 
 def test_describe_makes_verdicts_comparable(judge: Judge) -> None:

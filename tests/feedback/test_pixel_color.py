@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import time
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageFilter
+from torch import Tensor
 
+from sipo.feedback import grammar
 from sipo.feedback.boxes import Box
-from sipo.feedback.color import ANCHORS, PixelColor
+from sipo.feedback.calibrate import see
+from sipo.feedback.color import ANCHORS, MOST_PIXELS, Mask, PixelColor, _look
+from sipo.feedback.labelled import Labelled
 from sipo.feedback.prompt import COLORS
+from sipo.feedback.yolo_judge import YoloWorldJudge
 from sipo.mini.train.labelled import labelled_scenes
 
 GREY = (196, 200, 206)
@@ -55,3 +66,169 @@ def test_tinted_objects_after_a_decoder(damage: str) -> None:
         right += [found == true for found, true in named]
     assert len(right) > 80
     assert np.mean(right) >= 0.98
+
+
+def test_windows_and_roof_do_not_outvote_the_paint() -> None:
+    """A quarter of the box is blue; most is the black and white of what a bus has."""
+    street = Image.new("RGB", (120, 90), (150, 146, 140))
+    for color, box in (
+        ((245, 245, 242), (10, 10, 110, 32)),  # roof
+        ((30, 95, 190), (10, 32, 110, 70)),
+        ((28, 30, 34), (12, 34, 108, 54)),  # windows
+        ((245, 245, 242), (10, 64, 110, 70)),  # bumper
+        ((40, 40, 42), (20, 60, 40, 78)),  # tyres
+        ((40, 40, 42), (80, 60, 100, 78)),
+    ):
+        street.paste(color, box)
+    assert PixelColor().name(street, Box("bus", 1.0, (8.0, 8.0, 112.0, 80.0))) == "blue"
+
+
+def test_the_blue_bus_of_the_well_known_photograph() -> None:
+    package = find_spec("ultralytics")  # not imported: its picture is read in place
+    assert package is not None
+    assert package.origin is not None
+    with Image.open(Path(package.origin).with_name("assets") / "bus.jpg") as photograph:
+        box = Box("bus", 1.0, (5.0, 230.0, 805.0, 755.0))
+        assert PixelColor().name(photograph, box) == "blue"
+
+
+@pytest.mark.parametrize("grey", range(0, 256, 15))
+def test_no_grey_is_brown(grey: int) -> None:
+    whole = Image.new("RGB", (30, 30), (grey, grey, grey))
+    named = PixelColor().name(whole, Box("chair", 1.0, (0.0, 0.0, 30.0, 30.0)))
+    assert named == ("black" if grey < 130 else "white")
+
+
+def test_surroundings_of_several_colors_have_less_of_a_vote() -> None:
+    meadow = Image.new("RGB", (100, 100), (60, 140, 50))
+    meadow.paste((120, 175, 235), (0, 0, 100, 45))  # the sky
+    meadow.paste((115, 70, 40), (40, 25, 62, 75))  # a horse in a wide box
+    assert PixelColor().name(meadow, Box("horse", 1.0, (22.0, 20.0, 78.0, 80.0))) == "brown"
+
+
+@pytest.mark.parametrize(
+    ("paint", "edge", "color"),
+    [((30, 28, 28), (70, 66, 64), "black"), ((240, 240, 238), (205, 204, 200), "white")],
+)
+def test_an_object_that_fills_the_image_or_stands_on_its_like(
+    paint: tuple[int, int, int], edge: tuple[int, int, int], color: str
+) -> None:
+    """Nothing around it, or the same around it: it was unknown as it did not stand out enough."""
+    whole = Image.new("RGB", (60, 60), paint)
+    assert PixelColor().name(whole, Box("chair", 1.0, (0.0, 0.0, 60.0, 60.0))) == color
+    whole.paste(edge, (26, 10, 32, 50))  # all of it that shows
+    assert PixelColor().name(whole, Box("chair", 1.0, (10.0, 5.0, 50.0, 55.0))) == color
+
+
+def test_a_mask_leaves_the_object_alone() -> None:
+    image = Image.new("RGB", (40, 40), (225, 25, 30))
+    image.paste((200, 200, 200), (10, 10, 30, 30))
+    mask = np.zeros((40, 40), bool)
+    mask[10:30, 10:30] = True
+    box = Box("cup", 1.0, (0.0, 0.0, 40.0, 40.0))
+    assert PixelColor().name(image, box) == "red"
+    assert PixelColor().name(image, box, mask=mask) == "white"
+    assert PixelColor().name(image, box, mask=np.zeros((40, 40), bool)) is None
+
+
+def test_a_name_does_not_hang_on_the_rest_of_the_image() -> None:
+    scene = next(s for s in labelled_scenes(4) if s.boxes[0].color)
+    small, box = Image.fromarray(scene.image), scene.boxes[0]
+    large = Image.new("RGB", (300, 200), "lime")
+    large.paste(small, (150, 70))
+    left, top, right, bottom = box.xyxy
+    there = Box(box.class_name, 1.0, (left + 150, top + 70, right + 150, bottom + 70))
+    assert PixelColor().name(large, there) == PixelColor().name(small, box) == box.color
+
+
+@pytest.mark.parametrize("size", [(512, 512), (900, 500), (2000, 4), (3, 700)])
+def test_few_pixels_of_a_large_box_are_looked_at(size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (1000, 2100, 3), np.uint8)
+    width, height = size
+    box = Box("bus", 1.0, (50.0, 50.0, 50.0 + width, 50.0 + height))
+    view = _look(Image.fromarray(noise), box, None)
+    assert 0.2 * min(MOST_PIXELS, width * height) < len(view.inside) <= 1.3 * MOST_PIXELS
+    assert len(view.around)
+
+
+def test_a_large_box_is_named_quickly() -> None:
+    """Some 3 ms; hundreds when every pixel had a vote and the image a mask. The rest is haste."""
+    noise = np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), np.uint8)
+    image, box = Image.fromarray(noise), Box("bus", 1.0, (200.0, 200.0, 712.0, 712.0))
+    seconds = []
+    for _ in range(10):
+        start = time.perf_counter()
+        PixelColor().name(image, box)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.05
+
+
+class CountingNamer(PixelColor):
+    """Keeps the classes that it was asked about."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def name(
+        self,
+        image: Image.Image,
+        box: Box,
+        colors: Sequence[str] = COLORS,
+        mask: Mask | None = None,
+    ) -> str | None:
+        self.asked.append(box.class_name)
+        return super().name(image, box, colors, mask)
+
+
+def judge_with(namer: PixelColor) -> YoloWorldJudge:
+    """Always sees a dog in SQUARE and a cat beside it."""
+
+    def network(pixels: Tensor, texts: Tensor, floor: float, nms_iou: float) -> list[Tensor]:
+        rows = torch.tensor([[16.0, 16, 48, 48, 0.9, 0], [2, 2, 12, 12, 0.8, 1]])
+        return [rows] * len(pixels)
+
+    texts = torch.eye(512)[:2]
+    about = {"weights_sha256": "0" * 64}
+    return YoloWorldJudge(network, texts, ("dog", "cat"), about=about, image_px=64, color=namer)
+
+
+RED_DOG = grammar.colors("dog", "red")
+CAT_AND_DOG = grammar.two_object("cat", "dog")
+
+
+def test_only_classes_with_a_coloured_clause_are_named() -> None:
+    namer = CountingNamer()
+    image = square((225, 25, 30))
+    first, second = judge_with(namer).judge([image, image], [RED_DOG, CAT_AND_DOG])
+    assert namer.asked == ["dog"]
+    assert first.correct
+    assert second.correct
+    colors = [{box.class_name: box.color for box in verdict.boxes} for verdict in (first, second)]
+    assert colors == [{"dog": "red", "cat": None}, {"dog": None, "cat": None}]
+
+
+def test_a_detector_asked_without_a_prompt_names_all() -> None:
+    namer = CountingNamer()
+    boxes = judge_with(namer).detect([square((225, 25, 30))], 0.1)[0]
+    assert namer.asked == ["dog", "cat"]
+    assert boxes[0].color == "red"
+
+
+def test_calibration_names_what_some_prompt_of_the_image_asks(tmp_path: Path) -> None:
+    namer = CountingNamer()
+    path = tmp_path / "a.png"
+    square((225, 25, 30)).save(path)
+    seen = see(judge_with(namer), [Labelled(path, p, True) for p in (CAT_AND_DOG, RED_DOG)])
+    assert namer.asked == ["dog"]
+    assert [box.color for box in seen[1][1] if box.class_name == "dog"] == ["red"]
+
+
+def test_verdicts_tell_which_rule_named_the_colours() -> None:
+    about: dict[str, Any] = judge_with(PixelColor()).describe()
+    assert about["color"] == {"id": "pixels", "version": 2}
+
+
+def test_coloured_classes_of_a_prompt() -> None:
+    assert RED_DOG.colored == {"dog"}
+    assert CAT_AND_DOG.colored == frozenset()
+    assert grammar.color_attr("dog", "red", "cat", "blue").colored == {"dog", "cat"}

@@ -101,7 +101,7 @@ def test_doubles_are_not_counted(owlv2_folder: Path) -> None:
         "scores": torch.tensor([0.9, 0.8, 0.7, 0.6]),
         "labels": torch.tensor([0, 0, 1, 0]),
     }
-    boxes = judge._boxes(seen, Image.new("RGB", (64, 64)))
+    boxes = judge._boxes(seen, Image.new("RGB", (64, 64)), ())
     assert [(box.class_name, round(box.score, 1)) for box in boxes] == [
         ("cat", 0.9),
         ("dog", 0.7),
@@ -175,7 +175,7 @@ def test_a_colour_is_read_off_the_mask_alone(
     mask = torch.zeros(40, 40, dtype=torch.bool)
     mask[10:30, 10:30] = True
     mask[15:20, 10:12] = False
-    assert judge._box(image, 0, 0.5, mask) == Box("cat", 0.5, (10, 10, 30, 30), "blue")
+    assert judge._box(image, 0, 0.5, mask, ("cat",)) == Box("cat", 0.5, (10, 10, 30, 30), "blue")
 
 
 def test_clip_names_colours_as_geneval_asks(clip_folder: Path) -> None:
