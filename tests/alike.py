@@ -1,10 +1,11 @@
 """What "the same" means of two computations of one value.
 
 Which kernel computes a product, and so its last bits, depends on the CPU, the number of threads,
-and on whether a weight wants a gradient: PyTorch folds a linear layer's strided input into one
-matrix if it does, and multiplies batch by batch if it is frozen, as ours are. Pictures of the same
-model and seed are therefore near, not equal, and those of another far away. Exact equality is for
-what is promised exactly: one machine, the same command, stopped or not.
+and on whether a weight wants a gradient: PyTorch makes one matrix of a linear layer's strided
+batches if it does, and multiplies batch by batch if it is frozen, as ours are and plain diffusers'
+are not (`should_fold` in aten/src/ATen/native/LinearAlgebra.cpp). Pictures of the same model and
+seed are therefore near, not equal, and those of another far away. Exact equality is for what is
+promised exactly: one machine, the same command, stopped or not.
 """
 
 from __future__ import annotations
