@@ -9,6 +9,10 @@ from pathlib import Path
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("YOLO_OFFLINE", "true")
 os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+# Before torch is imported: on one CPU the same bits, whatever the number of cores and wherever
+# memory lies. Which instructions are used is left to the CPU: alike.py compares across those.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 sys.path.insert(0, str(Path(__file__).parent))  # for `from tiny import tiny_pipeline`
 
 import pytest

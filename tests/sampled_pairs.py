@@ -14,7 +14,7 @@ class SampledPairs:
     def __init__(self, backbone: Backbone, texts: list[str]) -> None:
         sampler = backbone.default_sampler
         winners, losers = (backbone.sample(texts, [seed] * len(texts), sampler) for seed in (0, 1))
-        self.winners = winners
+        self.winners, self.losers = winners, losers
         *rows, self.empty = [
             {name: value[i] for name, value in backbone.encode_prompts([*texts, ""]).items()}
             for i in range(len(texts) + 1)

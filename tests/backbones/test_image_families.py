@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from alike import assert_other_picture, assert_same_picture, assert_same_values, deviation
 from sampled_pairs import SampledPairs
 from schedules import check_calibration, check_round_trips, check_weight
 from tiny import SIZE_PX, tiny_pipeline
@@ -133,14 +134,6 @@ def guided(family: Family) -> tuple[list[Step], Any]:
     return steps, deepcopy(family.backbone.pipeline.scheduler)
 
 
-def deviation(ours: Tensor, theirs: Tensor) -> float:
-    """The largest, relative to the largest value; printed for `pytest -rP`."""
-    assert ours.shape == theirs.shape
-    largest = float((ours - theirs).abs().max() / theirs.abs().max())
-    print(f"{largest:.2g}")
-    return largest
-
-
 def told(family: Family, step: Step) -> Tensor:
     """The convention's timesteps of a step."""
     offset = 0 if family.name in FROM_0 else 1
@@ -154,7 +147,7 @@ def test_predictions_are_the_pipelines(family: Family, monkeypatch: pytest.Monke
     guidance = UNGUIDED.get(family.name, 1.0)
     for step in steps_of(family, guidance, monkeypatch):
         ours = backbone.predict(step.noisy, told(family, step), conditioning)
-        assert deviation(ours, step.output) < 1e-5
+        assert_same_values(ours, step.output)
 
 
 @torch.no_grad()
@@ -173,7 +166,7 @@ def test_both_halves_of_guidance_are_the_pipelines(
             with_prompt, without = (backbone.predict(*arguments, c) for c in (conditioning, empty))
             start = with_prompt if family.name == "z_image" else without
             ours = start + guidance * (with_prompt - without)
-        assert deviation(ours, step.output) < 1e-5
+        assert_same_values(ours, step.output)
 
 
 def test_the_schedulers_step_follows_the_convention(
@@ -190,7 +183,7 @@ def test_the_schedulers_step_follows_the_convention(
         for step in steps:
             t, scale = step.timestep.long().expand(2), (step.sigma**2 + 1) ** 0.5
             theirs = scheduler.add_noise(x0, noise, step.timestep.expand(2)) / scale
-            assert deviation(backbone.add_noise(x0, noise, t), theirs) < 1e-5
+            assert_same_values(backbone.add_noise(x0, noise, t), theirs)
             snr = step.sigma.double() ** -2
             torch.testing.assert_close(backbone.snr(t), snr.expand(2), rtol=1e-5, atol=0)
         return
@@ -204,7 +197,7 @@ def test_the_schedulers_step_follows_the_convention(
     for state, at, step, expected in zip(states, t, steps, [*states[1:], end], strict=True):
         exact = backbone.target(x0, noise, at)
         landed = scheduler.step(exact, step.timestep, state, return_dict=False)[0]
-        assert deviation(landed, expected) < 1e-5
+        assert_same_values(landed, expected)
         sigma = step.sigma.double()
         snr = (1 / sigma - 1) ** 2 if flow else sigma**-2
         torch.testing.assert_close(backbone.snr(at)[0], snr, rtol=1e-4, atol=1e-9)
@@ -221,8 +214,10 @@ def test_it_calibrates(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_sample_is_the_plain_pipelines(family: Family) -> None:
     plain = family.backbone.pipeline_class.from_pretrained(family.folder)
-    [ours] = family.backbone.sample(["a red cat"], [7], family.sampler)
-    assert same_image(ours.image, family.plain(plain, "a red cat", 7))
+    ours, other = (family.backbone.sample(["a red cat"], [seed], family.sampler) for seed in (7, 8))
+    theirs = family.plain(plain, "a red cat", 7)
+    assert_same_picture(ours[0].image, theirs)
+    assert_other_picture(other[0].image, theirs)
 
 
 def test_a_candidate_does_not_depend_on_its_batch(family: Family) -> None:
@@ -233,11 +228,12 @@ def test_a_candidate_does_not_depend_on_its_batch(family: Family) -> None:
 
 
 def test_the_kept_latents_decode_to_the_image(family: Family) -> None:
-    sample, *_ = family.pairs.winners
+    sample, other = family.pairs.winners[0], family.pairs.losers[0]
     decoded, *_ = family.backbone.decode_latents(
         torch.stack([winner.latents for winner in family.pairs.winners])
     )
-    assert same_image(sample.image, decoded)
+    assert_same_picture(sample.image, decoded)
+    assert_other_picture(other.image, decoded)
     sampler = family.sampler
     assert decoded.size == (sampler.width or SIZE_PX, sampler.height or SIZE_PX)
     pixels = torch.from_numpy(np.array(decoded)).permute(2, 0, 1)[None] / 127.5 - 1
@@ -251,7 +247,7 @@ def test_training_needs_neither_vae_nor_text_encoder(family: Family) -> None:
     noisy = whole.add_noise(latents, torch.randn_like(latents), t)
     with torch.no_grad():
         ours, theirs = (b.predict(noisy, t, conditioning) for b in (alone, whole))
-    assert torch.equal(ours, theirs)
+    assert_same_values(ours, theirs)
     assert torch.equal(alone.snr(t), whole.snr(t))
 
 
@@ -275,7 +271,8 @@ def test_what_is_trained_loads_into_plain_diffusers(
     else:
         plain = kind.from_pretrained(family.folder)
         plain.load_lora_weights(tmp_path)
-    assert same_image(ours.image, family.plain(plain, "a red cat", 0))
+    assert_same_picture(ours.image, family.plain(plain, "a red cat", 0))
+    assert_other_picture(ours.image, family.pairs.winners[0].image)
     assert not torch.allclose(ours.latents, family.pairs[0].winner, atol=1e-2)
 
 
@@ -298,9 +295,9 @@ def test_offloaded_models_sample_the_same(tmp_path: Path) -> None:
     plain, offloaded = load_backbone(folder), load_backbone(folder)
     offloaded.offload("cpu")  # type: ignore[attr-defined]
     [a], [b] = (x.sample(["a red cat"], [0], x.default_sampler) for x in (plain, offloaded))
-    assert torch.equal(a.latents, b.latents)
+    assert_same_values(a.latents, b.latents)
     a, b = (x.encode_prompts(TEXTS)["encoder_hidden_states"] for x in (plain, offloaded))
-    assert torch.equal(a, b)
+    assert_same_values(a, b)
 
 
 def test_sdxl_on_another_schedule_is_refused() -> None:
@@ -311,10 +308,6 @@ def test_sdxl_on_another_schedule_is_refused() -> None:
 def one_row(family: Family) -> tuple[Tensor, dict[str, Tensor]]:
     pair = family.pairs[0]
     return pair.winner[None], {name: value[None] for name, value in pair.conditioning.items()}
-
-
-def same_image(one: Any, other: Any) -> bool:
-    return np.array_equal(np.asarray(one), np.asarray(other))
 
 
 def rewind(scheduler: Any) -> None:

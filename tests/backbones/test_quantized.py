@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import util
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from needs import needs
 from sampled_pairs import SampledPairs
 from tiny_flux import tiny_flux
 
@@ -16,10 +16,6 @@ from sipo.backbones.quantized import quantization, stored
 from sipo.backbones.registry import load_backbone
 from sipo.train.settings import make_settings
 from sipo.train.trainer import train
-
-
-def has(library: str) -> bool:
-    return util.find_spec(library) is not None
 
 
 def test_nothing_is_asked_of_diffusers_unless_said() -> None:
@@ -37,7 +33,7 @@ def test_a_missing_library_is_one_sentence(name: str, monkeypatch: pytest.Monkey
         quantization(name, torch.float32)
 
 
-@pytest.mark.skipif(not has("bitsandbytes"), reason="needs bitsandbytes")
+@needs("bitsandbytes", "quantize")
 def test_nf4_is_qloras(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its base is quantized on a GPU only; here only what diffusers would be asked."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -50,7 +46,7 @@ def test_nf4_is_qloras(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (asked.bnb_4bit_quant_type, asked.bnb_4bit_compute_dtype) == ("nf4", torch.bfloat16)
 
 
-@pytest.mark.skipif(not has("torchao"), reason="needs torchao")
+@needs("torchao", "quantize")
 def test_an_int8_base_samples_and_carries_a_lora(tmp_path: Path) -> None:
     """Near the whole one, a third of its bytes, with a hash of its own; the LoRA loads onto it."""
     folder = str(tiny_flux(tmp_path / "flux"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from alike import assert_other_picture, assert_same_picture
 from diffusers import DiffusionPipeline
 from sampled_pairs import SampledPairs
 from schedules import check_calibration, check_round_trips, check_weight
@@ -14,7 +15,7 @@ from tiny_video import plain_clip, tiny_cogvideox, tiny_wan
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
-from sipo.backbones.video import Frames, VideoBackbone
+from sipo.backbones.video import VideoBackbone
 
 TEXTS = ["a cat", "a red dog", "two birds"]
 
@@ -32,10 +33,6 @@ def backbone(folder: Path) -> VideoBackbone:
     return loaded
 
 
-def same(a: Frames, b: Frames) -> bool:
-    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
-
-
 def test_its_schedule_round_trips_and_gives_the_gaussians_weight(backbone: Backbone) -> None:
     check_round_trips(backbone)
     check_weight(backbone)
@@ -47,10 +44,12 @@ def test_it_calibrates(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_sample_is_the_plain_pipelines(folder: Path, backbone: Backbone) -> None:
     [ours] = backbone.sample(["a cat"], [7], backbone.default_sampler)
+    [other] = backbone.sample(["a cat"], [8], backbone.default_sampler)
     plain = DiffusionPipeline.from_pretrained(folder)
     theirs = plain_clip(plain, "a cat", 7, backbone.default_sampler)
     assert len(ours.frames) == backbone.default_sampler.frames
-    assert same(ours.frames, tuple(theirs))
+    assert_same_picture(ours.frames, theirs)
+    assert_other_picture(other.frames, theirs)
     assert ours.image == ours.frames[len(theirs) // 2]
 
 
@@ -67,8 +66,11 @@ def test_a_candidate_does_not_depend_on_its_batch(backbone: Backbone) -> None:
 def test_the_kept_latents_decode_to_the_clip(backbone: VideoBackbone) -> None:
     [sample] = backbone.sample(["a cat"], [3], backbone.default_sampler)
     [decoded] = backbone.decode_clips(sample.latents[None])
-    assert same(decoded, sample.frames)
-    assert backbone.decode_latents(sample.latents[None]) == [sample.image]
+    assert_same_picture(decoded, sample.frames)
+    [image] = backbone.decode_latents(sample.latents[None])
+    assert_same_picture(image, sample.image)
+    [other] = backbone.sample(["a cat"], [4], backbone.default_sampler)
+    assert_other_picture(other.frames, decoded)
     pixels = torch.stack([torch.from_numpy(np.array(frame)) for frame in decoded])
     pixels = pixels.permute(3, 0, 1, 2)[None] / 127.5 - 1
     assert backbone.encode_images(pixels).shape[1:] == sample.latents.shape

@@ -120,7 +120,7 @@ def test_mistakes(session: ReviewSession, shards: Path, tmp_path: Path) -> None:
     assert "does not exist" in refused.output
 
 
-@pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed")
+@pytest.mark.skipif(PROGRAM is None, reason="needs Chromium; install one")
 def test_a_person_decides_by_keyboard_and_by_touch(session: ReviewSession, tmp_path: Path) -> None:
     assert PROGRAM
     loaded = "document.images.length > 1 && [...document.images].every(image => image.naturalWidth)"

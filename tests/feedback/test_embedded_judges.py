@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from alike import assert_same_verdict
 from PIL import Image
 from tiny_judges import tiny_clip
 from torch import Tensor
@@ -28,11 +28,8 @@ NAMES = ("yolo-world", "mini-evaluator")
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # small batches: threads would only wait for each other
-    yield load_judge(request.param, None, CLASSES)
-    torch.set_num_threads(threads)
+def judge(request: pytest.FixtureRequest) -> Judge:
+    return load_judge(request.param, None, CLASSES)
 
 
 def scenes(tag: str, obey: bool, count: int = 12) -> list[Scene]:
@@ -75,18 +72,14 @@ def test_a_batch_is_judged_as_its_images_alone(judge: Judge) -> None:
     together = judge.judge(images(drawn), prompts)
     alone = [judge.judge([i], [p])[0] for i, p in zip(images(drawn), prompts, strict=True)]
     for a, b in zip(together, alone, strict=True):
-        assert a.correct == b.correct
-        assert a.score == pytest.approx(b.score, abs=1e-4)
-        assert [x.class_name for x in a.boxes] == [x.class_name for x in b.boxes]
-        for x, y in zip(a.boxes, b.boxes, strict=True):
-            assert x.xyxy == pytest.approx(y.xyxy, abs=1e-2)
+        assert_same_verdict(a, b)
 
 
 def test_a_vocabulary_does_not_change_a_verdict(judge: Judge) -> None:
     scene = scenes("single_object", obey=True, count=1)[0]
     small = load_judge(judge.describe()["id"], None, scene.prompt.classes)
-    whole = judge.judge(images([scene]), [scene.prompt])
-    assert small.judge(images([scene]), [scene.prompt]) == whole
+    a, b = (one.judge(images([scene]), [scene.prompt])[0] for one in (small, judge))
+    assert_same_verdict(a, b)
 
 
 @pytest.mark.parametrize(("name", "color"), [("cat", "yellow"), ("car", "red"), ("cow", "white")])
@@ -113,7 +106,7 @@ def test_one_bad_image_fails_alone(judge: Judge) -> None:
     image = images([scene])[0]
     bad = Image.new("RGB", (0, 0))
     first, failed, last = judge.judge([image, bad, image], [scene.prompt] * 3)
-    assert first == last
+    assert_same_verdict(first, last)
     assert not first.failed
     assert failed.failed
     assert failed.score is None

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from alike import assert_same_verdict
 from PIL import Image
 from tiny_judges import LABELS, tiny_clip, tiny_mask2former, tiny_owlv2
 from transformers import (
@@ -87,8 +88,7 @@ def test_owlv2_judges(owlv2_folder: Path) -> None:
     together = judge.judge(images(), CATS)
     alone = [judge.judge([image], CATS[:1])[0] for image in images()]
     for a, b in zip(together, alone, strict=True):
-        assert a.correct == b.correct
-        assert a.score == pytest.approx(b.score, abs=1e-4)
+        assert_same_verdict(a, b)
     assert not any(verdict.failed for verdict in together), together[0].failure
     assert judge.judge([Image.new("RGB", (0, 0))], CATS[:1])[0].failed
 
@@ -130,7 +130,7 @@ def test_instances_are_the_library_s() -> None:
     ):
         assert label == our_label
         assert score == pytest.approx(our_score, abs=1e-6)
-        assert torch.equal(mask, our_mask)
+        assert (mask != our_mask).float().mean() < 1e-4  # a pixel of 14,000 may lie on the border
 
 
 def test_a_mask_s_box_and_size() -> None:

@@ -35,7 +35,7 @@ def server(tmp_path: Path, prompts: list[Prompt]) -> Iterator[Server]:
         server.shutdown()
 
 
-@pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed")
+@pytest.mark.skipif(PROGRAM is None, reason="needs Chromium; install one")
 def test_a_person_ranks_by_keyboard_and_by_touch(server: Server, tmp_path: Path) -> None:
     assert PROGRAM
     with Browser(PROGRAM, tmp_path / "profile") as page:

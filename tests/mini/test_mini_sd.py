@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from alike import assert_other_picture, assert_same_picture
 from diffusers import StableDiffusionPipeline
 
 from sipo.backbones.base import Backbone
@@ -24,14 +24,15 @@ def test_plain_diffusers_gives_the_same_image(mini_sd: Backbone) -> None:
     plain = StableDiffusionPipeline.from_pretrained(weights_folder("mini-sd"))
     plain.set_progress_bar_config(disable=True)
     text, sampler = "a photo of a red car", mini_sd.default_sampler
-    [ours] = mini_sd.sample([text], [5], sampler)
+    ours, other = mini_sd.sample([text, text], [5, 6], sampler)
     theirs = plain(
         text,
         generator=torch.Generator().manual_seed(5),
         num_inference_steps=sampler.steps,
         guidance_scale=sampler.guidance,
     ).images[0]
-    assert np.array_equal(np.asarray(ours.image), np.asarray(theirs))
+    assert_same_picture(ours.image, theirs)
+    assert_other_picture(other.image, theirs)
 
 
 def test_it_draws_single_objects(mini_sd: Backbone) -> None:

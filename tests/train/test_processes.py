@@ -7,14 +7,14 @@ import os
 import socket
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alike import assert_close_weights
 from launcher import environment
 from memory_pairs import Run
-from safetensors.torch import load_file
+from needs import needs
 
 from sipo.backbones.base import LORA_FILE
 from sipo.train.settings import read_yaml
@@ -75,14 +75,16 @@ def test_two_processes_are_one_and_one_goes_on_where_two_stopped(
     compare(one / "checkpoint-2", two / "checkpoint-2", one / "checkpoint-4")
     run("two", train_batch_size=4, max_train_steps=4, **GIVEN)
     compare(one, two, one / "checkpoint-2")
-    for ours, theirs in zip(rows(one), rows(two), strict=True):
-        assert ours["keep"] == theirs["keep"]
+    both = list(zip(rows(one), rows(two), strict=True))
+    flipped = sum(abs(ours["keep"] - theirs["keep"]) for ours, theirs in both)
+    assert flipped <= 1 / 4  # one pair of the 16 may lie on the threshold
+    for ours, theirs in both:
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
     with pytest.raises(ValueError, match=r"--train_batch_size times .* is 2, but run"):
         run("two", train_batch_size=2, max_train_steps=6, **GIVEN)
 
 
-NEEDS_DEEPSPEED = pytest.mark.skipif(not find_spec("deepspeed"), reason="needs DeepSpeed")
+NEEDS_DEEPSPEED = needs("deepspeed", "zero")
 LAUNCHED = {
     "fsdp": ("fsdp", "--fsdp_reshard_after_forward", "false"),
     "zero-2": ("zero",),
@@ -127,15 +129,5 @@ def test_divided_among_two_is_whole(run: Run, tmp_path: Path, tiny_folder: Path,
 
 
 def compare(one: Path, two: Path, start: Path, file: str = LORA_FILE, within: float = 0.01) -> None:
-    """Apart by less than this share of the way they came from `start`; printed for `pytest -rP`.
-
-    Where a gradient is zero but for rounding, as a bias's before a normalisation, AdamW walks as
-    far as anywhere else, in a direction that rounding decides.
-    """
-    a, b, before = (load_file(folder / file) for folder in (one, two, start))
-    assert a.keys() == b.keys()
-    apart = sum(float((a[name] - b[name]).square().sum()) for name in a)
-    moved = sum(float((a[name] - before[name]).square().sum()) for name in a)
-    share = (apart / moved) ** 0.5
-    print(f"{share:.2g}")
-    assert share < within
+    """Folders with weights."""
+    assert_close_weights(one / file, two / file, start / file, within)

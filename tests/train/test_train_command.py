@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from memory_pairs import MemoryPairs
+from PIL import Image
 
 from sipo.train import opening
 from sipo.train.cli import main
@@ -26,6 +29,14 @@ def shards(monkeypatch: pytest.MonkeyPatch) -> None:
 def sipo_train(*arguments: str) -> tuple[int, str]:
     result = CliRunner().invoke(main, arguments)
     return result.exit_code, result.output
+
+
+def drawn(path: Path) -> np.ndarray[Any, Any]:
+    """The picture, which is not blank."""
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 10
+    return pixels
 
 
 def test_help_names_every_setting_without_loading_torch() -> None:
@@ -56,6 +67,7 @@ def test_calibrate(tmp_path: Path, tiny_folder: Path, shards: None) -> None:
     arguments = ["--data", "d", "--backbone", str(tiny_folder), "--out", str(tmp_path)]
     code, text = sipo_train("calibrate", *arguments)
     assert code == 0, text
+    seen = [drawn(tmp_path / "weights.png")]
     curve = json.loads((tmp_path / "weights.json").read_text())
     assert curve["w"][:20] == [0] * 20
     assert curve["w"][500] > 0.9 > curve["w"][20]
@@ -63,9 +75,11 @@ def test_calibrate(tmp_path: Path, tiny_folder: Path, shards: None) -> None:
     assert curve["beta"]["without_half"] == 500
     proposed = curve["proposed_num_chain_steps"]
     code, text = sipo_train("calibrate", *arguments, "--num_chain_steps", str(proposed))
+    seen.append(drawn(tmp_path / "weights.png"))
     nearer = json.loads((tmp_path / "weights.json").read_text())
     assert abs(nearer["share_below"] - 0.064) <= abs(curve["share_below"] - 0.064)
-    assert (tmp_path / "weights.png").stat().st_size > 1000
+    first, second = seen
+    assert not np.array_equal(first, second)  # another N, another curve
 
 
 def test_plot_draws_several_runs(run: Any, tmp_path: Path) -> None:
@@ -76,7 +90,10 @@ def test_plot_draws_several_runs(run: Any, tmp_path: Path) -> None:
     page = (tmp_path / "one" / "curves.html").read_text()
     assert "<td>one</td>" in page
     assert "<td>two</td>" in page
-    assert (tmp_path / "one" / "curves.png").stat().st_size > 10_000
+    both = drawn(tmp_path / "one" / "curves.png")
+    assert base64.b64encode((tmp_path / "one" / "curves.png").read_bytes()).decode() in page
+    assert sipo_train("plot", str(tmp_path / "one"))[0] == 0
+    assert not np.array_equal(both, drawn(tmp_path / "one" / "curves.png"))  # one curve less
     code, text = sipo_train("plot", str(tmp_path))
     assert (code, "has no log.jsonl" in text) == (2, True)
 
