@@ -84,9 +84,17 @@ class Validation:
 
 
 def summarise(prompts: Sequence[Prompt], verdicts: Sequence[Verdict]) -> Seen:
-    """What `look` returns, from prompts and verdicts in parallel. Failed verdicts are left out."""
+    """What `look` returns, from prompts and verdicts in parallel. Failed verdicts are left out.
+
+    Raises ValueError where all have failed.
+    """
     by_tag: dict[str, dict[str, list[bool]]] = {}
     judged = [pair for pair in zip(prompts, verdicts, strict=True) if not pair[1].failed]
+    if not judged:
+        raise ValueError(
+            f"--validation_judge failed on all {len(verdicts)} images ({verdicts[0].failure}); "
+            "look at them, or take another judge"
+        )
     for prompt, verdict in judged:
         by_tag.setdefault(prompt.tag, {}).setdefault(prompt.text, []).append(verdict.correct)
     shares = {tag: {text: fmean(c) for text, c in own.items()} for tag, own in by_tag.items()}

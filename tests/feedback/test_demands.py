@@ -50,7 +50,7 @@ def test_questions_of_a_file(tmp_path: Path) -> None:
     settings = {"vlm": {"questions": str(file)}}
     check_prompts("vlm", PROMPTS, "list.txt", settings)
     file.write_text(json.dumps(known[0]) + "\n")
-    with pytest.raises(ValueError, match="finds no questions in .* for 2 of the 3 prompts"):
+    with pytest.raises(ValueError, match=r"finds no questions in .* for 2 of the 3 prompts"):
         check_prompts("vlm", PROMPTS, "list.txt", settings)
 
 
@@ -109,6 +109,6 @@ def test_every_command_says_it_first(
 def test_training_says_it_before_it_loads(listed: Path) -> None:
     given = {"data": ["nowhere"], "validation_pairs": 4, "validation_prompts": str(listed)}
     with pytest.raises(
-        ValueError, match="--validation_judge 'mini-evaluator' looks for .*list.txt"
+        ValueError, match=r"--validation_judge 'mini-evaluator' looks for .*list.txt"
     ):
         open_data(make_settings(given))

@@ -95,7 +95,8 @@ def test_what_an_image_can_show_is_one() -> None:
         ('{"prompt": "  "}', "the prompt is blank"),
         ('{"prompt": "a", "exclude": []}', "tag: Field required"),
         (
-            '{"tag": "text", "include": [], "exclude": [{"class": "a", "count": 1}], "prompt": "a"}',
+            '{"tag": "text", "include": [], "exclude": [{"class": "a", "count": 1}], '
+            '"prompt": "a"}',
             "exclude of a prompt of tag 'text'",
         ),
         ("3", "row: "),
@@ -192,5 +193,5 @@ def test_what_is_piped_is_read_as_often_as_asked(
 
 def test_standard_input_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"prompt": 3}')))
-    with pytest.raises(ValueError, match="^standard input, line 1: prompt"):
+    with pytest.raises(ValueError, match=r"^standard input, line 1: prompt"):
         read_prompts("-")
