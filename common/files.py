@@ -56,37 +56,6 @@ def split_lines(text: str) -> list[str]:
     return [*lines, last] if last else lines
 
 
-def parse_json(text: str, where: str) -> Any:
-    """What JSON says. Raises ValueError that names `where` for text that is none, that nests
-    deeper than Python reads, that has a number of thousands of digits, or one key twice.
-    """
-    try:
-        return json.loads(text, object_pairs_hook=_each_key_once)
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}" if error.lineno > 1 else ""
-        at = place or f"column {error.colno}"
-        raise ValueError(f"{where}: not JSON ({error.msg} at {at})") from None
-    except RecursionError:
-        raise ValueError(f"{where}: not JSON that can be read (nested too deeply)") from None
-    except ValueError as error:
-        reason = str(error).partition(";")[0]
-        raise ValueError(f"{where}: not JSON that can be read ({reason})") from None
-
-
-def read_json(path: Path, what: str = "file") -> Any:
-    """`parse_json` of a file, which it names."""
-    return parse_json(read_text(path, what), f"{what} {str(path)!r}")
-
-
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"key {twice!r} stands there twice")
-    return found
-
-
 @contextmanager
 def atomic(path: Path) -> Iterator[io.BufferedRandom]:
     """A file that appears whole or not at all: temporary name, flush to disk, rename.

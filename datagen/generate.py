@@ -39,6 +39,7 @@ from sipo.datagen.stages import (
     write_sampled,
 )
 from sipo.datagen.summary import summarize
+from sipo.feedback.demands import check_prompts
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import Judge, load_judge, vocabulary_of
@@ -96,6 +97,7 @@ def judge_folder(
     """
     folder = open_folder(path)
     if judge is None:
+        check_prompts(name, folder.prompts, folder.path / "prompts.jsonl", settings)
         judge = load_judge(name, weights, vocabulary_of(folder.prompts), settings)
     if folder.encoded:
         require_company(judge, folder.config["batch_size"], folder.config["candidates"])

@@ -18,8 +18,10 @@ from sipo.datagen.settings import (
     check_clip_settings,
     check_policy,
     config_of,
+    source_of,
     without_repeats,
 )
+from sipo.feedback.demands import check_prompts
 from sipo.feedback.devices import find_device
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
@@ -60,6 +62,7 @@ def prepare(
     if not once:
         raise ValueError("prompts is empty; give at least one")
     if judge is None:
+        check_prompts(settings.judge, once, source_of(settings), settings.judge_settings)
         classes = vocabulary_of(once)
         judge = load_judge(settings.judge, settings.judge_weights, classes, settings.judge_settings)
     require_company(judge, settings.batch_size, settings.candidates)

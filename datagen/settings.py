@@ -87,11 +87,10 @@ def asked_prompts(settings: Settings) -> list[Prompt]:
     """
     if settings.prompts is not None and settings.suite is not None:
         raise ValueError("--prompts and --suite were both given; give one of them")
-    count = settings.num_prompts
+    count, source = settings.num_prompts, source_of(settings)
     if settings.prompts is not None:
-        source, rows = str(settings.prompts), read_prompts(settings.prompts)
+        rows = read_prompts(settings.prompts)
     else:
-        source = settings.suite or "mini-train"
         rows = _suite(source)
         count = count or SUITE_PROMPTS
     end = None if count is None else settings.skip_prompts + count
@@ -102,6 +101,11 @@ def asked_prompts(settings: Settings) -> list[Prompt]:
             f"{source!r}; skip fewer"
         )
     return taken
+
+
+def source_of(settings: Settings) -> str:
+    """The file or suite that the prompts are of."""
+    return str(settings.prompts) if settings.prompts else settings.suite or "mini-train"
 
 
 def without_repeats(prompts: Sequence[Prompt]) -> list[Prompt]:

@@ -1,4 +1,8 @@
-"""What people answered: a JSONL file that only grows, each line on disk before it counts."""
+"""What people answered: a JSONL file that only grows, each line on disk before it counts.
+
+People open such files too: a byte order mark, Windows' line ends, blank lines and a last line
+without its end are as good as what we wrote.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,9 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from sipo.common.files import decode_text, split_lines
+from sipo.common.strict_json import parse_json
 
 Answer = dict[str, Any]
 
@@ -21,8 +28,13 @@ def append_answer(path: Path, answer: Answer) -> None:
     with path.open("a+b") as file:
         file.seek(0)
         written = file.read()
-        file.truncate(written.rfind(b"\n") + 1)
-        file.write(json.dumps(stamped).encode() + b"\n")
+        if written.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise ValueError(f"{path} is UTF-16, which no line can be added to; save it as UTF-8")
+        end = max(written.rfind(b"\n"), written.rfind(b"\r")) + 1
+        whole = _is_answer(written[end:].decode("utf-8-sig", errors="replace"))
+        if not whole:
+            file.truncate(end)
+        file.write((b"\n" if whole else b"") + json.dumps(stamped).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
 
@@ -34,11 +46,16 @@ def read_answers(path: Path, key: str) -> dict[str, Answer]:
     """
     if not path.exists():
         return {}
-    *lines, _ = path.read_bytes().split(b"\n")
+    text = decode_text(path.read_bytes(), str(path))
+    lines = split_lines(text)
+    if lines and not text.endswith(("\n", "\r")) and not _is_answer(lines[-1]):
+        lines.pop()
     answers: dict[str, Answer] = {}
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
-            answer = json.loads(line)
+            answer = parse_json(line, "")
             question = str(answer[key])
         except (ValueError, TypeError, KeyError):
             raise ValueError(
@@ -47,3 +64,11 @@ def read_answers(path: Path, key: str) -> dict[str, Answer]:
         answers.pop(question, None)
         answers[question] = answer
     return answers
+
+
+def _is_answer(line: str) -> bool:
+    """Whether it is a whole JSON object, which no beginning of one is."""
+    try:
+        return isinstance(parse_json(line, ""), dict)
+    except ValueError:
+        return False

@@ -5,6 +5,7 @@ B images, S pixels a side. A detector says how it sees one batch; the rest is he
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sipo.feedback.batches import Asked, judge_in_batches
+from sipo.feedback.batches import Asked, judge_in_batches, require_pixels
 from sipo.feedback.boxes import Box
 from sipo.feedback.prompt import TAGS, Prompt
 from sipo.feedback.verdict import Verdict, decide, failed_verdict
@@ -53,17 +54,34 @@ def judge_all(
     detector: Detector, images: Sequence[Image.Image], prompts: Sequence[Prompt]
 ) -> list[Verdict]:
     """One verdict an image, by its boxes and the official rule."""
-    about = detector.describe()
     return judge_in_batches(
-        lambda batch: _judge_batch(detector, batch, about), images, prompts, about, BATCH
+        detector,
+        lambda batch, about: _judge_batch(detector, batch, about),
+        images,
+        prompts,
+        BATCH,
     )
 
 
 def checked_thresholds(thresholds: Mapping[str, float]) -> Mapping[str, float]:
-    """One a tag. Raises ValueError for a tag without."""
+    """One a tag, of [0, 1]. Raises ValueError for a tag without, and for what is no tag."""
     if missing := [tag for tag in TAGS if tag not in thresholds]:
         raise ValueError(f"thresholds lack {', '.join(missing)}; give one for every tag")
+    for tag, threshold in thresholds.items():
+        if tag not in TAGS:
+            raise ValueError(
+                f"thresholds for {tag!r}, which is no tag; known are {', '.join(TAGS)}"
+            )
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold {threshold:g} of {tag!r} must lie in [0, 1], as scores do")
     return dict(thresholds)
+
+
+def checked_iou(nms_iou: float) -> float:
+    """Raises ValueError for a share that no two boxes can have."""
+    if not 0 < nms_iou <= 1:
+        raise ValueError(f"nms_iou={nms_iou:g} must lie in (0, 1]")
+    return nms_iou
 
 
 def letterbox(images: Sequence[Image.Image], side_px: int) -> tuple[Tensor, list[float]]:
@@ -72,8 +90,7 @@ def letterbox(images: Sequence[Image.Image], side_px: int) -> tuple[Tensor, list
     stacked = np.full((len(images), side_px, side_px, 3), PAD_GREY, np.uint8)
     scales = []
     for row, image in zip(stacked, images, strict=True):
-        if not image.width or not image.height:
-            raise ValueError(f"the image has no pixels ({image.width}x{image.height})")
+        require_pixels(image)
         scale = side_px / max(image.size)
         width, height = (max(1, round(side * scale)) for side in image.size)
         resized = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
@@ -104,6 +121,10 @@ def _judge_batch(
     floor = min(detector.thresholds.values())
     colored = [prompt.colored for _, prompt in batch]
     found = detector.detect([image for image, _ in batch], floor, colored)
+    if not all(
+        math.isfinite(v) for boxes in found for box in boxes for v in (*box.xyxy, box.score)
+    ):
+        raise FloatingPointError("a box of the detector is not finite")
     return [
         _judge_boxes(detector, prompt, boxes, about)
         for (_, prompt), boxes in zip(batch, found, strict=True)

@@ -18,6 +18,7 @@ from sipo.feedback.verdict import Verdict, failed_verdict
 if TYPE_CHECKING:
     from sipo.feedback.judge import Judge
 
+MOST_WEIGHT = 1e6  # against another member's 1: more is a slip
 RULES = ("mean", "minimum", "majority")
 Rule = Literal["mean", "minimum", "majority"]
 
@@ -92,7 +93,12 @@ def combine(rule: Rule, scores: Sequence[float] | None, weights: Sequence[float]
         return None
     if rule == "minimum":
         return min(scores)
-    return sum(w * s for w, s in zip(weights, scores, strict=True))
+    return _unit(sum(w * s for w, s in zip(weights, scores, strict=True)))
+
+
+def _unit(share: float) -> float:
+    """Weights sum to 1 but for rounding."""
+    return min(1.0, max(0.0, share))
 
 
 def majority_scores(
@@ -107,7 +113,7 @@ def majority_scores(
     for group in groups.values():
         for a in group:
             won = [preference(_known(seen[a]), _known(seen[b]), weights) for b in group if b != a]
-            scores[a] = sum(won) / len(won) if won else None
+            scores[a] = _unit(sum(won) / len(won)) if won else None
     return scores
 
 
@@ -130,12 +136,17 @@ def make_ensemble(
     """Raises ValueError for an unknown rule, a weight of no member or one that is not positive."""
     if rule not in RULES:
         raise ValueError(f"ensemble rule {rule!r} is unknown; choose one of {', '.join(RULES)}")
+    if not isinstance(weights, Mapping | None):
+        raise ValueError(f"ensemble weights {weights!r} are no weight by judge; give an object")
     given = dict.fromkeys(names, 1.0) | dict(weights or {})
     for name, weight in given.items():
         if name not in names:
             raise ValueError(f"ensemble weight for {name!r}, which is no member; leave it out")
-        if not weight > 0:
-            raise ValueError(f"ensemble weight {weight!r} of {name!r} must be positive")
+        where = f"ensemble weight {str(weight)[:80]} of {name!r}"
+        if isinstance(weight, bool) or not isinstance(weight, int | float):
+            raise ValueError(f"{where} is no number")
+        if not 0 < weight <= MOST_WEIGHT:
+            raise ValueError(f"{where} must be positive, and {MOST_WEIGHT:g} at most")
     return EnsembleJudge(names, members, [given[name] for name in names], rule)  # type: ignore[arg-type]
 
 

@@ -60,6 +60,8 @@ class FrameJudge:
 
         A frame that could not be judged fails the clip: all clips are scored on as many frames.
         """
+        if not by_frame:
+            return failed_verdict("the clip has no frames", self.describe())
         verdicts = list(by_frame.values())
         rows = {
             str(place): verdict.model_dump(mode="json", exclude={"judge"})
@@ -89,5 +91,7 @@ def _judged_frames(picture: Picture, count: int) -> dict[int, Image.Image]:
     if not isinstance(picture, Clip):
         return {0: picture}
     length = len(picture.frames)
+    if not length:
+        return {}
     places = sorted({int((part + 0.5) * length / count) for part in range(count)})
     return {place: picture.frames[place] for place in places}

@@ -25,6 +25,11 @@ NUMBER_WORDS = (
 )
 
 
+def number_word(count: int) -> str:
+    """ "two"; over ten in digits."""
+    return NUMBER_WORDS[count] if count < len(NUMBER_WORDS) else str(count)
+
+
 def article(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
@@ -43,7 +48,7 @@ def two_object(first: str, second: str) -> Prompt:
 
 
 def counting(name: str, count: int) -> Prompt:
-    text = f"{NUMBER_WORDS[count]} {plural(name)}"
+    text = f"{number_word(count)} {plural(name)}"
     exclude = (Clause(class_name=name, count=count + 1),)
     return _prompt("counting", [Clause(class_name=name, count=count)], text, exclude)
 

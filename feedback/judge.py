@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -11,9 +10,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from PIL import Image
-from pydantic import ValidationError, validate_call
+from pydantic import ConfigDict, ValidationError, validate_call
 
-from sipo.feedback.prompt import Prompt
+from sipo.common.pipes import read_again
+from sipo.common.strict_json import parse_json
+from sipo.feedback.prompt import TAGS, Prompt
 from sipo.feedback.verdict import Verdict
 
 
@@ -46,6 +47,9 @@ JUDGES = {
     "fake": "sipo.feedback.fake:load_fake",
 }
 """Name -> its JudgeLoader."""
+
+MOST_BOXES = {"yolo-world": 300, "owlv2": 1000, "mask2former": 100, "mini-evaluator": 64}
+"""The detectors: they need a prompt's clauses, and tell apart no more objects of an image."""
 
 NOT_A_JUDGE = ("ensemble", "calibration")
 """What a settings file may hold beside judges: several's rule, and thresholds' worth."""
@@ -107,7 +111,7 @@ def read_settings(settings: str | Path | Settings | None) -> Settings:
                 f"judge settings for {name!r}, which is no judge; known are {', '.join(JUDGES)}"
             )
         if not isinstance(own, Mapping):
-            raise ValueError(f"judge settings for {name!r} are {own!r}; give a JSON object")
+            raise ValueError(f"judge settings for {name!r} are {str(own)[:80]}; give a JSON object")
     return settings
 
 
@@ -124,7 +128,10 @@ def _load_one(
     loader: JudgeLoader = getattr(import_module(module), function)
     asked = dict(given)
     meant_for = asked.pop("weights_sha256", None)
+    if not isinstance(meant_for, str | None):
+        raise ValueError(f"judge {name!r}, setting weights_sha256: {meant_for!r} is no hash")
     _check_names(f"judge {name!r}", asked, loader)
+    _check_thresholds(name, asked.get("thresholds"))
     judge = _called(name, loader, weights, vocabulary, asked)
     found = judge.describe().get("weights_sha256")
     if meant_for not in (None, found):
@@ -146,12 +153,13 @@ def _called(
     from safetensors import SafetensorError
 
     try:
-        return validate_call(loader)(weights, vocabulary, **asked)
+        strict = ConfigDict(allow_inf_nan=False)
+        return validate_call(config=strict)(loader)(weights, vocabulary, **asked)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         setting = ".".join(map(str, first["loc"]))
         raise ValueError(
-            f"judge {name!r}, setting {setting}: {first['msg']} (got {first['input']!r})"
+            f"judge {name!r}, setting {setting}: {first['msg']} (got {str(first['input'])[:80]!r})"
         ) from None
     except (OSError, SafetensorError) as error:
         if getattr(error, "errno", None) is not None:  # a path, a full disk: said as such
@@ -175,15 +183,26 @@ def _check_names(what: str, asked: Mapping[str, Any], taken_by: Callable[..., An
             raise ValueError(f"{what} has no setting {key!r}; {remedy}")
 
 
+def _check_thresholds(name: str, thresholds: Any) -> None:
+    """Raises ValueError for what is no tag, and for a number that no score can be compared with.
+
+    Other types are refused with the loader's other arguments.
+    """
+    for tag, value in thresholds.items() if isinstance(thresholds, Mapping) else ():
+        where = f"judge {name!r}, setting thresholds"
+        if tag not in TAGS:
+            raise ValueError(f"{where}: {tag!r} is no tag; known are {', '.join(TAGS)}")
+        if isinstance(value, bool) or (isinstance(value, int | float) and not 0 <= value <= 1):
+            raise ValueError(f"{where}.{tag}: {value} must lie in [0, 1], as scores do")
+
+
 def _read_json(path: Path) -> Settings:
+    where = f"--judge-settings {str(path)!r}"
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        text = read_again(path)
     except OSError:
-        raise ValueError(
-            f"--judge-settings {str(path)!r} cannot be read; give a JSON file"
-        ) from None
-    except ValueError as error:
-        raise ValueError(f"--judge-settings {str(path)!r} is not JSON ({error}); mend it") from None
+        raise ValueError(f"{where} cannot be read; give a JSON file") from None
+    value = parse_json(text, where)
     if not isinstance(value, dict):
-        raise ValueError(f"--judge-settings {str(path)!r} is no JSON object; give one by judge")
+        raise ValueError(f"{where} is no JSON object; give one by judge")
     return value

@@ -7,13 +7,13 @@ its; without, every image is taken to show its own prompt and not the next of th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from sipo.feedback.prompt import Prompt, parse_prompt
+from sipo.common.files import read_text, split_lines
+from sipo.common.strict_json import parse_json
+from sipo.feedback.prompt import Prompt, parse_prompt, prompt_of
 
 RESULTS = "results.jsonl"
 
@@ -48,7 +48,7 @@ def read_labelled(path: str | Path) -> list[Labelled]:
 
 
 def _read_rows(path: Path, root: Path) -> list[Labelled]:
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = split_lines(read_text(path, "list"))
     return [
         _row(line, root, f"{path}, line {number}")
         for number, line in enumerate(lines, 1)
@@ -58,26 +58,36 @@ def _read_rows(path: Path, root: Path) -> list[Labelled]:
 
 def _row(line: str, root: Path, where: str) -> Labelled:
     """Ours, or a row of GenEval's results: filename, metadata (JSON in JSON), correct."""
+    row = parse_json(line, where)
     try:
-        row: dict[str, Any] = json.loads(line)
         image = row["image"] if "image" in row else row["filename"]
-        prompt = json.dumps(row["prompt"]) if "image" in row else row["metadata"]
+        asked = row["prompt"] if "image" in row else row["metadata"]
         correct = row["correct"]
-    except (ValueError, KeyError, TypeError):
+        path = root / image
+    except (KeyError, TypeError):
         raise ValueError(
             f"{where}: no labelled image; a row looks like "
             '{"image": "a.png", "prompt": {"tag": ..., "include": [...], ...}, "correct": true}'
         ) from None
     if not isinstance(correct, bool):
-        raise ValueError(f"{where}: correct is {correct!r}; write true or false")
-    return Labelled(root / image, parse_prompt(prompt, where), correct)
+        raise ValueError(f"{where}: correct is {str(correct)[:80]!r}; write true or false")
+    if "image" not in row and isinstance(asked, str):
+        asked = parse_json(asked, f"{where}, metadata")
+    return Labelled(path, _with_clauses(prompt_of(asked, where), where), correct)
+
+
+def _with_clauses(prompt: Prompt, where: str) -> Prompt:
+    if not prompt.include:
+        raise ValueError(
+            f"{where}: {prompt.text[:80]!r} is plain text, which a detector cannot check; give "
+            "tag and include"
+        )
+    return prompt
 
 
 def _read_layout(root: Path) -> list[Labelled]:
     folders = sorted(path.parent for path in root.glob("*/metadata.jsonl"))
-    prompts = [
-        parse_prompt((f / "metadata.jsonl").read_text(encoding="utf-8"), str(f)) for f in folders
-    ]
+    prompts = [_metadata(folder / "metadata.jsonl") for folder in folders]
     rows = []
     for number, (folder, prompt) in enumerate(zip(folders, prompts, strict=True)):
         images = sorted((folder / "samples").glob("*.png"))
@@ -85,6 +95,10 @@ def _read_layout(root: Path) -> list[Labelled]:
         if other := _next_other(prompts, number):
             rows += [Labelled(image, other, False) for image in images]
     return rows
+
+
+def _metadata(path: Path) -> Prompt:
+    return _with_clauses(parse_prompt(read_text(path), str(path)), str(path))
 
 
 def _next_other(prompts: Sequence[Prompt], number: int) -> Prompt | None:

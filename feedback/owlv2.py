@@ -18,7 +18,13 @@ from sipo.feedback.boxes import Box, Xyxy
 from sipo.feedback.clip import VIT_L
 from sipo.feedback.clip_color import ColorName, load_color
 from sipo.feedback.color import ColorNamer
-from sipo.feedback.detector import Colored, checked_thresholds, in_image, judge_all
+from sipo.feedback.detector import (
+    Colored,
+    checked_iou,
+    checked_thresholds,
+    in_image,
+    judge_all,
+)
 from sipo.feedback.devices import judge_device
 from sipo.feedback.hub import describe_folder, find_folder
 from sipo.feedback.prompt import TAGS, Prompt
@@ -46,7 +52,8 @@ class Owlv2Judge:
     ) -> None:
         self.vocabulary = tuple(vocabulary)
         self.thresholds = checked_thresholds(thresholds)
-        self._nms_iou, self._about, self._color = nms_iou, dict(about), color
+        self._nms_iou = checked_iou(nms_iou)
+        self._about, self._color = dict(about), color
         self._model = model.float().eval().to(device)
         self._processor = processor
         self._texts = [TEMPLATE.format(name=name) for name in self.vocabulary]

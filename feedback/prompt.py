@@ -2,6 +2,7 @@
 
 Format: djghosh13/geneval, `evaluation_metadata.jsonl`, one JSON object a line. A plain text is a
 prompt of tag "text" that includes nothing: scorers read it, detectors have nothing to look for.
+What no image can show (contradictions.py) is no prompt.
 """
 
 from __future__ import annotations
@@ -11,7 +12,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from sipo.common.files import write_text
+from sipo.common.strict_json import parse_json
+from sipo.feedback.contradictions import MAX_OBJECTS, contradiction
+from sipo.feedback.prompt_text import prompt_rows
 
 TAGS = ("single_object", "two_object", "counting", "colors", "position", "color_attr")
 """GenEval's six tasks in the order of its tables."""
@@ -27,6 +41,9 @@ Color = Literal[
 ]
 Relation = Literal["left of", "right of", "above", "below"]
 
+_CLAUSES = {"tag", "include", "exclude"}
+"""What a row of GenEval has beside its prompt."""
+
 _OPPOSITE: dict[Relation, Relation] = {
     "left of": "right of",
     "right of": "left of",
@@ -35,16 +52,33 @@ _OPPOSITE: dict[Relation, Relation] = {
 }
 
 
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("write a number")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_number)]
+"""No true, which Python takes for 1; 2.0, as tables write it, is 2."""
+
+
 class Clause(BaseModel):
     """One requirement: `count` objects of a class, perhaps of a colour or in a relation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     class_name: Annotated[str, Field(alias="class", min_length=1)]
-    count: Annotated[int, Field(ge=1)]
+    count: Annotated[Whole, Field(ge=1, le=MAX_OBJECTS)]
     color: Color | None = None
-    position: tuple[Relation, int] | None = None
+    position: tuple[Relation, Whole] | None = None
     """(relation, index of the target clause in `include`)."""
+
+    @field_validator("class_name")
+    @classmethod
+    def _without_spaces_around(cls, name: str) -> str:
+        if name != name.strip():
+            raise ValueError("begins or ends with a space, which makes another class of it")
+        return name
 
 
 class Prompt(BaseModel):
@@ -57,19 +91,23 @@ class Prompt(BaseModel):
     exclude: tuple[Clause, ...] = ()
     text: Annotated[str, Field(alias="prompt", min_length=1)]
 
+    @field_validator("include", "exclude", mode="before")
+    @classmethod
+    def _null_is_none(cls, clauses: Any) -> Any:
+        """As tables write what a row does not have."""
+        return () if clauses is None else clauses
+
     @model_validator(mode="after")
-    def _targets_exist(self) -> Prompt:
+    def _can_be_shown(self) -> Prompt:
+        if not self.text.strip():
+            raise ValueError("the prompt is blank; write what the image should show")
         if bool(self.include) == (self.tag == "text"):
             wanted = "nothing" if self.include else "at least one clause"
             raise ValueError(f"include of a prompt of tag {self.tag!r} must have {wanted}")
-        for number, clause in enumerate(self.include):
-            if clause.position and not (
-                0 <= clause.position[1] < len(self.include) and clause.position[1] != number
-            ):
-                raise ValueError(
-                    f"include[{number}].position names target {clause.position[1]}, "
-                    f"which is not another clause of the {len(self.include)} included"
-                )
+        if self.exclude and self.tag == "text":
+            raise ValueError("exclude of a prompt of tag 'text' must have nothing")
+        if sentence := contradiction(self.include, self.exclude):
+            raise ValueError(sentence)
         return self
 
     @property
@@ -126,50 +164,47 @@ def plain_text(text: str) -> Prompt:
 
 
 def parse_prompt(line: str, where: str) -> Prompt:
-    """One JSONL row; one that has a prompt and says neither tag nor clauses is a plain text.
+    """One JSONL row, see `prompt_of`."""
+    return prompt_of(parse_json(line, where), where)
 
-    Raises ValueError that says `where` and what is wrong with it.
+
+def prompt_of(row: Any, where: str) -> Prompt:
+    """A JSON value as a prompt. A string is a plain text, and so is an object that has a prompt
+
+    and says neither tag nor clauses. Raises ValueError that says `where` and what is wrong with it.
     """
+    if isinstance(row, str):
+        row = {"prompt": row.strip()}
+    if isinstance(row, dict) and "prompt" in row and not _CLAUSES & row.keys():
+        row = {"tag": "text", "include": [], "prompt": row["prompt"]}
     try:
-        row = json.loads(line)
-        if isinstance(row, dict) and "prompt" in row and not {"tag", "include"} & row.keys():
-            row = {"tag": "text", "include": [], "prompt": row["prompt"]}
         return Prompt.model_validate(row)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: not JSON ({error.msg} at column {error.colno})") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "row"
+        what = first["msg"].removeprefix("Value error, ")
         raise ValueError(
-            f"{where}: {field}: {first['msg']} (got {str(first['input'])[:80]!r}); a row looks "
+            f"{where}: {field[:80]}: {what} (got {str(first['input'])[:80]!r}); a row looks "
             'like {"tag": "counting", "include": [{"class": "dog", "count": 2}], "prompt": "..."}'
         ) from None
+    except RecursionError:
+        raise ValueError(f"{where}: is nested too deep; a prompt is flat") from None
 
 
 def read_prompts(path: str | Path) -> list[Prompt]:
-    """All rows of a GenEval JSONL file, or the lines of a `.txt` as plain texts.
+    """All rows of a GenEval JSONL file (or JSON array), or the lines of a `.txt` as plain texts.
 
-    ValueError names file and line of the first bad one.
+    "-" is standard input; that and other pipes may be either. A line of a text that begins with
+    "# " is a comment. ValueError names file and line of the first bad one.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"prompt file {str(path)!r} does not exist; give a GenEval JSONL file")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"prompt file {str(path)!r} is not UTF-8 ({error}); save it so") from None
-    prompts = [
-        plain_text(line) if path.suffix == ".txt" else parse_prompt(line, f"{path}, line {number}")
-        for number, line in enumerate(lines, 1)
-        if line.strip()
-    ]
+    prompts = [prompt_of(row, where) for where, row in prompt_rows(Path(path))]
     if not prompts:
         raise ValueError(f"prompt file {str(path)!r} has no prompts; give one JSON row per line")
     return prompts
 
 
 def write_prompts(prompts: Iterable[Prompt], path: str | Path) -> None:
-    Path(path).write_text("".join(p.to_json() + "\n" for p in prompts), encoding="utf-8")
+    write_text(Path(path), "".join(p.to_json() + "\n" for p in prompts))
 
 
 def without_meanings(prompts: Iterable[Prompt], held_out: Iterable[Prompt]) -> Iterator[Prompt]:

@@ -73,18 +73,13 @@ class ScorerJudge:
         return {**self.scorer.describe(), "scale": rule}
 
     def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
-        about = self.describe()
-        return judge_in_batches(
-            lambda batch: self._judge_batch(batch, about), images, prompts, about, BATCH
-        )
+        return judge_in_batches(self, self._judge_batch, images, prompts, BATCH)
 
     def _judge_batch(self, batch: Sequence[Asked], about: dict[str, Any]) -> list[Verdict]:
-        for image, _ in batch:
-            if not image.width or not image.height:
-                raise ValueError(f"the image has no pixels ({image.width}x{image.height})")
         raws = self.scorer.score([image for image, _ in batch], [p.text for _, p in batch])
         if not all(math.isfinite(raw) for raw in raws):
             raise FloatingPointError("the score is not finite")
+        assert len(raws) == len(batch), f"{len(raws)} scores of {len(batch)} images"
         return [self._verdict(raw, about) for raw in raws]
 
     def _verdict(self, raw: float, about: dict[str, Any]) -> Verdict:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from PIL import Image
+from pydantic import Field
 
 from sipo.feedback.batches import judge_in_batches
 from sipo.feedback.devices import judge_device
@@ -62,16 +63,16 @@ class VlmJudge:
 
     def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
         """One image at a time, all its questions in one batch."""
-        about = self.describe()
         return judge_in_batches(
-            lambda batch: [self._judge(*one, about) for one in batch], images, prompts, about, 1
+            self, lambda one, about: [self._judge(*one[0], about)], images, prompts, 1
         )
 
     def _judge(self, image: Image.Image, prompt: Prompt, about: dict[str, Any]) -> Verdict:
         table = self._questions
-        atoms = atoms_of(prompt) if table is None else table.get(prompt.text)
-        if atoms is None:
-            return failed_verdict(f"no questions for {prompt.text!r} in the file", about)
+        atoms = atoms_of(prompt) if table is None else table.get(prompt.text.strip())
+        if not atoms:
+            where = "in plain text" if table is None else "in the file"
+            return failed_verdict(f"no questions for {prompt.text!r} {where}", about)
         chances = self.chances(image, atoms)
         means = {"arithmetic": arithmetic_mean(chances), "geometric": geometric_mean(chances)}
         answered = list(zip(atoms, chances, strict=True))
@@ -125,7 +126,7 @@ def load_vlm(
     vocabulary: Sequence[str],
     *,
     mean: Mean = "geometric",
-    least: float = LEAST,
+    least: Annotated[float, Field(ge=0, le=1)] = LEAST,
     questions: str | None = None,
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     device: str = "auto",

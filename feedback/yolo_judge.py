@@ -14,11 +14,19 @@ from torch import Tensor
 
 from sipo.feedback.boxes import Box, Xyxy
 from sipo.feedback.color import ColorNamer, PixelColor
-from sipo.feedback.detector import Colored, checked_thresholds, in_image, judge_all, letterbox
+from sipo.feedback.detector import (
+    Colored,
+    checked_iou,
+    checked_thresholds,
+    in_image,
+    judge_all,
+    letterbox,
+)
 from sipo.feedback.prompt import TAGS, Prompt
 from sipo.feedback.verdict import Verdict
 
 PUBLISHED_PX = 640
+MAX_PX = 8192
 PUBLISHED_THRESHOLDS = dict.fromkeys(TAGS, 0.1) | {"counting": 0.3}
 """A start for published weights, from their users' practice; calibrate on labelled images."""
 NMS_IOU = 0.7  # ultralytics' default
@@ -48,14 +56,16 @@ class YoloWorldJudge:
         """`texts` (N, 512) are the embeddings of the N classes of `vocabulary`.
 
         `about` says where the weights come from. Raises ValueError for an `image_px` that is no
-        multiple of 32 and for a tag without threshold.
+        multiple of 32, for an `nms_iou` that is no share and for a tag without threshold.
         """
-        if image_px % 32:
-            raise ValueError(f"image_px={image_px} must be a multiple of 32, YOLO's last stride")
+        if image_px % 32 or not 0 < image_px <= MAX_PX:
+            raise ValueError(
+                f"image_px={image_px} must be a multiple of 32, YOLO's last stride, up to {MAX_PX}"
+            )
         self.vocabulary = tuple(vocabulary)
         self.thresholds = checked_thresholds(thresholds)
         self.image_px = image_px
-        self._nms_iou = nms_iou
+        self._nms_iou = checked_iou(nms_iou)
         self._about = dict(about)
         self._color = color or PixelColor()
         self._texts = torch.nn.functional.normalize(texts.float(), dim=-1)[None]

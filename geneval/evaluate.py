@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sipo.feedback.demands import check_prompts
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import Judge, load_judge, vocabulary_of
@@ -36,8 +37,16 @@ class Plan:
         return {tag: names.count(tag) for tag in dict.fromkeys(names)}
 
 
-def plan(settings: EvalSettings) -> Plan:
-    """Everything that can be said and refused before a model is loaded."""
+def plan(settings: EvalSettings, judge: Judge | None = None) -> Plan:
+    """Everything that can be said and refused before a model is loaded, `judge` if not given."""
+    work = _plan(settings)
+    if judge is None:
+        source = settings.prompts or settings.suite or settings.images or "mini"
+        check_prompts(settings.judge, work.prompts, source, settings.judge_settings)
+    return work
+
+
+def _plan(settings: EvalSettings) -> Plan:
     settings.check()
     prompts = wanted_prompts(settings)
     if settings.images:
@@ -64,7 +73,7 @@ def evaluate(
     `backbone` and `judge` stand in for what the settings name (loaded already, or of one's own).
     Raises ValueError for missing images, other settings in the same folder, and unknown names.
     """
-    work = plan(settings)
+    work = plan(settings, judge)
     judge = judge or load_judge(
         settings.judge,
         settings.judge_weights,

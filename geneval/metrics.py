@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from sipo.feedback.demands import check_prompts
 from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import JUDGES, Judge, load_judge, vocabulary_of
 from sipo.feedback.verdict import Verdict
@@ -46,6 +47,8 @@ def score_runs(
         raise ValueError("no evaluation was given; give one folder or more")
     runs = open_same(evaluations)
     prompts = next(iter(runs.values())).prompts
+    if judge is None:
+        check_prompts(metric, prompts, evaluations[0], settings, "--metric")
     judge = judge or load_judge(metric, weights, vocabulary_of(prompts), settings)
     kept = {
         name: _score(judge, run, _file(Path(name), metric), batch_size)

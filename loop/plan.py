@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sipo.feedback.demands import check_prompts
 from sipo.feedback.judge import split_names
 from sipo.feedback.prompt import Prompt, read_prompts
 from sipo.geneval.settings import EvalSettings, load_suite, wanted_prompts
@@ -35,7 +36,10 @@ def check(settings: LoopSettings) -> None:
             f"--evaluator {min(shared)!r} also chooses winners and would mark its own homework; "
             "give a judge that is not in --judge"
         )
-    wanted_prompts(evaluation(settings, 0))
+    held_out = evaluation(settings, 0)
+    measured, source = wanted_prompts(held_out), held_out.prompts or held_out.suite or "mini"
+    check_prompts(held_out.judge, measured, source, held_out.judge_settings, "--evaluator")
+    check_prompts(settings.judge, measured, source, settings.judge_settings)
     prompts = read_prompts(settings.prompts) if settings.prompts else load_suite(settings.suite)
     needed = settings.rounds * settings.num_prompts
     if len(prompts) < needed:
@@ -44,6 +48,8 @@ def check(settings: LoopSettings) -> None:
             f"prompts, each used in one round only, and there are {len(prompts)}; "
             f"set --num-prompts {len(prompts) // settings.rounds}"
         )
+    source = settings.prompts or settings.suite
+    check_prompts(settings.judge, prompts[:needed], source, settings.judge_settings)
     _warn_of_tags_used_up(settings, prompts)
     for stage, own in OWN.items():
         if ours := (own | SHARED) & getattr(settings, stage).keys():

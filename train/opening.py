@@ -14,6 +14,7 @@ from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.devices import keep_freed_memory
 from sipo.backbones.precision import has_bf16
 from sipo.backbones.registry import EMBEDDED, load_backbone
+from sipo.feedback.demands import check_prompts
 from sipo.feedback.judge import load_judge, vocabulary_of
 from sipo.train.batches import Data, Pairs
 from sipo.train.launch import wrapping_is_ours
@@ -22,21 +23,28 @@ from sipo.train.policy import Frozen, Policy
 from sipo.train.settings import Settings
 from sipo.train.steps import PairSource, Source
 from sipo.train.trajectories import Trajectories
-from sipo.train.validation import Validation
+from sipo.train.validation import Validation, check_validation, validation_prompts
 
 if TYPE_CHECKING:
     from sipo.datagen.prompted import PromptDataset
 
 
 def open_data(settings: Settings) -> Data:
-    """Pairs; every verdict where the objective is unpaired; only the prompts where it samples."""
+    """Pairs; every verdict where the objective is unpaired; only the prompts where it samples.
+
+    Prompts that a judge of this run could only fail on are refused here, before a model is loaded.
+    """
     from sipo.datagen.dataset import PairDataset
     from sipo.datagen.prompted import PromptDataset
     from sipo.datagen.unpaired import UnpairedDataset
 
     folders = list(settings.data)
+    if settings.validation_pairs:
+        check_validation(settings, validation_prompts(settings))
     if settings.objective in ONLINE:
-        return PromptDataset(folders)
+        prompts = PromptDataset(folders)
+        check_prompts(settings.judge, prompts.prompts, ", ".join(folders))
+        return prompts
     return UnpairedDataset(folders) if settings.objective in UNPAIRED else PairDataset(folders)
 
 

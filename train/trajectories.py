@@ -8,6 +8,7 @@ the policy of its first step sampled. The block's file makes a restart exact.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,7 @@ class Trajectories:
                 "model's does not have; use sipo or flow-dpo"
             )
         self._number, self._block = -1, dict[str, Tensor]()
+        self._failures: list[str] = []
 
     def draw(self, positions: Sequence[int], step: int) -> Transitions:
         """The rows at `positions` of optimizer step `step`."""
@@ -130,6 +132,7 @@ class Trajectories:
 
     def _sample(self, number: int) -> dict[str, Tensor]:
         """Pairs of whole trajectories (P, S, C, H, W) and their conditioning (P, ...)."""
+        self._failures.clear()
         for attempt in range(ATTEMPTS):
             first = (number * ATTEMPTS + attempt) * self.settings.d3po_prompts
             pairs = [
@@ -140,9 +143,11 @@ class Trajectories:
             if pairs:
                 rows = {name: [pair[name] for pair in pairs] for name in pairs[0]}
                 return {name: torch.stack(row).float().cpu() for name, row in rows.items()}
+        failed = Counter(self._failures).most_common(1)
+        cause = f" (it failed on {len(self._failures)}: {failed[0][0]})" if failed else ""
         raise ValueError(
             f"the judge found no two candidates apart in {ATTEMPTS} x {self.settings.d3po_prompts} "
-            "prompts; give more --d3po_candidates"
+            f"prompts{cause}; give more --d3po_candidates"
         )
 
     @torch.no_grad()
@@ -175,6 +180,7 @@ class Trajectories:
             latents, _ = transition(*arguments)
         images = backbone.decode_latents(latents)
         verdicts = self.judge.judge(images, [prompt] * count)
+        self._failures += [v.failure for v in verdicts if v.failure is not None]
         scored = [(v.score, i) for i, v in enumerate(verdicts) if v.score is not None]
         if not scored or max(scored)[0] == min(scored)[0]:
             return None

@@ -16,6 +16,7 @@ from PIL import Image
 
 from sipo.backbones.base import Sampler
 from sipo.backbones.seeds import image_seed
+from sipo.feedback.demands import check_prompts
 from sipo.feedback.judge import Judge, load_judge, vocabulary_of
 from sipo.feedback.prompt import Prompt, read_prompts
 from sipo.feedback.verdict import Verdict
@@ -38,6 +39,12 @@ def validation_prompts(settings: Settings) -> list[Prompt]:
     return [there[int(i * step)] for i in range(min(PROMPTS, len(there)))]
 
 
+def check_validation(settings: Settings, prompts: Sequence[Prompt]) -> None:
+    """Raises ValueError for prompts that the judge could only fail on."""
+    source = settings.validation_prompts or ", ".join(settings.data)
+    check_prompts(settings.validation_judge, prompts, source, option="--validation_judge")
+
+
 class Validation:
     """The same prompts and seeds each time, so that two looks differ by the weights alone."""
 
@@ -45,6 +52,7 @@ class Validation:
         """`policy` must have its whole pipeline."""
         self.policy, self.settings, self.sampler = policy, settings, sampler
         self.prompts = validation_prompts(settings)
+        check_validation(settings, self.prompts)
         weights = settings.validation_judge_weights or None
         vocabulary = vocabulary_of(self.prompts)
         self.judge: Judge = load_judge(settings.validation_judge, weights, vocabulary)
@@ -76,9 +84,17 @@ class Validation:
 
 
 def summarise(prompts: Sequence[Prompt], verdicts: Sequence[Verdict]) -> Seen:
-    """What `look` returns, from prompts and verdicts in parallel. Failed verdicts are left out."""
+    """What `look` returns, from prompts and verdicts in parallel. Failed verdicts are left out.
+
+    Raises ValueError where all have failed.
+    """
     by_tag: dict[str, dict[str, list[bool]]] = {}
     judged = [pair for pair in zip(prompts, verdicts, strict=True) if not pair[1].failed]
+    if not judged:
+        raise ValueError(
+            f"--validation_judge failed on all {len(verdicts)} images ({verdicts[0].failure}); "
+            "look at them, or take another judge"
+        )
     for prompt, verdict in judged:
         by_tag.setdefault(prompt.tag, {}).setdefault(prompt.text, []).append(verdict.correct)
     shares = {tag: {text: fmean(c) for text, c in own.items()} for tag, own in by_tag.items()}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sipo.common.files import atomic, decode_text, parse_json, read_json, read_text, split_lines
+from sipo.common.files import atomic, decode_text, read_text, split_lines
 
 
 @pytest.mark.parametrize(
@@ -52,25 +52,3 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
         file.write("no bytes")  # type: ignore[arg-type]
     assert [p.name for p in tmp_path.iterdir()] == ["kept"]
     assert path.read_text() == "old"
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("{", "Expecting property name enclosed in double quotes at column 2"),
-        ("\n[1,", "Expecting value at line 2, column 4"),
-        ("[" * 5000, "nested too deeply"),
-        ("9" * 5000, "Exceeds the limit"),
-        ('{"a": {"b": 1, "b": 2}}', "key 'b' stands there twice"),
-    ],
-)
-def test_what_is_no_json_is_refused_with_its_place(text: str, reason: str) -> None:
-    with pytest.raises(ValueError, match=r"^list 'a', line 3: not JSON") as caught:
-        parse_json(text, "list 'a', line 3")
-    assert reason in str(caught.value)
-
-
-def test_json_is_read_as_text_is(tmp_path: Path) -> None:
-    path = tmp_path / "settings.json"
-    path.write_bytes(codecs.BOM_UTF16_LE + '{"a": "é"}'.encode("utf-16-le"))
-    assert read_json(path) == {"a": "é"}

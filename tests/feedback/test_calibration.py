@@ -84,9 +84,14 @@ def test_bad_labels_are_named(tmp_path: Path) -> None:
         ("{}", "line 1: no labelled image"),
         (json.dumps(row | {"correct": "yes"}), "line 1: correct is 'yes'; write true or false"),
         (json.dumps(row | {"prompt": {}}), "line 1: tag"),
+        (json.dumps(row | {"prompt": {"prompt": "rain"}}), "line 1: 'rain' is plain text, which"),
+        (json.dumps(row | {"image": 3}), "line 1: no labelled image"),
+        ("[]", "line 1: no labelled image"),
+        (json.dumps({"filename": "a", "metadata": "{", "correct": True}), "metadata: is not JSON"),
+        ('{"correct": true, "correct": false}', "line 1: has 'correct' twice"),
         (json.dumps(row), r"'.*a.png' is missing; take its row out"),
     ):
-        file.write_text(line + "\n")
+        file.write_text("\ufeff" + line + "\r\n", encoding="utf-8")
         with pytest.raises(ValueError, match=says):
             read_labelled(file)
 

@@ -92,7 +92,7 @@ def test_rows_of_other_benchmarks_are_plain_texts(tmp_path: Path) -> None:
     [prompt] = read_prompts(rows)
     assert (prompt.tag, prompt.text) == ("text", "two\u2028dogs")
     rows.write_bytes(b"a caf\xe9")
-    with pytest.raises(ValueError, match=r"rows.jsonl' is not UTF-8 .*; save it so"):
+    with pytest.raises(ValueError, match=r"rows.jsonl' is not UTF-8: .*; save it as UTF-8"):
         read_prompts(rows)
 
 

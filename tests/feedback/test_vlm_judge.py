@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from sipo.feedback import grammar
 from sipo.feedback.judge import load_judge
-from sipo.feedback.prompt import Prompt
+from sipo.feedback.prompt import Prompt, plain_text, prompt_of
 from sipo.feedback.questions import (
     Atom,
     accepted,
@@ -67,6 +68,73 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_a_prompt_is_asked_clause_by_clause(prompt: Prompt, asked: dict[str, str]) -> None:
     assert {atom.question: atom.answer for atom in atoms_of(prompt)} == asked
+
+
+def asked_of(include: list[dict[str, Any]], exclude: list[dict[str, Any]] | None = None) -> Prompt:
+    row = {"tag": "two_object", "include": include, "exclude": exclude, "prompt": "a photo"}
+    return prompt_of(row, "row")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "asked"),
+    [
+        (
+            asked_of(
+                [
+                    {"class": "dog", "count": 1, "color": "red", "position": ["left of", 1]},
+                    {"class": "dog", "count": 2, "color": "blue"},
+                ]
+            ),
+            {
+                "Does the image show any red dogs?": "yes",
+                "Is a red dog to the left of the blue dog?": "yes",
+                "Does the image show any blue dogs?": "yes",
+                "Does the image show two or more blue dogs?": "yes",
+            },
+        ),
+        (
+            asked_of(
+                [{"class": "dog", "count": 1}],
+                [{"class": "cat", "count": 1}, {"class": "dog", "count": 3, "color": "red"}],
+            ),
+            {
+                "Does the image show any dogs?": "yes",
+                "Does the image show any cats?": "no",
+                "Does the image show three or more red dogs?": "no",
+            },
+        ),
+    ],
+)
+def test_what_several_clauses_and_exclusions_ask(prompt: Prompt, asked: dict[str, str]) -> None:
+    """ "Is the dog red?" would have no answer where another is to be blue."""
+    assert {atom.question: atom.answer for atom in atoms_of(prompt)} == asked
+
+
+def test_plain_text_asks_nothing(folder: Path) -> None:
+    judge = load_judge("vlm", folder, ())
+    images = [Image.fromarray(NOISE)] * 2
+    failed, judged = judge.judge(images, [plain_text("rain"), grammar.single_object("cat")])
+    assert failed.failure == "no questions for 'rain' in plain text"
+    assert not judged.failed
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"prompt": "x", "vqa_list": [["a", true]]}', "line 1: no question row"),
+        ('{"prompt": 3, "vqa_list": [["a", "b"]]}', "line 1: no question row"),
+        ('{"prompt": "x", "vqa_list": []}', "line 1: vqa_list is empty"),
+        ('{"prompt": "x", "prompt": "y"}', "line 1: has 'prompt' twice"),
+        (
+            '{"prompt": "x", "vqa_list": [["a", 2]]}\n{"prompt": "x", "vqa_list": [["b", 2]]}',
+            "line 2: asks 'x' other questions than before",
+        ),
+    ],
+)
+def test_odd_questions_are_named(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "q.jsonl").write_text("\ufeff" + text, encoding="utf-8")
+    with pytest.raises(ValueError, match=says):
+        read_questions(tmp_path / "q.jsonl")
 
 
 def test_accepted_answers() -> None:

@@ -152,3 +152,42 @@ def test_a_line_that_a_crash_cut_off_gives_way(tmp_path: Path) -> None:
     path.write_bytes(b"junk\n" + whole)
     with pytest.raises(ValueError, match=r"line 1: no answer with a 'q'"):
         read_answers(path, "q")
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\n\n"])
+def test_answers_that_a_person_has_edited(tmp_path: Path, end: bytes) -> None:
+    path = tmp_path / "answers.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"q": "a"}\r\n\r\n{"q": "b"}' + end)
+    assert list(read_answers(path, "q")) == ["a", "b"]
+    append_answer(path, {"q": "c"})
+    append_answer(path, {"q": "d"})
+    assert list(read_answers(path, "q")) == ["a", "b", "c", "d"]
+    path.write_bytes(b'\xef\xbb\xbf{"q": "a"}' + end)
+    append_answer(path, {"q": "b"})
+    assert list(read_answers(path, "q")) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b'{"q": "caf\xe9"}\n', "is not UTF-8"),
+        (b'{"q": "a", "q": "b"}\n', "line 1: no answer with a 'q'"),
+        (b"[" * 10_000 + b"\n", "line 1: no answer"),
+        (b"[1]\n", "line 1: no answer"),
+        (b"\0\0\n", "line 1: no answer"),
+    ],
+)
+def test_what_is_no_answer(tmp_path: Path, data: bytes, says: str) -> None:
+    path = tmp_path / "answers.jsonl"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=says):
+        read_answers(path, "q")
+
+
+def test_nothing_is_added_to_utf_16(tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    path.write_text('{"q": "a"}\n', encoding="utf-16")
+    assert list(read_answers(path, "q")) == ["a"]
+    with pytest.raises(ValueError, match="is UTF-16, which no line can be added to; save it as"):
+        append_answer(path, {"q": "b"})
+    assert list(read_answers(path, "q")) == ["a"]

@@ -14,7 +14,7 @@ from PIL import Image
 from sipo.backbones.base import LORA_FILE
 from sipo.feedback import grammar
 from sipo.feedback.boxes import Box
-from sipo.feedback.verdict import Verdict
+from sipo.feedback.verdict import Verdict, failed_verdict
 from sipo.train.health import Health
 from sipo.train.validation import Validation, fall, summarise
 
@@ -41,6 +41,13 @@ def test_overall_is_the_mean_over_tags_of_the_mean_over_prompts() -> None:
         "counting": {CATS.text: 0.0},
     }
     assert seen["empty_share"] == pytest.approx(1 / 5)
+
+
+def test_all_failed_is_said_with_the_cause() -> None:
+    failed = failed_verdict("cannot see", {})
+    with pytest.raises(ValueError, match=r"failed on all 2 images \(cannot see\)"):
+        summarise([CAT, DOG], [failed, failed])
+    assert summarise([CAT, DOG], [failed, verdict(True)])["overall"] == 1.0
 
 
 def look(**shares: list[float]) -> dict[str, Any]:
