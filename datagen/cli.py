@@ -235,6 +235,9 @@ def calibrate_judge_command(
 @click.option("--frames", type=click.IntRange(1), help="Of a clip.  [default: images, no clips]")
 @click.option("--fps", type=click.IntRange(1), help="Frames a second of clips.")
 @click.option("--pairs-per-shard", type=click.IntRange(1), help="[default: 64]")
+@click.option(
+    "--follow-links", is_flag=True, help="Pictures may be links out of the folder: a hub's cache."
+)
 @click.option("--backbone", help=_ENCODER + "  [default: do not encode yet]")
 @_encoding_options
 @user_errors

@@ -15,13 +15,18 @@ from sipo.datagen.imports.tables import columns_of
 
 
 def files(settings: ImportSettings) -> list[Path]:
-    return source_files(Path(settings.source), "*.parquet")
+    """Raises ValueError where one of them is damaged or of another kind: before any row is read."""
+    found = source_files(Path(settings.source), "*.parquet")
+    for path in found:
+        with read_parquet(path) as table:
+            columns_of(table.names, str(path))
+    return found
 
 
 def rows(settings: ImportSettings, files: list[Path]) -> Rows:
     for path in files:
         with read_parquet(path) as table:
-            columns, read = columns_of(table.names)
+            columns, read = columns_of(table.names, str(path))
             for number, row in enumerate(table.rows(columns)):
                 key = f"{path.name}:{number}"
                 yield row_or_dropped(key, partial(read, key, row))
