@@ -246,7 +246,7 @@ def import_command(
 ) -> None:
     """Import preference pairs of others from SOURCE.
 
-    FORMAT is pickapic (parquet), hpdv2 or hpdv3 (JSON and images), folder (JSONL or CSV with
+    FORMAT is pickapic (parquet), hpdv2 or hpdv3 (JSON and images), folder (JSON or CSV with
     prompt, winner, loser), webdataset (tars with jpg_0, jpg_1, label_0, label_1, original_prompt)
     or hf (a Hugging Face dataset or folder). Rows that are no pair are counted by cause.
     """

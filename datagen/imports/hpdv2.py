@@ -39,6 +39,9 @@ def rows(settings: ImportSettings, files: list[Path]) -> Rows:
             yield Dropped(key, "missing picture")
         elif row.get("rank") is not None:
             yield from _ranked(key, root, row.get("prompt"), names, row["rank"])
+        elif len(names) > 2 and isinstance(preferred := row.get("human_preference"), list):
+            ranks = [-number_of(each) for each in preferred]
+            yield from _ranked(key, root, row.get("prompt"), names, ranks)
         else:
             yield row_or_dropped(key, partial(_preferred, key, root, row, names))
 

@@ -32,6 +32,7 @@ PICTURES = ("jpg_0", "jpg_1", "mp4_0", "mp4_1")
 LABELS = ("label_0", "label_1")
 PROMPTS = ("original_prompt", "caption")
 FIELDS = (*PICTURES, *LABELS, *PROMPTS, "margin")
+CUT = "truncated tar"
 SAMPLES = "one key twice in a tar"
 ONE_FIELD = "one field twice in a sample"
 
@@ -54,7 +55,7 @@ def files(settings: ImportSettings) -> list[Path]:
 def rows(settings: ImportSettings, files: list[Path]) -> Rows:
     for path in files:
         members, damage = _members(path)
-        cut = members[-1].key if damage and members else None
+        cut = members[-1].key if damage == CUT and members else None
         with path.open("rb") as file:
             for key, sample in _samples(members):
                 name = f"{path.name}:{key}"
@@ -132,20 +133,25 @@ def _members(path: Path) -> tuple[list[Member], str]:
                 tar.members.clear()  # type: ignore[attr-defined]  # which keep all headers in memory
                 if not info.isdir() and not _is_aside(info.name):
                     members.append(_member(info))
-            return members, "" if _ends_here(tar) else "truncated tar"
+            return members, _end(tar)
     except (tarfile.TarError, EOFError, ValueError):
-        return members, "truncated tar" if members else "not a tar"
+        return members, CUT if members else "not a tar"
     except OSError as error:
         error.filename = error.filename or str(path)
         raise
 
 
-def _ends_here(tar: tarfile.TarFile) -> bool:
-    """tarfile stops without a word where a file ends between members or goes on with garbage."""
+def _end(tar: tarfile.TarFile) -> str:
+    """What tarfile does not say: that a file ends between members, or goes on behind the end."""
     file = tar.fileobj
     assert file is not None, "a tar that is open has a file"
     file.seek(tar.offset)
-    return file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+    if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        return CUT
+    while block := file.read(2**20):
+        if block.strip(b"\0"):
+            return "tar goes on behind its end"  # as of two tars made one by cat
+    return ""
 
 
 def _is_aside(name: str) -> bool:
