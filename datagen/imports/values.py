@@ -97,11 +97,12 @@ def share_of(value: Any, name: str) -> float:
 
 
 def label_of(value: Any) -> float:
-    """A number from 0 to 1; yes and no are 1 and 0."""
+    """A number from 0 to 1; true and false are 1 and 0."""
     if is_missing(value):
         raise UnusableError("missing label")
-    if (truth := truth_of(value)) is not None:
-        return float(truth)
+    said = value.decode("utf-8-sig", "replace") if isinstance(value, bytes) else str(value)
+    if (word := said.strip().lower()) in ("true", "false"):
+        return float(word == "true")
     return share_of(value, "label")
 
 
