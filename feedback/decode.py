@@ -14,12 +14,14 @@ from PIL import Image, UnidentifiedImageError
 
 from sipo.feedback.png import SIGNATURE, without_metadata
 
+FOREIGN = ("JPEG", "PNG", "WebP")
+"""What is read of bytes that strangers made: what Pillow has for others is less tried."""
+
 MAX_PIXELS = 2**26
-"""67 million: a decompression bomb says more, and is refused by what its header says."""
+"""67 million, of strangers': a decompression bomb says more, and is refused by its header. Of a
+user's own files Pillow's limit holds, 179 million."""
 
-Formats = tuple[str, ...] | None
-"""Pillow's names; None: all it knows."""
-
+_NO_PICTURE = "not a JPEG, PNG or WebP"
 _BEGINNINGS = (SIGNATURE, b"\xff\xd8\xff")  # of PNG and JPEG, however damaged what follows is
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -38,27 +40,24 @@ class UnreadableError(ValueError):
     """Why bytes are no image, in words that fit into a sentence and that rows are counted by."""
 
 
-def decode(data: bytes, formats: Formats = None) -> Image.Image:
-    """An RGB image without metadata. Raises UnreadableError."""
+def decode(data: bytes, foreign: bool = False) -> Image.Image:
+    """An RGB image without metadata. `foreign`: of a stranger. Raises UnreadableError."""
     if not data:
         raise UnreadableError("empty picture")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's of broken EXIF, and of bombs: we look below
-            return _decoded(data, formats)
+            return _decoded(data, foreign)
     except (UnreadableError, MemoryError):
         raise
     except Image.DecompressionBombError:
         raise UnreadableError("picture has too many pixels") from None
     except UnidentifiedImageError:
-        known = data.startswith(_BEGINNINGS)
-        raise UnreadableError("damaged picture" if known else _foreign(formats)) from None
+        if data.startswith(_BEGINNINGS):
+            raise UnreadableError("damaged picture") from None
+        raise UnreadableError(_NO_PICTURE if foreign else "not an image") from None
     except Exception:  # whatever the decoders raise for bytes that are damaged
         raise UnreadableError("damaged picture") from None
-
-
-def _foreign(formats: Formats) -> str:
-    return f"not a {', '.join(formats[:-1])} or {formats[-1]}" if formats else "not an image"
 
 
 def check_pixels(width: int, height: int) -> None:
@@ -66,11 +65,12 @@ def check_pixels(width: int, height: int) -> None:
         raise UnreadableError("picture has too many pixels")
 
 
-def _decoded(data: bytes, formats: Formats) -> Image.Image:
+def _decoded(data: bytes, foreign: bool) -> Image.Image:
     if data.startswith(SIGNATURE):
         data = without_metadata(data)
-    with Image.open(io.BytesIO(data), formats=formats) as image:
-        check_pixels(*image.size)
+    with Image.open(io.BytesIO(data), formats=FOREIGN if foreign else None) as image:
+        if foreign:
+            check_pixels(*image.size)
         image.load()
         turn = _turn(image)
         pixels = _on_white(image)

@@ -11,9 +11,6 @@ from PIL import Image
 from sipo.datagen.imports.rows import UnusableError
 from sipo.feedback.decode import UnreadableError, decode
 
-FORMATS = ("JPEG", "PNG", "WebP")
-"""Of bytes that strangers made: what Pillow has for others is less tried."""
-
 Size = tuple[int, int]
 """(width, height) in px, as Pillow has them."""
 
@@ -21,7 +18,7 @@ Size = tuple[int, int]
 def read_image(data: bytes, size: Size) -> Image.Image:
     """RGB of that size. Raises UnusableError."""
     try:
-        return fit(decode(data, FORMATS), size)
+        return fit(decode(data, foreign=True), size)
     except UnreadableError as error:
         raise UnusableError(str(error)) from None
 
