@@ -15,15 +15,14 @@ from sipo.datagen.imports.tables import columns_of
 
 
 def files(settings: ImportSettings) -> list[Path]:
-    """Raises ValueError where one of them is damaged or of another kind: before any row is read."""
-    found = source_files(Path(settings.source), "*.parquet")
-    for path in found:
-        with read_parquet(path) as table:
-            columns_of(table.names, str(path))
-    return found
+    return source_files(Path(settings.source), "*.parquet")
 
 
 def rows(settings: ImportSettings, files: list[Path]) -> Rows:
+    """Raises ValueError where a file is damaged or of another kind, before the first row."""
+    for path in files:
+        with read_parquet(path) as table:
+            columns_of(table.names, str(path))
     for path in files:
         with read_parquet(path) as table:
             columns, read = columns_of(table.names, str(path))
