@@ -97,9 +97,8 @@ def _is_whole(sample: list[Member]) -> bool:
     fields = [member.field for member in sample if member.field in FIELDS]
     kind = "mp4" if "mp4_0" in fields else "jpg"
     needed = {f"{kind}_0", f"{kind}_1", *LABELS}
-    return (needed <= set(fields) and not set(PROMPTS).isdisjoint(fields)) and len(
-        set(fields)
-    ) == len(fields)
+    whole = needed <= set(fields) and not set(PROMPTS).isdisjoint(fields)
+    return whole and len(set(fields)) == len(fields)
 
 
 def _row(key: str, sample: list[Member], file: BinaryIO) -> Row:
