@@ -26,23 +26,23 @@ _MARKS |= {codecs.BOM_UTF16_BE: "utf-16-be"}
 _LINE_ENDS = re.compile(r"\r\n|\n|\r")
 
 
-def read_text(path: str | Path, what: str = "file") -> str:
+def read_text(path: str | Path, what: str = "file", errors: str = "strict") -> str:
     """The text of a file, of a pipe, or of standard input ("-").
 
     `what` names it in the ValueError for bytes that are no text ("prompt file", "list"). A path
-    that cannot be opened is an OSError with its name.
+    that cannot be opened is an OSError with its name. `errors` as `bytes.decode` has them.
     """
     path = Path(path)
     data = sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
-    return decode_text(data, f"{what} {str(path)!r}")
+    return decode_text(data, f"{what} {str(path)!r}", errors)
 
 
-def decode_text(data: bytes, where: str) -> str:
+def decode_text(data: bytes, where: str, errors: str = "strict") -> str:
     """Raises ValueError that says `where` and at which byte the text is none."""
     mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
     encoding = _MARKS.get(mark, "utf-8")
     try:
-        return data[len(mark) :].decode(encoding)
+        return data[len(mark) :].decode(encoding, errors)
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{where} is not {encoding.upper()}: {error.reason} at byte {error.start + len(mark)}; "

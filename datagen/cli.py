@@ -235,6 +235,9 @@ def calibrate_judge_command(
 @click.option("--frames", type=click.IntRange(1), help="Of a clip.  [default: images, no clips]")
 @click.option("--fps", type=click.IntRange(1), help="Frames a second of clips.")
 @click.option("--pairs-per-shard", type=click.IntRange(1), help="[default: 64]")
+@click.option(
+    "--follow-links", is_flag=True, help="Pictures may be links out of the folder: a hub's cache."
+)
 @click.option("--backbone", help=_ENCODER + "  [default: do not encode yet]")
 @_encoding_options
 @user_errors
@@ -243,7 +246,7 @@ def import_command(
 ) -> None:
     """Import preference pairs of others from SOURCE.
 
-    FORMAT is pickapic (parquet), hpdv2 or hpdv3 (JSON and images), folder (JSONL or CSV with
+    FORMAT is pickapic (parquet), hpdv2 or hpdv3 (JSON and images), folder (JSON or CSV with
     prompt, winner, loser), webdataset (tars with jpg_0, jpg_1, label_0, label_1, original_prompt)
     or hf (a Hugging Face dataset or folder). Rows that are no pair are counted by cause.
     """

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+
+from sipo.feedback.decode import UnreadableError, decode
 
 Suffix = Literal["png", "mp4"]
 
@@ -77,22 +79,17 @@ def to_bytes(picture: Picture) -> bytes:
 
 
 def from_bytes(data: bytes, suffix: Suffix) -> Picture:
-    if suffix == "mp4":
-        return read_clip(data)
-    image = Image.open(io.BytesIO(data))
-    image.load()
-    return image
+    return read_clip(data) if suffix == "mp4" else decode(data)
 
 
 def read_image(path: Path) -> Image.Image:
-    """RGB, upright as the camera's EXIF says. Raises ValueError for what is no whole image."""
+    """A file of the user's, as `decode` has it. Raises ValueError for what is no whole image."""
     try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever the decoders raise for bytes that are damaged
-        raise ValueError(f"unreadable image ({type(error).__name__})") from None
+        return decode(path.read_bytes())
+    except OSError as error:
+        raise ValueError(f"unreadable image ({error.strerror or error})") from None
+    except UnreadableError as error:
+        raise ValueError(f"unreadable image ({error})") from None
 
 
 def strip(clip: Clip) -> Image.Image:

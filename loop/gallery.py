@@ -7,9 +7,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
-from sipo.feedback.picture import Clip, read_clip
+from sipo.feedback.picture import Clip, read_clip, read_image, to_bytes
 from sipo.feedback.prompt import TAGS
 from sipo.geneval.folder import RESULTS
 from sipo.geneval.rows import Row, read_rows
@@ -68,13 +66,12 @@ def data_uri(path: Path) -> str:
     """Small images as they are; larger ones at `SIDE_PX` as JPEG; clips as moving WebP."""
     if path.suffix == ".mp4":
         return _uri("webp", _moving(read_clip(path.read_bytes())))
-    with Image.open(path) as image:
-        if max(image.size) <= SIDE_PX:
-            return _uri("png", path.read_bytes())
-        smaller = image.convert("RGB")
-        smaller.thumbnail((SIDE_PX, SIDE_PX))
+    image = read_image(path)  # as it was judged
+    if max(image.size) <= SIDE_PX:
+        return _uri("png", to_bytes(image))
+    image.thumbnail((SIDE_PX, SIDE_PX))
     buffer = io.BytesIO()
-    smaller.save(buffer, "JPEG", quality=85)
+    image.save(buffer, "JPEG", quality=85)
     return _uri("jpeg", buffer.getvalue())
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from PIL import Image
 
-from sipo.datagen.imports.images import Size, check_pixels, fit
+from sipo.datagen.imports.images import Size, fit
 from sipo.datagen.imports.rows import UnusableError
+from sipo.feedback.decode import UnreadableError, check_pixels
 from sipo.feedback.picture import Clip, make_clip
 
 MAX_DECODED = 4096  # frames of a source, however long it is
@@ -39,7 +40,9 @@ def read_clip_of(data: bytes, size: Size, frames: int, fps: int) -> Clip:
                     kept[count - 1] = fit(_upright(frame), size)
                     turned = turned or bool(frame.rotation)
             same = (context.name, context.width, context.height, rate, count, turned)
-    except UnusableError:
+    except UnreadableError as error:
+        raise UnusableError(str(error)) from None
+    except (UnusableError, MemoryError):
         raise
     except Exception:  # whatever the decoders raise for bytes that are damaged
         raise UnusableError("not a readable video") from None

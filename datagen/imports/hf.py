@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sipo.datagen.imports.parquet import require_package
-from sipo.datagen.imports.rows import Row, Rows, read_inside, row_or_dropped
+from sipo.datagen.imports.rows import Root, Row, Rows, read_inside, row_or_dropped
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.tables import PICTURES, Reader, columns_of
 
@@ -34,13 +34,13 @@ def rows(settings: ImportSettings, files: list[Path]) -> Rows:
     names = stream.column_names or next(_read(settings, stream), {})
     columns, read = columns_of(list(names))
     stream = stream.select_columns(list(columns))
-    root = Path(settings.source) if files else None
+    root = Root(Path(settings.source), settings.follow_links) if files else None
     for number, row in enumerate(_read(settings, _undecoded(stream, columns))):
         key = f"{settings.split}:{number}"
         yield row_or_dropped(key, partial(_row, read, root, key, row))
 
 
-def _row(read: Reader, root: Path | None, key: str, row: Mapping[str, Any]) -> Row:
+def _row(read: Reader, root: Root | None, key: str, row: Mapping[str, Any]) -> Row:
     """Pictures that are files of a local folder are read there, never elsewhere."""
     found = dict(row)
     for name in PICTURES:

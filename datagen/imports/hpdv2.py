@@ -5,6 +5,7 @@ Also `image_path[]` with `rank[]` (`test.json`): each image wins over all of a h
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from itertools import permutations
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from sipo.datagen.imports.listing import keyed_rows, train_json
 from sipo.datagen.imports.rows import (
     Dropped,
+    Root,
     Row,
     Rows,
     UnusableError,
@@ -22,25 +24,33 @@ from sipo.datagen.imports.rows import (
     text_of,
 )
 from sipo.datagen.imports.settings import ImportSettings
+from sipo.datagen.imports.values import number_of
 
 files = train_json
 
 
 def rows(settings: ImportSettings, files: list[Path]) -> Rows:
     for key, root, row in keyed_rows(settings, files, ("prompt",)):
-        if row is None:
-            yield Dropped(key, "not a JSON object")
+        if isinstance(row, str):
+            yield Dropped(key, row)
             continue
-        names = row.get("file_path", row.get("image_path"))
+        names = _first_given(row, "file_path", "image_path")
         if not isinstance(names, list) or len(names) < 2:
             yield Dropped(key, "missing picture")
-        elif "rank" in row:
+        elif row.get("rank") is not None:
             yield from _ranked(key, root, row.get("prompt"), names, row["rank"])
+        elif len(names) > 2 and isinstance(preferred := row.get("human_preference"), list):
+            ranks = [-number_of(each) for each in preferred]
+            yield from _ranked(key, root, row.get("prompt"), names, ranks)
         else:
             yield row_or_dropped(key, partial(_preferred, key, root, row, names))
 
 
-def _preferred(key: str, root: Path, row: dict[str, Any], names: list[Any]) -> Row:
+def _first_given(row: dict[str, Any], *names: str) -> Any:
+    return next((row[name] for name in names if row.get(name) is not None), None)
+
+
+def _preferred(key: str, root: Root, row: dict[str, Any], names: list[Any]) -> Row:
     labels = row.get("human_preference")
     if not isinstance(labels, list) or not len(labels) == len(names) == 2:
         raise UnusableError("missing label")
@@ -48,18 +58,23 @@ def _preferred(key: str, root: Path, row: dict[str, Any], names: list[Any]) -> R
     return by_labels(key, row.get("prompt"), (first, second), (labels[0], labels[1]))
 
 
-def _ranked(key: str, root: Path, prompt: Any, names: list[Any], ranks: Any) -> Rows:
-    numbers = isinstance(ranks, list) and all(isinstance(rank, int | float) for rank in ranks)
-    if not numbers or len(ranks) != len(names):
+def _ranked(key: str, root: Root, prompt: Any, names: list[Any], ranks: Any) -> Rows:
+    """A rank that is no number costs the pairs that it is in."""
+    if not isinstance(ranks, list) or len(ranks) != len(names):
         yield Dropped(key, "missing label")
         return
+    numbers = [number_of(rank) for rank in ranks]
 
     def pair(winner: int, loser: int) -> Row:
         better, worse = (read_inside(root, names[i]) for i in (winner, loser))
         return Row(f"{key}:{winner}-{loser}", text_of(prompt), better, worse)
 
     for winner, loser in permutations(range(len(names)), 2):
-        if ranks[winner] < ranks[loser]:
-            yield row_or_dropped(f"{key}:{winner}-{loser}", partial(pair, winner, loser))
-        elif ranks[winner] == ranks[loser] and winner < loser:
-            yield Dropped(f"{key}:{winner}-{loser}", "tie")
+        place = f"{key}:{winner}-{loser}"
+        known = not math.isnan(numbers[winner] + numbers[loser])
+        if known and numbers[winner] < numbers[loser]:
+            yield row_or_dropped(place, partial(pair, winner, loser))
+        elif known and numbers[winner] == numbers[loser] and winner < loser:
+            yield Dropped(place, "tie")
+        elif not known and winner < loser:
+            yield Dropped(place, "rank is no number")

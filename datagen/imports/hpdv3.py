@@ -12,6 +12,7 @@ from typing import Any
 
 from sipo.datagen.imports.listing import keyed_rows, train_json
 from sipo.datagen.imports.rows import (
+    Root,
     Row,
     Rows,
     UnusableError,
@@ -20,6 +21,7 @@ from sipo.datagen.imports.rows import (
     text_of,
 )
 from sipo.datagen.imports.settings import ImportSettings
+from sipo.datagen.imports.values import number_of, told_apart
 
 files = train_json
 
@@ -29,9 +31,9 @@ def rows(settings: ImportSettings, files: list[Path]) -> Rows:
         yield row_or_dropped(key, partial(_row, key, root, row))
 
 
-def _row(key: str, root: Path, row: dict[str, Any] | None) -> Row:
-    if row is None:
-        raise UnusableError("not a JSON object")
+def _row(key: str, root: Root, row: dict[str, Any] | str) -> Row:
+    if isinstance(row, str):
+        raise UnusableError(row)
     margin = _margin(row.get("choice_dist"))
     winner, loser = (read_inside(root, row.get(name)) for name in ("path1", "path2"))
     return Row(key, text_of(row.get("prompt")), winner, loser, margin)
@@ -40,10 +42,14 @@ def _row(key: str, root: Path, row: dict[str, Any] | None) -> Row:
 def _margin(votes: Any) -> float:
     if votes is None:
         return 1.0
-    if not isinstance(votes, list) or not all(isinstance(n, int | float) for n in votes):
+    if not isinstance(votes, list) or len(votes) != 2:
         raise UnusableError("missing label")
-    if len(votes) != 2 or min(votes) < 0 or votes[0] == votes[1]:
-        raise UnusableError("tie" if len(votes) == 2 and votes[0] == votes[1] else "missing label")
-    if votes[0] < votes[1]:
+    first, second = (number_of(vote) for vote in votes)
+    if not (first >= 0 and second >= 0):
+        raise UnusableError("votes are no numbers")
+    if first == second:
+        raise UnusableError("tie")
+    if first < second:
         raise UnusableError("votes contradict the order of the paths")
-    return float((votes[0] - votes[1]) / sum(votes))
+    half = 0.5 if first > 1 else 1.0  # exact, and no sum overflows
+    return told_apart((half * first - half * second) / (half * first + half * second))

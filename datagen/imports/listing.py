@@ -1,14 +1,17 @@
-"""A JSON file that is one list of objects, as the HPD datasets come."""
+"""JSON: a file that is one list of objects, as the HPD datasets come, or an object a line."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sipo.datagen.imports.rows import objects, source_files
+from sipo.common.files import read_text, split_lines
+from sipo.datagen.imports.rows import Root, objects, source_files
 from sipo.datagen.imports.settings import ImportSettings
+from sipo.datagen.imports.values import json_of, next_json
+
+SURROGATES = "surrogateescape"  # bytes that are no text become what `text_of` knows: one row's loss
 
 
 def train_json(settings: ImportSettings) -> list[Path]:
@@ -18,22 +21,69 @@ def train_json(settings: ImportSettings) -> list[Path]:
 
 def keyed_rows(
     settings: ImportSettings, files: Sequence[Path], columns: Sequence[str]
-) -> Iterator[tuple[str, Path, dict[str, Any] | None]]:
-    """Each row with its key and the folder that its pictures' paths start from."""
+) -> Iterator[tuple[str, Root, dict[str, Any] | str]]:
+    """Each row, or why it is none, with its key and the folder where its pictures' paths begin."""
     for path in files:
-        root = settings.images or path.parent
+        root = Root(settings.images or path.parent, settings.follow_links)
         listed = ((f"{path.name}:{number}", row) for number, row in enumerate(_read(path)))
         for key, row in objects(listed, columns):
             yield key, root, row
 
 
 def _read(path: Path) -> list[Any]:
-    """As a whole. Bytes that are no UTF-8 become surrogates, which `text_of` knows."""
+    """As a whole."""
     try:
-        text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
-        listed = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        listed = json_of(read_text(path, "list", errors=SURROGATES))
+    except ValueError as error:
         raise ValueError(f"{path} is no JSON ({error}); give the dataset's list") from None
     if not isinstance(listed, list):
         raise ValueError(f"{path} is no JSON list of objects; give the dataset's list")
     return listed
+
+
+def json_rows(text: str) -> Iterator[tuple[int, Any]]:
+    """(line, value): of one list, of objects over several lines, or else a value a line.
+
+    A line that is no JSON is None. Lines that begin with # are comments, no rows.
+    """
+    if (spread := _spread(text)) is not None:
+        yield from spread
+        return
+    for number, line in enumerate(split_lines(text), 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            yield number, _json(line)
+
+
+def _spread(text: str) -> list[tuple[int, Any]] | None:
+    """Where the text is JSON only as a whole: one list, or objects that people can read."""
+    start = text.lstrip()
+    first, *_ = split_lines(start) or [""]
+    if not start.startswith(("[", "{")) or isinstance(_json(first), dict):
+        return None
+    try:
+        values = list(_values(text))
+    except ValueError:
+        return None
+    if len(values) == 1 and isinstance(values[0][1], list):
+        return list(enumerate(values[0][1], 1))
+    return values
+
+
+def _values(text: str) -> Iterator[tuple[int, Any]]:
+    at, line = 0, 1
+    while at < len(text):
+        if text[at].isspace():
+            line += text[at] == "\n"
+            at += 1
+            continue
+        value, end = next_json(text, at)
+        yield line, value
+        line += text.count("\n", at, end)
+        at = end
+
+
+def _json(line: str) -> Any:
+    try:
+        return json_of(line)
+    except ValueError:
+        return None

@@ -42,8 +42,10 @@ def read_parquet(path: Path) -> Iterator[Table]:
     pyarrow = require_package("pyarrow", f"reading {path.name}")
     parquet = import_module("pyarrow.parquet")
     try:
-        with parquet.ParquetFile(path) as file:
-            yield Table(file)
+        with path.open("rb") as file, parquet.ParquetFile(file) as table:
+            yield Table(table)
     except (pyarrow.ArrowException, OSError) as error:
-        first_line = str(error).splitlines()[0]
+        if isinstance(error, OSError) and error.filename is not None:
+            raise  # it cannot be opened at all
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path} is damaged or no parquet ({first_line}); get it again") from None

@@ -19,9 +19,13 @@ def files(settings: ImportSettings) -> list[Path]:
 
 
 def rows(settings: ImportSettings, files: list[Path]) -> Rows:
+    """Raises ValueError where a file is damaged or of another kind, before the first row."""
     for path in files:
         with read_parquet(path) as table:
-            columns, read = columns_of(table.names)
+            columns_of(table.names, str(path))
+    for path in files:
+        with read_parquet(path) as table:
+            columns, read = columns_of(table.names, str(path))
             for number, row in enumerate(table.rows(columns)):
                 key = f"{path.name}:{number}"
                 yield row_or_dropped(key, partial(read, key, row))

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-MAX_FILE_BYTES = 2**28
-"""Of one picture. What is larger is not even read."""
+from sipo.datagen.imports.sources import MAX_FILE_BYTES, Root, read_inside, source_files
+from sipo.datagen.imports.values import (
+    Twice,
+    UnusableError,
+    bytes_of,
+    label_of,
+    margin_of,
+    text_of,
+    told_apart,
+)
 
-
-class UnusableError(ValueError):
-    """Why a row is no pair. The text is the cause under which it is counted."""
+__all__ = [
+    "MAX_FILE_BYTES",
+    "Dropped",
+    "Root",
+    "Row",
+    "Rows",
+    "UnusableError",
+    "by_labels",
+    "bytes_of",
+    "margin_of",
+    "objects",
+    "read_inside",
+    "require_columns",
+    "row_or_dropped",
+    "source_files",
+    "text_of",
+]
 
 
 @dataclass(frozen=True)
@@ -32,8 +52,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Dropped:
+    """`about` is what there is to say of this row alone: the path that is not there."""
+
     key: str
     cause: str
+    about: str = ""
+
+    def listed(self) -> list[str]:
+        """As a shard's index has it."""
+        return [self.key, self.cause, *([self.about] if self.about else [])]
 
 
 Rows = Iterator[Row | Dropped]
@@ -43,7 +70,7 @@ def row_or_dropped(key: str, make: Callable[[], Row]) -> Row | Dropped:
     try:
         return make()
     except UnusableError as error:
-        return Dropped(key, str(error))
+        return Dropped(key, str(error), error.about)
 
 
 def by_labels(
@@ -54,119 +81,43 @@ def by_labels(
     margin: Any = None,
 ) -> Row:
     """The picture of the greater label wins; without `margin` it is the labels' difference."""
-    first, second = (_label(label) for label in labels)
-    if first == second:
-        raise UnusableError("tie")
+    first, second = (label_of(label) for label in labels)
+    difference = told_apart(abs(first - second))
     winner, loser = pictures if first > second else pictures[::-1]
-    difference = abs(first - second) if margin is None else margin_of(margin)
+    if margin is not None:
+        difference = margin_of(margin)
     return Row(key, text_of(prompt), bytes_of(winner), bytes_of(loser), difference)
-
-
-def margin_of(value: Any) -> float:
-    """Of a row that says it; 1 where it does not."""
-    margin = 1.0 if value in (None, "") else _share(value, "margin")
-    if margin == 0:
-        raise UnusableError("tie")
-    return margin
-
-
-def _label(value: Any) -> float:
-    if value in (None, "", b""):
-        raise UnusableError("missing label")
-    return _share(value, "label")
-
-
-def _share(value: Any, name: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not 0 <= number <= 1:
-        raise UnusableError(f"{name} is no number from 0 to 1")
-    return number
-
-
-def text_of(value: Any) -> str:
-    """A prompt of a row, from UTF-8 where it is bytes."""
-    if value is None or not isinstance(value, str | bytes):
-        raise UnusableError("missing prompt")
-    try:
-        text = value if isinstance(value, str) else value.decode("utf-8")
-        text.encode("utf-8")  # lone surrogates: bytes that were no UTF-8, or "\ud800" in JSON
-    except UnicodeError:
-        raise UnusableError("prompt is not UTF-8") from None
-    if not text.strip():
-        raise UnusableError("empty prompt")
-    return text.strip()
-
-
-def bytes_of(value: Any) -> bytes:
-    """A picture of a row: bytes, or what `datasets` makes of a picture ({"bytes", "path"})."""
-    data = value.get("bytes") if isinstance(value, dict) else value
-    if data is None:
-        raise UnusableError("missing picture")
-    if not isinstance(data, bytes):
-        raise UnusableError("picture is not bytes")
-    return data
-
-
-def read_inside(root: Path, name: Any) -> bytes:
-    """A picture's file by the name a row gives it. Never one outside of `root`."""
-    if not isinstance(name, str) or not name:
-        raise UnusableError("missing picture")
-    try:
-        path = (root / name).resolve()
-        if not path.is_relative_to(root.resolve()):
-            raise UnusableError("path leads out of the folder")
-        if not path.is_file():
-            raise UnusableError("missing picture")
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise UnusableError("picture's file is too large")
-        return path.read_bytes()
-    except (OSError, ValueError) as error:  # a name that is too long, or has a NUL
-        if isinstance(error, UnusableError):
-            raise
-        raise UnusableError("missing picture") from None
-
-
-def source_files(source: Path, *patterns: str) -> list[Path]:
-    """`source` itself, or the files of a folder that match, in order.
-
-    Raises ValueError where there is none.
-    """
-    if source.is_file():
-        return [source]
-    if not source.is_dir():
-        raise ValueError(f"source {str(source)!r} does not exist; give a file or a folder")
-    found = sorted({path for pattern in patterns for path in source.rglob(pattern)})
-    if not found:
-        raise ValueError(f"source {str(source)!r} holds no {' or '.join(patterns)}; give another")
-    return found
 
 
 def objects(
     rows: Iterable[tuple[str, Any]], wanted: Sequence[str]
-) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """(where, what JSON says there) -> (where, the object), None for what is none.
+) -> Iterator[tuple[str, dict[str, Any] | str]]:
+    """(where, what JSON says there) -> (where, the object), or why it is none.
 
     Raises ValueError where the first object lacks one of `wanted`: the list is of another kind.
     A later one that lacks it is a row that lacks a picture or a prompt.
     """
     known = False
     for where, value in rows:
-        found = value if isinstance(value, dict) else None
-        if found is not None and not known:
-            require_columns(where, found, wanted)
+        if isinstance(value, Twice):
+            yield where, "a name twice in a row"
+        elif not isinstance(value, dict):
+            yield where, "not a JSON object"
+        else:
+            if not known:
+                require_columns(where, value, wanted)
             known = True
-        yield where, found
+            yield where, value
 
 
 def require_columns(where: str, names: Iterable[str], wanted: Iterable[str]) -> None:
-    """Raises ValueError that names what lacks and what is there."""
-    there = list(names)
-    if missing := [name for name in wanted if name not in there]:
-        has = ", ".join(map(str, there)) or "nothing"
+    """Raises ValueError that names what lacks, or stands there twice, and what is there."""
+    there, asked = list(names), list(wanted)
+    has = ", ".join(map(str, there)) or "nothing"
+    if missing := [name for name in asked if name not in there]:
         raise ValueError(
             f"{where} lacks {', '.join(missing)}; it has {has}; "
             "rename them, or choose another format"
         )
+    if twice := [name for name in asked if there.count(name) > 1]:
+        raise ValueError(f"{where} has {', '.join(twice)} twice: {has}; rename one of them")

@@ -34,6 +34,7 @@ class ImportSettings(StrictModel):
     frames: int | None = Field(default=None, ge=1)  # of a clip; None: images
     fps: int | None = Field(default=None, ge=1)
     pairs_per_shard: int = Field(default=64, ge=1)
+    follow_links: bool = False  # of pictures, out of the folder they are in
 
     @property
     def size(self) -> Size:
@@ -65,6 +66,8 @@ def config_of(settings: ImportSettings, files: Sequence[Path]) -> dict[str, Any]
     )
     if settings.size[0] != settings.resolution:
         asked["width"] = settings.width
+    if settings.follow_links:
+        asked["follow_links"] = True
     return {
         "format": FORMAT,
         "import": {

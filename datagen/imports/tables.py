@@ -9,36 +9,68 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sipo.datagen.imports.rows import Row, UnusableError, by_labels, bytes_of, margin_of, text_of
+from sipo.datagen.imports.rows import Row, by_labels, require_columns
+from sipo.datagen.imports.values import (
+    UnusableError,
+    bytes_of,
+    is_missing,
+    label_of,
+    margin_of,
+    text_of,
+    truth_of,
+)
 
 Reader = Callable[[str, Mapping[str, Any]], Row]
 
 PICTURES = ("jpg_0", "jpg_1", "mp4_0", "mp4_1", "chosen", "rejected")
 
 
-def columns_of(names: list[str]) -> tuple[tuple[str, ...], Reader]:
+def columns_of(names: list[str], where: str = "the table") -> tuple[tuple[str, ...], Reader]:
     """(the columns to read, how to read them). Raises ValueError for a table of another kind."""
+    wanted: tuple[str, ...]
     for kind in ("jpg", "mp4"):
-        wanted = ("caption", f"{kind}_0", f"{kind}_1", "label_0", "label_1")
+        wanted = ("caption", f"{kind}_0", f"{kind}_1", "label_0")
+        more = ("label_1", "has_label", "are_different", "margin")
         if set(wanted) <= set(names):
-            more = (name for name in ("has_label", "margin") if name in names)
-            return (*wanted, *more), _by_labels
-    if {"prompt", "chosen", "rejected"} <= set(names):
-        margin = ("margin",) if "margin" in names else ()
-        return ("prompt", "chosen", "rejected", *margin), _chosen
+            return _there(where, names, wanted, more), _by_labels
+    wanted = ("prompt", "chosen", "rejected")
+    if set(wanted) <= set(names):
+        return _there(where, names, wanted, ("margin",)), _chosen
     raise ValueError(
-        "the table has neither caption, jpg_0, jpg_1, label_0, label_1 (Pick-a-Pic) nor prompt, "
+        f"{where} has neither caption, jpg_0, jpg_1, label_0, label_1 (Pick-a-Pic) nor prompt, "
         f"chosen, rejected (TRL), but {', '.join(names) or 'no columns'}; rename its columns"
     )
 
 
+def _there(
+    where: str, names: list[str], wanted: tuple[str, ...], more: tuple[str, ...]
+) -> tuple[str, ...]:
+    found = (*wanted, *(name for name in more if name in names))
+    require_columns(where, names, found)  # none of them twice
+    return found
+
+
 def _by_labels(key: str, row: Mapping[str, Any]) -> Row:
-    if row.get("has_label") is False:
+    if not _says_yes(row, "has_label"):
         raise UnusableError("missing label")
+    if not _says_yes(row, "are_different"):
+        raise UnusableError("tie")
     kind = "jpg" if "jpg_0" in row else "mp4"
     pictures = (row[f"{kind}_0"], row[f"{kind}_1"])
-    labels = (row["label_0"], row["label_1"])
+    # As diffusers' Diffusion-DPO script, which reads label_0 alone.
+    second = row["label_1"] if "label_1" in row else 1 - label_of(row["label_0"])
+    labels = (row["label_0"], second)
     return by_labels(key, row["caption"], pictures, labels, row.get("margin"))
+
+
+def _says_yes(row: Mapping[str, Any], name: str) -> bool:
+    """Also where there is no such column; a cell that says nothing says no."""
+    if name not in row:
+        return True
+    truth = truth_of(row[name])
+    if truth is None and not is_missing(row[name]):
+        raise UnusableError(f"{name} is neither true nor false")
+    return bool(truth)
 
 
 def _chosen(key: str, row: Mapping[str, Any]) -> Row:

@@ -131,7 +131,7 @@ def _check(row: Row | Dropped, settings: ImportSettings) -> Outcome:
             raise UnusableError("winner and loser are the same file")
         return Checked(row, (_picture(row.winner, settings), _picture(row.loser, settings)))
     except UnusableError as error:
-        return Dropped(row.key, str(error))
+        return Dropped(row.key, str(error), error.about)
 
 
 def _picture(data: bytes, settings: ImportSettings) -> bytes:
@@ -166,19 +166,20 @@ def _about(group: list[Outcome]) -> dict[str, Any]:
     return {
         "rows": len(group),
         "texts": [outcome.row.prompt for outcome in group if isinstance(outcome, Checked)],
-        "dropped": [[o.key, o.cause] for o in group if isinstance(o, Dropped)],
+        "dropped": [o.listed() for o in group if isinstance(o, Dropped)],
     }
 
 
 def _complete(folder: ShardFolder, taken: list[dict[str, Any]]) -> ShardFolder:
     """Write what is known only when the source is read through; `config.json` last."""
     prompts = prompts_bytes([plain_text(text) for part in taken for text in part["texts"]])
-    dropped = [(key, cause) for part in taken for key, cause in part["dropped"]]
+    dropped = [row for part in taken for row in part["dropped"]]
     with atomic(folder.path / "prompts.jsonl") as file:
         file.write(prompts)
     with atomic(folder.path / DROPPED) as file:
-        for key, cause in dropped:
-            file.write(json.dumps({"row": key, "cause": cause}).encode() + b"\n")
+        for row in dropped:
+            named = dict(zip(("row", "cause", "path"), row, strict=False))
+            file.write(json.dumps(named).encode() + b"\n")
     totals = {
         "prompts": {
             "count": sum(len(part["texts"]) for part in taken),
@@ -187,7 +188,7 @@ def _complete(folder: ShardFolder, taken: list[dict[str, Any]]) -> ShardFolder:
         },
         "shards": len(taken),
         "rows": sum(part["rows"] for part in taken),
-        "dropped": dict(Counter(cause for _, cause in dropped).most_common()),
+        "dropped": dict(Counter(cause for _, cause, *_ in dropped).most_common()),
     }
     whole = ShardFolder(folder.path, folder.config | totals)
     whole.write_config()

@@ -123,7 +123,8 @@ def test_a_link_out_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(picture(9))
     (source / "link.png").symlink_to(tmp_path / "secret.png")
     write_list(source, [row(0), row(0, loser="link.png")])
-    assert causes("folder", source, tmp_path / "out") == {"path leads out of the folder": 1}
+    cause = "link leads out of the folder, see --follow-links"
+    assert causes("folder", source, tmp_path / "out") == {cause: 1}
 
 
 @pytest.mark.parametrize("beyond", [-512, 0, 100, 512, 600])

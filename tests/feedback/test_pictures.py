@@ -46,5 +46,5 @@ DAMAGED = {
 @pytest.mark.parametrize("data", DAMAGED.values(), ids=DAMAGED)
 def test_what_is_no_whole_image_is_a_sentence(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(data)
-    with pytest.raises(ValueError, match=r"unreadable image \(\w+\)"):
+    with pytest.raises(ValueError, match=r"unreadable image \([a-z ]+\)"):
         read_image(tmp_path / "a.png")

@@ -171,7 +171,7 @@ def test_what_the_judge_failed_on_is_counted_and_in_no_accuracy(
     summary = evaluate(settings, tiny_backbone, FakeJudge(fails_on=["a photo of a cat"]))
     assert summary["failures"] == {
         "images": 3,
-        "causes": {"asked to fail": 2, "unreadable image (UnidentifiedImageError)": 1},
+        "causes": {"asked to fail": 2, "unreadable image (not an image)": 1},
         "names": [
             "00000/samples/0000.png",
             "00000/samples/0001.png",
