@@ -19,13 +19,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from sipo.backbones.quantized import stored
+from sipo.backbones.weights import LORA_FILE as LORA_FILE
 from sipo.common.settings import StrictModel
 
 Prediction = Literal["epsilon", "v_prediction", "sample", "flow"]
 Conditioning = dict[str, Tensor]
 """What the denoiser is conditioned on, by the name of its argument; every tensor is (B, ...)."""
-
-LORA_FILE = "pytorch_lora_weights.safetensors"
 
 
 class Sampler(StrictModel):
@@ -103,8 +102,16 @@ class Backbone(ABC):
     ) -> list[Sample]: ...
 
     @abstractmethod
-    def load_weights(self, folder: Path) -> None:
-        """Put a trained policy in: LoRA weights or a whole denoiser, as `sipo-train` saves them."""
+    def load_weights(self, path: Path, option: str = "--weights", text: bool = True) -> None:
+        """Put a trained policy in, all of it: a LoRA or a whole denoiser (see weights.py).
+
+        Raises ValueError for weights that are damaged or do not fit; without `text` also for a
+        LoRA that changes a text encoder too.
+        """
+
+    def text_adapters(self) -> dict[str, Tensor]:
+        """The LoRA of the text encoders, by names that are not the denoiser's."""
+        return {}
 
     def to(self, device: torch.device | str) -> None:
         self.denoiser.to(device)
@@ -118,9 +125,10 @@ class Backbone(ABC):
         return {"name": self.name, "family": self.family, "weights_sha256": self.weights_sha256()}
 
     def weights_sha256(self) -> str:
-        """Over the denoiser as it is now, adapters included: names, shapes and values."""
+        """Over the denoiser as it is now and all adapters: names, shapes and values."""
         digest = hashlib.sha256()
-        for key, value in sorted(self.denoiser.state_dict().items()):
+        state = self.denoiser.state_dict() | self.text_adapters()
+        for key, value in sorted(state.items()):
             digest.update(f"{key}{tuple(value.shape)}".encode())
             for part in stored(value):
                 raw = part.detach().cpu().contiguous().flatten().view(torch.uint8)

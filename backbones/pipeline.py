@@ -5,6 +5,7 @@ A family's own file says how it encodes prompts, what its denoiser wants, how it
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
@@ -14,7 +15,12 @@ from diffusers import DDPMScheduler, PipelineQuantizationConfig
 from PIL import Image
 from torch import Tensor
 
-from sipo.backbones.base import LORA_FILE, Backbone, Sample, Sampler
+from sipo.backbones.base import Backbone, Sample, Sampler
+from sipo.backbones.folders import check_model
+from sipo.backbones.loading import fitting, from_pretrained
+from sipo.backbones.lora import attach, peft_config, read_lora
+from sipo.backbones.weights import check_lora, find_weights
+from sipo.common.tensor_files import not_finite
 
 
 class PipelineBackbone(Backbone):
@@ -29,15 +35,20 @@ class PipelineBackbone(Backbone):
         self.denoiser = denoiser
         self.dtype: torch.dtype = denoiser.dtype  # kept: training wraps the denoiser
         self.pipeline: Any = None
+        self._text_adapters: dict[str, Tensor] = {}
 
     @classmethod
     def load(cls, path: str, denoiser_only: bool, dtype: Any, quantization: Any = None) -> Self:
-        """`dtype` may be by component, as diffusers takes it."""
+        """`dtype` may be by component, as diffusers takes it. Raises ValueError for a checkpoint
+        that is not whole."""
+        what = f"--backbone {path!r}"
         if denoiser_only:
             schedule = DDPMScheduler.load_config(path, subfolder="scheduler")  # any scheduler's
-            denoiser = cls.denoiser_class.from_pretrained(
+            denoiser = from_pretrained(
+                cls.denoiser_class,
                 path,
-                subfolder=cls.denoiser_folder,
+                what,
+                cls.denoiser_folder,
                 dtype=dtype,
                 quantization_config=quantization,
             )
@@ -46,7 +57,7 @@ class PipelineBackbone(Backbone):
         if quantization is not None:
             mapping = {cls.denoiser_folder: quantization}
             options["quantization_config"] = PipelineQuantizationConfig(quant_mapping=mapping)
-        pipeline = cls.pipeline_class.from_pretrained(path, dtype=dtype, **options)
+        pipeline = from_pretrained(cls.pipeline_class, path, what, dtype=dtype, **options)
         return cls.from_pipeline(path, pipeline)
 
     @classmethod
@@ -124,23 +135,57 @@ class PipelineBackbone(Backbone):
         """What the pipeline returns as latents -> NCHW."""
         return latents
 
-    def load_weights(self, folder: Path) -> None:
-        denoiser = cast(Any, self.denoiser)
-        if (folder / LORA_FILE).is_file():
-            denoiser.load_lora_adapter(folder, weight_name=LORA_FILE, prefix=self.denoiser_folder)
-        elif (folder / self.denoiser_folder).is_dir():
-            if getattr(denoiser, "hf_quantizer", None) is not None:
-                raise ValueError(
-                    f"weights folder {str(folder)!r} holds a whole denoiser, and --quantize "
-                    "is for the one that a LoRA goes onto; leave it out"
-                )
-            tuned = self.denoiser_class.from_pretrained(folder, subfolder=self.denoiser_folder)
-            denoiser.load_state_dict(tuned.state_dict())
-        else:
-            raise ValueError(
-                f"weights folder {str(folder)!r} holds neither {LORA_FILE} nor "
-                f"{self.denoiser_folder}/; give a folder that sipo-train wrote"
+    def load_weights(self, path: Path, option: str = "--weights", text: bool = True) -> None:
+        found = find_weights(path, option, (self.denoiser_folder,))
+        with fitting(option, path, self.name):
+            if found.lora is not None:
+                self._load_lora(found.lora, option, text)
+            else:
+                assert found.whole is not None
+                self._load_whole(found.whole, option)
+
+    def _load_lora(self, file: Path, option: str, text: bool) -> None:
+        check_lora(file, option)
+        networks = {self.denoiser_folder: self.denoiser, **(self._text_encoders() if text else {})}
+        lora = read_lora(file, option, networks, self.pipeline_class)
+        lora.refuse_others_than(networks, f"{option} {str(file)!r}")
+        if lora.changes_nothing():
+            logging.getLogger(__name__).warning(
+                "%s %r changes nothing: all its updates are zero", option, str(file)
             )
+        for component, tensors in lora.tensors.items():
+            config = peft_config(tensors, lora.config.get(component))
+            attach(networks[component], tensors, config)
+            if component != self.denoiser_folder:
+                own = {f"{component}.{name}": tensor for name, tensor in tensors.items()}
+                self._text_adapters |= own
+
+    def _load_whole(self, folder: Path, option: str) -> None:
+        if getattr(self.denoiser, "hf_quantizer", None) is not None:
+            raise ValueError(
+                f"weights folder {str(folder)!r} holds a whole denoiser, and --quantize "
+                "is for the one that a LoRA goes onto; leave it out"
+            )
+        check_model(folder / self.denoiser_folder, option)
+        tuned = from_pretrained(
+            self.denoiser_class, str(folder), f"{option} {str(folder)!r}", self.denoiser_folder
+        )
+        state = tuned.state_dict()
+        if (broken := not_finite(state)) is not None:
+            raise ValueError(
+                f"{option} {str(folder)!r}: {broken!r} is not finite (NaN or infinity); "
+                "give sound weights"
+            )
+        self.denoiser.load_state_dict(state)
+
+    def _text_encoders(self) -> dict[str, Any]:
+        """Those whose LoRAs the pipeline loads; {} where training loaded the denoiser only."""
+        names = [n for n in self.pipeline_class._lora_loadable_modules if n.startswith("text_")]
+        found = {name: getattr(self.pipeline, name, None) for name in names}
+        return {name: network for name, network in found.items() if network is not None}
+
+    def text_adapters(self) -> dict[str, Tensor]:
+        return dict(self._text_adapters)
 
 
 def _shift(vae: Any) -> float:
