@@ -37,7 +37,8 @@ def explained(what: str) -> Iterator[None]:
     loggers = [(logger := logging.getLogger(name), logger.level) for name in _LOGGERS]
     for logger, _ in loggers:
         logger.addHandler(made_up)
-        logger.setLevel(logging.WARNING)
+        if not logger.isEnabledFor(logging.WARNING):
+            logger.setLevel(logging.WARNING)
     try:
         yield
     except torch.OutOfMemoryError:

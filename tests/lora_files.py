@@ -5,7 +5,8 @@ A layer's update is (component, layer) -> A (r, in), B (out, r) and a scale.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,26 +36,36 @@ class Update:
 
 
 def updates(
-    pipeline: Any, component: str, ends: tuple[str, ...], rank: int = 2, alpha: float | None = None
+    pipeline: Any,
+    component: str,
+    ends: tuple[str, ...],
+    rank: int = 2,
+    alpha: float | None = None,
+    by: float = 1.0,
 ) -> list[Update]:
-    """Random ones for the linear layers whose names end so."""
+    """Random ones for the linear layers whose names end so; `by` makes them larger."""
     chance = torch.Generator().manual_seed(len(component))
     found = []
     for name, module in getattr(pipeline, component).named_modules():
         if isinstance(module, nn.Linear) and name.endswith(ends):
-            down = torch.randn(rank, module.in_features, generator=chance) * 0.3
-            up = torch.randn(module.out_features, rank, generator=chance) * 0.3
+            down = torch.randn(rank, module.in_features, generator=chance) * 0.3 * by
+            up = torch.randn(module.out_features, rank, generator=chance) * 0.3 * by
             found.append(Update(component, name, down, up, rank if alpha is None else alpha))
     assert found
     return found
 
 
-def merge(pipeline: Any, changed: list[Update]) -> Any:
-    """The pipeline with W + s B A for W: no LoRA code has a part in it."""
+@contextmanager
+def merged(pipeline: Any, changed: list[Update]) -> Iterator[None]:
+    """Inside, the pipeline has W + s B A for W: no LoRA code has a part in it."""
+    kept = []
     for one in changed:
         weight = getattr(pipeline, one.component).get_submodule(one.layer).weight
-        weight.data += one.delta.view_as(weight)
-    return pipeline
+        kept.append((weight, weight.data))
+        weight.data = weight.data + one.delta.view_as(weight)
+    yield
+    for weight, before in kept:
+        weight.data = before
 
 
 def write(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from lora_files import (
     Update,
     diffusers_names,
     kohya_names,
-    merge,
+    merged,
     near,
     updates,
     write,
@@ -24,7 +26,8 @@ from lora_files import (
 from tiny_flux import tiny_flux
 from tiny_sdxl import tiny_sdxl
 
-from sipo.backbones.registry import load_backbone
+from sipo.backbones.base import Sampler
+from sipo.backbones.registry import SAMPLER_FILE, load_backbone
 from sipo.backbones.weights import LORA_FILE, PEFT_FILE, check_weights, find_weights
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
@@ -33,53 +36,68 @@ SD_KOHYA = {"unet": "lora_unet_", "text_encoder": "lora_te_"}
 SEED = 5
 
 
-@pytest.fixture(scope="module")
-def sd(tiny_folder: Path) -> Path:
-    return tiny_folder
+@dataclass(frozen=True)
+class Tiny:
+    folder: Path
+    pipeline: Any  # plain diffusers
+    sampler: Sampler
+    base: Any  # its image
+
+    def image(self, pipeline: Any = None) -> Any:
+        """As anyone would ask a diffusers pipeline."""
+        return (pipeline or self.pipeline)(
+            "a red cat",
+            generator=torch.Generator().manual_seed(SEED),
+            num_inference_steps=self.sampler.steps,
+            guidance_scale=self.sampler.guidance,
+            height=self.sampler.height,
+            width=self.sampler.width,
+        ).images[0]
+
+    def ours(self, weights: Path) -> Any:
+        backbone = load_backbone(str(self.folder), weights)
+        [sample] = backbone.sample(["a red cat"], [SEED], self.sampler)
+        return sample.image
+
+    def theirs(self, weights: Path) -> Any:
+        """Plain diffusers'."""
+        self.pipeline.load_lora_weights(weights)
+        image = self.image()
+        self.pipeline.unload_lora_weights()
+        return image
+
+    def check(self, changed: list[Update], weights: Path) -> Any:
+        """Ours is the image of the merged weights, and not the base's."""
+        made = self.ours(weights)
+        assert not near(made, self.base, within=4)
+        with merged(self.pipeline, changed):
+            assert near(made, self.image())
+        return made
 
 
-@pytest.fixture(scope="module")
-def flux(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_flux(tmp_path_factory.mktemp("flux") / "tiny-flux")
-
-
-@pytest.fixture(scope="module")
-def sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_sdxl(tmp_path_factory.mktemp("sdxl") / "tiny-sdxl")
-
-
-def plain(kind: Any, folder: Path) -> Any:
+def tiny(kind: Any, folder: Path) -> Tiny:
     own = {"safety_checker": None} if kind is StableDiffusionPipeline else {}
     pipeline = kind.from_pretrained(folder, **own)
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+    sampler = Sampler.model_validate_json((folder / SAMPLER_FILE).read_text())
+    made = Tiny(folder, pipeline, sampler, None)
+    return replace(made, base=made.image())
 
 
-def image_of(pipeline: Any, folder: Path) -> Any:
-    """As anyone would ask a diffusers pipeline."""
-    sampler = load_backbone(str(folder)).default_sampler
-    return pipeline(
-        "a red cat",
-        generator=torch.Generator().manual_seed(SEED),
-        num_inference_steps=sampler.steps,
-        guidance_scale=sampler.guidance,
-        height=sampler.height,
-        width=sampler.width,
-    ).images[0]
+@pytest.fixture(scope="module")
+def sd(tiny_folder: Path) -> Tiny:
+    return tiny(StableDiffusionPipeline, tiny_folder)
 
 
-def ours(folder: Path, weights: Path) -> Any:
-    backbone = load_backbone(str(folder), weights)
-    [sample] = backbone.sample(["a red cat"], [SEED], backbone.default_sampler)
-    return sample.image
+@pytest.fixture(scope="module")
+def flux(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    return tiny(FluxPipeline, tiny_flux(tmp_path_factory.mktemp("flux") / "tiny-flux"))
 
 
-def check(kind: Any, folder: Path, changed: list[Update], weights: Path) -> Any:
-    """Ours is the image of the merged weights, and not the base's."""
-    made = ours(folder, weights)
-    assert not near(made, image_of(plain(kind, folder), folder), within=8)
-    assert near(made, image_of(merge(plain(kind, folder), changed), folder))
-    return made
+@pytest.fixture(scope="module")
+def sdxl(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    folder = tiny_sdxl(tmp_path_factory.mktemp("sdxl") / "tiny-sdxl")
+    return tiny(StableDiffusionXLPipeline, folder)
 
 
 def metadata_of(component: str, rank: int, alpha: int, ends: tuple[str, ...]) -> dict[str, str]:
@@ -89,14 +107,14 @@ def metadata_of(component: str, rank: int, alpha: int, ends: tuple[str, ...]) ->
 
 
 @pytest.mark.parametrize("layout", ["diffusers", "bare", "base_model", "kohya", "processor"])
-def test_a_lora_of_stable_diffusion(sd: Path, tmp_path: Path, layout: str) -> None:
-    changed = updates(plain(StableDiffusionPipeline, sd), "unet", ATTENTION, alpha=1.0)
+def test_a_lora_of_stable_diffusion(sd: Tiny, tmp_path: Path, layout: str) -> None:
+    changed = updates(sd.pipeline, "unet", ATTENTION, alpha=1.0)
     file = tmp_path / "mine.safetensors"
     if layout == "diffusers":
         write(tmp_path / LORA_FILE, diffusers_names(changed), metadata_of("unet", 2, 1, ATTENTION))
         file = tmp_path
     elif layout == "bare":
-        changed = updates(plain(StableDiffusionPipeline, sd), "unet", ATTENTION)
+        changed = updates(sd.pipeline, "unet", ATTENTION)
         write(file, diffusers_names(changed, ""))
     elif layout == "base_model":  # as peft's save_pretrained
         write(tmp_path / PEFT_FILE, diffusers_names(changed, "base_model.model."))
@@ -106,14 +124,12 @@ def test_a_lora_of_stable_diffusion(sd: Path, tmp_path: Path, layout: str) -> No
     elif layout == "kohya":
         write(file, kohya_names(changed, SD_KOHYA))
     else:
-        changed = updates(plain(StableDiffusionPipeline, sd), "unet", ATTENTION)
+        changed = updates(sd.pipeline, "unet", ATTENTION)
         write(file, processor_names(changed))
     check_weights(file)
-    made = check(StableDiffusionPipeline, sd, changed, file)
+    made = sd.check(changed, file)
     if layout in ("diffusers", "kohya", "processor"):  # what plain diffusers reads
-        theirs = plain(StableDiffusionPipeline, sd)
-        theirs.load_lora_weights(file)
-        assert near(made, image_of(theirs, sd))
+        assert near(made, sd.theirs(file))
 
 
 def processor_names(changed: list[Update]) -> Tensors:
@@ -127,8 +143,8 @@ def processor_names(changed: list[Update]) -> Tensors:
 
 
 @pytest.mark.parametrize("layout", ["kohya", "diffusers", "text only"])
-def test_the_text_encoders_half_acts_too(sd: Path, tmp_path: Path, layout: str) -> None:
-    pipeline = plain(StableDiffusionPipeline, sd)
+def test_the_text_encoders_half_acts_too(sd: Tiny, tmp_path: Path, layout: str) -> None:
+    pipeline = sd.pipeline
     changed = updates(pipeline, "text_encoder", TEXT, alpha=6.0)
     if layout != "text only":
         changed += updates(pipeline, "unet", ATTENTION, alpha=2.0)
@@ -137,43 +153,42 @@ def test_the_text_encoders_half_acts_too(sd: Path, tmp_path: Path, layout: str) 
         changed = [Update(c.component, c.layer, c.down, c.up, 2.0) for c in changed]
         tensors = diffusers_names(changed)
     file = write(tmp_path / "mine.safetensors", tensors)
-    check(StableDiffusionPipeline, sd, changed, file)
-    base, tuned = load_backbone(str(sd)), load_backbone(str(sd), file)
+    sd.check(changed, file)
+    base, tuned = load_backbone(str(sd.folder)), load_backbone(str(sd.folder), file)
     assert base.weights_sha256() != tuned.weights_sha256()
     with pytest.raises(ValueError, match=r"also changes text_encoder .* give a LoRA of the unet"):
-        load_backbone(str(sd), file, denoiser_only=True)
+        load_backbone(str(sd.folder), file, denoiser_only=True)
 
 
-def test_every_layer_has_its_own_rank_and_alpha(sd: Path, tmp_path: Path) -> None:
+def test_every_layer_has_its_own_rank_and_alpha(sd: Tiny, tmp_path: Path) -> None:
     """diffusers drops alphas that differ between attention layers; see docs/backbones.md."""
-    pipeline = plain(StableDiffusionPipeline, sd)
+    pipeline = sd.pipeline
     changed = updates(pipeline, "unet", ("to_q", "to_k"), rank=4, alpha=1.0)
     changed += updates(pipeline, "unet", ("to_v",), rank=2, alpha=8.0)
     file = write(tmp_path / "mine.safetensors", kohya_names(changed, SD_KOHYA))
-    check(StableDiffusionPipeline, sd, changed, file)
+    sd.check(changed, file)
 
 
-def test_dora_of_peft_acts_as_in_diffusers(sd: Path, tmp_path: Path) -> None:
+def test_dora_of_peft_acts_as_in_diffusers(sd: Tiny, tmp_path: Path) -> None:
     from peft import LoraConfig
     from peft.utils import get_peft_model_state_dict
 
-    theirs = plain(StableDiffusionPipeline, sd)
-    config = LoraConfig(r=2, lora_alpha=2, target_modules=["to_q"], use_dora=True)
-    theirs.unet.add_adapter(config)
-    for name, value in theirs.unet.named_parameters():
+    unet = deepcopy(sd.pipeline.unet)
+    unet.add_adapter(LoraConfig(r=2, lora_alpha=2, target_modules=["to_q"], use_dora=True))
+    chance = torch.Generator().manual_seed(1)
+    for name, value in unet.named_parameters():
         if "lora_" in name:
-            value.data += 0.3 * torch.randn(value.shape, generator=torch.Generator().manual_seed(1))
-    state = get_peft_model_state_dict(theirs.unet)
-    file = write(tmp_path / "dora.safetensors", {f"unet.{k}": v for k, v in state.items()})
-    made = ours(sd, file)
-    assert near(made, image_of(theirs, sd))
-    assert not near(made, image_of(plain(StableDiffusionPipeline, sd), sd), within=8)
+            value.data += 0.5 * torch.randn(value.shape, generator=chance)
+    state = {f"unet.{k}": v for k, v in get_peft_model_state_dict(unet).items()}
+    made = sd.ours(write(tmp_path / "dora.safetensors", state))
+    assert near(made, sd.image(StableDiffusionPipeline(**sd.pipeline.components | {"unet": unet})))
+    assert not near(made, sd.base, within=4)
 
 
 @pytest.mark.parametrize("layout", ["diffusers", "bare", "kohya", "bfl"])
-def test_a_lora_of_flux(flux: Path, tmp_path: Path, layout: str) -> None:
-    pipeline = plain(FluxPipeline, flux)
-    changed = updates(pipeline, "transformer", ("attn.to_q", "attn.to_k", "attn.to_v"))
+def test_a_lora_of_flux(flux: Tiny, tmp_path: Path, layout: str) -> None:
+    pipeline = flux.pipeline
+    changed = updates(pipeline, "transformer", ("attn.to_q", "attn.to_k", "attn.to_v"), by=10)
     if layout == "bfl":  # fused, by the names of its authors: double blocks only
         fused = [c for c in changed if c.layer.startswith("transformer_blocks.")]
         tensors, changed = bfl_names(fused, alpha=1.0)
@@ -184,11 +199,9 @@ def test_a_lora_of_flux(flux: Path, tmp_path: Path, layout: str) -> None:
             "kohya": lambda: kohya_names(changed, {"transformer": "lora_transformer_"}),
         }[layout]()
     file = write(tmp_path / "mine.safetensors", tensors)
-    made = check(FluxPipeline, flux, changed, file)
+    made = flux.check(changed, file)
     if layout in ("diffusers", "bfl"):
-        theirs = plain(FluxPipeline, flux)
-        theirs.load_lora_weights(file)
-        assert near(made, image_of(theirs, flux))
+        assert near(made, flux.theirs(file))
 
 
 def bfl_names(changed: list[Update], alpha: float) -> tuple[Tensors, list[Update]]:
@@ -205,16 +218,16 @@ def bfl_names(changed: list[Update], alpha: float) -> tuple[Tensors, list[Update
     return tensors, meant
 
 
-def test_flux_s_text_encoder(flux: Path, tmp_path: Path) -> None:
-    pipeline = plain(FluxPipeline, flux)
-    changed = updates(pipeline, "text_encoder", TEXT) + updates(pipeline, "transformer", ("to_q",))
+def test_flux_s_text_encoder(flux: Tiny, tmp_path: Path) -> None:
+    pipeline = flux.pipeline
+    changed = updates(pipeline, "text_encoder", TEXT, by=3)
     file = write(tmp_path / "mine.safetensors", diffusers_names(changed))
-    check(FluxPipeline, flux, changed, file)
+    flux.check(changed, file)
 
 
-def test_sdxl_by_the_names_of_its_authors(sdxl: Path, tmp_path: Path) -> None:
+def test_sdxl_by_the_names_of_its_authors(sdxl: Tiny, tmp_path: Path) -> None:
     """kohya's of SDXL: sgm's blocks, and two text encoders."""
-    pipeline = plain(StableDiffusionXLPipeline, sdxl)
+    pipeline = sdxl.pipeline
     unet = [
         one
         for one in updates(pipeline, "unet", ("attn1.to_q", "attn2.to_v"), alpha=1.0)
@@ -227,7 +240,7 @@ def test_sdxl_by_the_names_of_its_authors(sdxl: Path, tmp_path: Path) -> None:
     for key, value in kohya_names(unet, {"unet": "lora_unet_"}).items():
         tensors[key.replace("mid_block_attentions_0", "middle_block_1")] = value
     file = write(tmp_path / "mine.safetensors", tensors)
-    check(StableDiffusionXLPipeline, sdxl, unet + texts, file)
+    sdxl.check(unet + texts, file)
 
 
 Spoil = Callable[[Tensors], Tensors]
@@ -266,49 +279,49 @@ def with_one(name: str, value: torch.Tensor) -> Spoil:
     ],
 )
 def test_what_does_not_become_the_models_is_refused(
-    sd: Path, tmp_path: Path, spoil: Spoil, complaint: str
+    sd: Tiny, tmp_path: Path, spoil: Spoil, complaint: str
 ) -> None:
-    changed = updates(plain(StableDiffusionPipeline, sd), "unet", ATTENTION)
+    changed = updates(sd.pipeline, "unet", ATTENTION)
     file = write(tmp_path / "mine.safetensors", spoil(diffusers_names(changed)))
     with pytest.raises(ValueError, match=complaint) as raised:
-        load_backbone(str(sd), file)
+        load_backbone(str(sd.folder), file)
     assert "mine.safetensors" in str(raised.value)
 
 
-def test_a_lora_of_another_family_is_refused(sd: Path, flux: Path, tmp_path: Path) -> None:
-    of_sd = updates(plain(StableDiffusionPipeline, sd), "unet", ATTENTION)
-    of_flux, _ = bfl_names(updates(plain(FluxPipeline, flux), "transformer", ("attn.to_q",)), 1.0)
-    for folder, tensors, first in [
+def test_a_lora_of_another_family_is_refused(sd: Tiny, flux: Tiny, tmp_path: Path) -> None:
+    of_sd = updates(sd.pipeline, "unet", ATTENTION)
+    of_flux, _ = bfl_names(updates(flux.pipeline, "transformer", ("attn.to_q",)), 1.0)
+    for tiny, tensors, first in [
         (flux, diffusers_names(of_sd), "unet.down_blocks"),
         (flux, kohya_names(of_sd, SD_KOHYA), "lora_unet_down_blocks"),
         (sd, of_flux, "lora_unet_double_blocks"),
     ]:
         file = write(tmp_path / "mine.safetensors", tensors)
         with pytest.raises(ValueError, match=f"its tensor '{first}.*belongs to none"):
-            load_backbone(str(folder), file)
+            load_backbone(str(tiny.folder), file)
 
 
-def test_ranks_that_contradict_the_files_own_configuration(sd: Path, tmp_path: Path) -> None:
-    changed = updates(plain(StableDiffusionPipeline, sd), "unet", ATTENTION)
+def test_ranks_that_contradict_the_files_own_configuration(sd: Tiny, tmp_path: Path) -> None:
+    changed = updates(sd.pipeline, "unet", ATTENTION)
     names, about = diffusers_names(changed), metadata_of("unet", 4, 4, ATTENTION)
     file = write(tmp_path / LORA_FILE, names, about)
     with pytest.raises(ValueError, match=r"does not fit backbone .*size mismatch"):
-        load_backbone(str(sd), file)
+        load_backbone(str(sd.folder), file)
     write(file, names, {"lora_adapter_metadata": "{"})
     with pytest.raises(ValueError, match=r"configuration in .*mine|weights.* is damaged"):
-        load_backbone(str(sd), file)
+        load_backbone(str(sd.folder), file)
 
 
 def test_a_lora_of_zeros_loads_and_says_so(
-    sd: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    sd: Tiny, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    changed = updates(plain(StableDiffusionPipeline, sd), "unet", ATTENTION)
+    changed = updates(sd.pipeline, "unet", ATTENTION)
     tensors = {k: v * ("lora_A" in k) for k, v in diffusers_names(changed).items()}
     file = write(tmp_path / "mine.safetensors", tensors)
     with caplog.at_level(logging.WARNING):
-        made = ours(sd, file)
+        made = sd.ours(file)
     assert "changes nothing" in caplog.text
-    assert near(made, image_of(plain(StableDiffusionPipeline, sd), sd), within=0)
+    assert near(made, sd.base, within=0)
 
 
 def test_where_weights_may_lie(tmp_path: Path) -> None:
