@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from sipo.common.tensor_files import AGAIN, POINTER, read_header
+from sipo.common.tensor_files import AGAIN, POINTER, read_header, refuse_no_weights
 
 INDEX = "model_index.json"
 _STEMS = ("diffusion_pytorch_model", "model")  # diffusers', transformers'
@@ -72,13 +72,17 @@ def check_model(folder: Path, what: str) -> None:
         raise ValueError(f"{what} {str(folder)!r} lacks config.json; {AGAIN}")
     read_config(folder / "config.json", what)
     files = list(weight_files(folder, what))
-    if not files and not any((folder / name).is_file() for name in _PICKLES):
+    pickles = [folder / name for name in _PICKLES if (folder / name).is_file()]
+    if not files and not pickles:
         raise ValueError(
             f"{what} {str(folder)!r} holds no weights ({_STEMS[0]}.safetensors or "
             f"{_STEMS[1]}.safetensors); {AGAIN}"
         )
     for file in files:
         read_header(file, what)
+    for file in [] if files else pickles:
+        with file.open("rb") as opened:
+            refuse_no_weights(opened.read(64), f"{what} {str(file)!r}")
 
 
 def weight_files(folder: Path, what: str) -> Iterable[Path]:

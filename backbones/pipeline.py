@@ -18,9 +18,12 @@ from torch import Tensor
 from sipo.backbones.base import Backbone, Sample, Sampler
 from sipo.backbones.folders import check_model
 from sipo.backbones.loading import fitting, from_pretrained
-from sipo.backbones.lora import attach, peft_config, read_lora
+from sipo.backbones.lora import Lora, attach, peft_config, read_lora
 from sipo.backbones.weights import check_lora, find_weights
+from sipo.common.pictures import spoiled
 from sipo.common.tensor_files import not_finite
+
+PATCH = 2  # latents a side of what most transformers take as one token
 
 
 class PipelineBackbone(Backbone):
@@ -100,11 +103,40 @@ class PipelineBackbone(Backbone):
     @torch.no_grad()
     def decode_latents(self, latents: Tensor) -> list[Image.Image]:
         vae = self._whole.vae
-        latents = latents.to(self._device, vae.dtype) / vae.config.scaling_factor + _shift(vae)
-        pixels = vae.decode(latents).sample
-        return cast(list[Image.Image], self._whole.image_processor.postprocess(pixels, "pil"))
+        scaled = latents.to(self._device, vae.dtype) / vae.config.scaling_factor + _shift(vae)
+        pixels = vae.decode(scaled).sample
+        images = self._whole.image_processor.postprocess(pixels.nan_to_num(), "pil")
+        return [
+            spoiled(image, fault_in(*made))
+            for image, *made in zip(images, latents, pixels, strict=True)
+        ]
+
+    def sized(self, sampler: Sampler) -> Sampler:
+        if sampler.height is None and sampler.width is None:
+            return sampler
+        own, step = self._native_size(), self._size_step()
+        asked = zip(("height", "width"), (sampler.height, sampler.width), own, strict=True)
+        sides = {name: side or native for name, side, native in asked}
+        for name, side in sides.items():
+            if beyond := side % step:
+                least = side - beyond
+                raise ValueError(
+                    f"--{name} {side} is no multiple of {step}, as {self.name!r} makes them; give "
+                    + (f"{least} or {least + step}" if least else str(step))
+                )
+        return sampler.model_copy(update=sides)
+
+    def _native_size(self) -> tuple[int, int]:
+        """Height and width in pixels that the pipeline takes where none is given."""
+        side = self._whole.default_sample_size * self._whole.vae_scale_factor
+        return side, side
+
+    def _size_step(self) -> int:
+        """Pixels: a side is a multiple of it."""
+        return int(PATCH * self._whole.vae_scale_factor)
 
     def sample(self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler) -> list[Sample]:
+        sampler = self.sized(sampler)
         latents = self._sample_latents(texts, seeds, sampler)
         images = self.decode_latents(latents)
         return [
@@ -144,15 +176,19 @@ class PipelineBackbone(Backbone):
                 assert found.whole is not None
                 self._load_whole(found.whole, option)
 
-    def _load_lora(self, file: Path, option: str, text: bool) -> None:
+    def read_lora(self, file: Path, option: str, text: bool = False) -> Lora:
         check_lora(file, option)
-        networks = {self.denoiser_folder: self.denoiser, **(self._text_encoders() if text else {})}
+        networks = self._tunable(text)
         lora = read_lora(file, option, networks, self.pipeline_class)
         lora.refuse_others_than(networks, f"{option} {str(file)!r}")
         if lora.changes_nothing():
             logging.getLogger(__name__).warning(
                 "%s %r changes nothing: all its updates are zero", option, str(file)
             )
+        return lora
+
+    def _load_lora(self, file: Path, option: str, text: bool) -> None:
+        lora, networks = self.read_lora(file, option, text), self._tunable(text)
         for component, tensors in lora.tensors.items():
             config = peft_config(tensors, lora.config.get(component))
             attach(networks[component], tensors, config)
@@ -178,14 +214,24 @@ class PipelineBackbone(Backbone):
             )
         self.denoiser.load_state_dict(state)
 
-    def _text_encoders(self) -> dict[str, Any]:
-        """Those whose LoRAs the pipeline loads; {} where training loaded the denoiser only."""
-        names = [n for n in self.pipeline_class._lora_loadable_modules if n.startswith("text_")]
-        found = {name: getattr(self.pipeline, name, None) for name in names}
-        return {name: network for name, network in found.items() if network is not None}
+    def _tunable(self, text: bool) -> dict[str, Any]:
+        """What a LoRA may change: the denoiser and, with `text`, the encoders that the pipeline
+        names; training may have loaded the denoiser only."""
+        names = self.pipeline_class._lora_loadable_modules if text else ()
+        found = {n: getattr(self.pipeline, n, None) for n in names if n.startswith("text_")}
+        encoders = {name: network for name, network in found.items() if network is not None}
+        return {self.denoiser_folder: self.denoiser, **encoders}
 
     def text_adapters(self) -> dict[str, Tensor]:
         return dict(self._text_adapters)
+
+
+def fault_in(latents: Tensor, pixels: Tensor) -> str | None:
+    """What is wrong with a picture, its numbers looked at before they are clamped to 8 bits."""
+    for name, values in (("latents", latents), ("pixels", pixels)):
+        if not values.isfinite().all():
+            return f"{name} are not finite"
+    return None
 
 
 def _shift(vae: Any) -> float:

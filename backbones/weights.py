@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sipo.backbones.folders import check_model
-from sipo.common.tensor_files import read_header, refuse_what_is_none
+from sipo.common.tensor_files import read_header, refuse_no_weights, refuse_pickle
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
 PEFT_FILE = "adapter_model.safetensors"  # as peft's own save_pretrained names it
@@ -81,7 +81,9 @@ def find_weights(
 def _as_lora(file: Path, option: str) -> Path:
     if file.suffix != ".safetensors":
         with file.open("rb") as opened:
-            refuse_what_is_none(opened.read(64), f"{option} {str(file)!r}")
+            first, where = opened.read(64), f"{option} {str(file)!r}"
+        refuse_no_weights(first, where)
+        refuse_pickle(first, where)
         raise ValueError(f"{option} {str(file)!r} is no .safetensors file; give {_FORMS}")
     if (file.parent / "config.json").is_file() and file.parent.name in DENOISERS:
         raise ValueError(

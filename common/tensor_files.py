@@ -37,11 +37,10 @@ def read_header(path: Path, what: str) -> Header:
     if path.is_dir():
         raise ValueError(f"{where} is a folder; give a .safetensors file")
     size = path.stat().st_size
-    if not size:
-        raise ValueError(f"{where} is empty; {AGAIN}")
     with path.open("rb") as file:
         first = file.read(64)
-        refuse_what_is_none(first, where)
+        refuse_no_weights(first, where)
+        refuse_pickle(first, where)
         length = int.from_bytes(first[:LENGTH], "little")
         if not first[LENGTH:].startswith(b"{") or length > MOST:
             raise ValueError(f"{where} is no safetensors file; give one that is")
@@ -52,14 +51,19 @@ def read_header(path: Path, what: str) -> Header:
     return _parse(text, size - LENGTH - length, where)
 
 
-def refuse_what_is_none(first: bytes, where: str) -> None:
-    """By the first bytes of a file that should hold weights, pickled or not."""
+def refuse_no_weights(first: bytes, where: str) -> None:
+    """By the first bytes of a file that should hold weights, of any format."""
+    if not first:
+        raise ValueError(f"{where} is empty; {AGAIN}")
     if first.startswith(POINTER):
         raise ValueError(
             f"{where} is a pointer of Git LFS, not the file itself; run 'git lfs pull' there"
         )
     if first.lstrip()[:1] == b"<":
         raise ValueError(f"{where} is a web page, not weights; {AGAIN}")
+
+
+def refuse_pickle(first: bytes, where: str) -> None:
     if first.startswith(_PICKLES):
         raise ValueError(
             f"{where} is a pickle (.bin, .pt, .ckpt), which could run code and is not read; give "

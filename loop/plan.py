@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sipo.backbones.names import check_backbone
 from sipo.feedback.judge import split_names
 from sipo.feedback.prompt import Prompt, read_prompts
 from sipo.geneval.settings import EvalSettings, load_suite, wanted_prompts
@@ -35,6 +36,7 @@ def check(settings: LoopSettings) -> None:
             f"--evaluator {min(shared)!r} also chooses winners and would mark its own homework; "
             "give a judge that is not in --judge"
         )
+    check_backbone(settings.backbone)
     wanted_prompts(evaluation(settings, 0))
     prompts = read_prompts(settings.prompts) if settings.prompts else load_suite(settings.suite)
     needed = settings.rounds * settings.num_prompts

@@ -16,6 +16,7 @@ from PIL import Image
 
 from sipo.backbones.base import Sampler
 from sipo.backbones.seeds import image_seed
+from sipo.feedback.batches import judge_sound
 from sipo.feedback.judge import Judge, load_judge, vocabulary_of
 from sipo.feedback.prompt import Prompt, read_prompts
 from sipo.feedback.verdict import Verdict
@@ -70,15 +71,24 @@ class Validation:
                     [prompt.text for prompt in batch], seeds[first : first + size], self.sampler
                 )
             images += [sample.image for sample in made]
-            verdicts += self.judge.judge(images[first:], batch)
+            verdicts += judge_sound(self.judge, images[first:], batch)
         _sheet(images, Path(self.settings.out) / "validation" / f"step-{step}.png")
         return summarise(asked, verdicts)
 
 
 def summarise(prompts: Sequence[Prompt], verdicts: Sequence[Verdict]) -> Seen:
-    """What `look` returns, from prompts and verdicts in parallel. Failed verdicts are left out."""
+    """What `look` returns, from prompts and verdicts in parallel. Failed verdicts are left out.
+
+    Raises ValueError where all of them failed: there is nothing to measure.
+    """
     by_tag: dict[str, dict[str, list[bool]]] = {}
     judged = [pair for pair in zip(prompts, verdicts, strict=True) if not pair[1].failed]
+    if not judged:
+        cause = next((verdict.failure for verdict in verdicts), "there were none")
+        raise ValueError(
+            f"validation: every image failed ({cause}); look at validation/ in the run's folder, "
+            "and go on from an earlier checkpoint or without --validation_pairs"
+        )
     for prompt, verdict in judged:
         by_tag.setdefault(prompt.tag, {}).setdefault(prompt.text, []).append(verdict.correct)
     shares = {tag: {text: fmean(c) for text, c in own.items()} for tag, own in by_tag.items()}
