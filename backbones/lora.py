@@ -110,7 +110,7 @@ def fold_alphas(tensors: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
         if "alpha" in roles and not missing:
             alpha, rank = tensors[roles["alpha"]], len(tensors[roles["A"]])
             up = tensors[roles["B"]]
-            result[roles["B"]] = up.float() * (float(alpha) / rank)
+            result[roles["B"]] = up.float() * (float(alpha) / max(rank, 1))
             result[roles["alpha"]] = torch.tensor(float(rank))
     return result
 

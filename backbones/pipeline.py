@@ -179,7 +179,8 @@ class PipelineBackbone(Backbone):
     def read_lora(self, file: Path, option: str, text: bool = False) -> Lora:
         check_lora(file, option)
         networks = self._tunable(text)
-        lora = read_lora(file, option, networks, self.pipeline_class)
+        with fitting(option, file, self.name):
+            lora = read_lora(file, option, networks, self.pipeline_class)
         lora.refuse_others_than(networks, f"{option} {str(file)!r}")
         if lora.changes_nothing():
             logging.getLogger(__name__).warning(
