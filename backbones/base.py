@@ -18,14 +18,14 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor, nn
 
+from sipo.backbones.lora import Lora
 from sipo.backbones.quantized import stored
+from sipo.backbones.weights import LORA_FILE as LORA_FILE
 from sipo.common.settings import StrictModel
 
 Prediction = Literal["epsilon", "v_prediction", "sample", "flow"]
 Conditioning = dict[str, Tensor]
 """What the denoiser is conditioned on, by the name of its argument; every tensor is (B, ...)."""
-
-LORA_FILE = "pytorch_lora_weights.safetensors"
 
 
 class Sampler(StrictModel):
@@ -41,7 +41,8 @@ class Sampler(StrictModel):
 @dataclass(frozen=True)
 class Sample:
     """One candidate as sampled: `latents` is (C, H, W), of a clip (C, F, H, W); float32, clean, on
-    the CPU. A clip has all its `frames`; its `image` is the middle one."""
+    the CPU. A clip has all its `frames`; its `image` is the middle one. Pictures of numbers that
+    are not finite are spoiled (sipo.common.pictures)."""
 
     image: Image.Image
     latents: Tensor
@@ -80,7 +81,8 @@ class Backbone(ABC):
 
     @abstractmethod
     def decode_latents(self, latents: Tensor) -> list[Image.Image]:
-        """The image of each row; of a clip the middle frame."""
+        """The image of each row; of a clip the middle frame. One whose numbers are not finite is
+        spoiled (sipo.common.pictures)."""
 
     @abstractmethod
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
@@ -102,9 +104,28 @@ class Backbone(ABC):
         self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler
     ) -> list[Sample]: ...
 
+    def sized(self, sampler: Sampler) -> Sampler:
+        """With the checkpoint's own side where only the other one is given.
+
+        Raises ValueError for a size that the checkpoint cannot make.
+        """
+        return sampler
+
     @abstractmethod
-    def load_weights(self, folder: Path) -> None:
-        """Put a trained policy in: LoRA weights or a whole denoiser, as `sipo-train` saves them."""
+    def load_weights(self, path: Path, option: str = "--weights", text: bool = True) -> None:
+        """Put a trained policy in, all of it: a LoRA or a whole denoiser (see weights.py).
+
+        Raises ValueError for weights that are damaged or do not fit; without `text` also for a
+        LoRA that changes a text encoder too.
+        """
+
+    @abstractmethod
+    def read_lora(self, file: Path, option: str, text: bool = False) -> Lora:
+        """A LoRA file in the names of this model. Raises ValueError as `load_weights`."""
+
+    def text_adapters(self) -> dict[str, Tensor]:
+        """The LoRA of the text encoders, by names that are not the denoiser's."""
+        return {}
 
     def to(self, device: torch.device | str) -> None:
         self.denoiser.to(device)
@@ -118,9 +139,10 @@ class Backbone(ABC):
         return {"name": self.name, "family": self.family, "weights_sha256": self.weights_sha256()}
 
     def weights_sha256(self) -> str:
-        """Over the denoiser as it is now, adapters included: names, shapes and values."""
+        """Over the denoiser as it is now and all adapters: names, shapes and values."""
         digest = hashlib.sha256()
-        for key, value in sorted(self.denoiser.state_dict().items()):
+        state = self.denoiser.state_dict() | self.text_adapters()
+        for key, value in sorted(state.items()):
             digest.update(f"{key}{tuple(value.shape)}".encode())
             for part in stored(value):
                 raw = part.detach().cpu().contiguous().flatten().view(torch.uint8)

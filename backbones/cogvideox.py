@@ -6,6 +6,7 @@ wants an odd number F of latent frames; 1.5 patches two of them at a time, and p
 
 from __future__ import annotations
 
+from math import lcm
 from typing import Any, cast
 
 import torch
@@ -43,6 +44,14 @@ class CogVideoX(VideoBackbone):
         if self.config.patch_size_t is not None:
             latents = torch.cat([latents[:, :, :1], latents], dim=2)
         return latents
+
+    def _native_size(self) -> tuple[int, int]:
+        scale = self._whole.vae_scale_factor_spatial
+        return self.config.sample_height * scale, self.config.sample_width * scale
+
+    def _size_step(self) -> int:
+        """8 is what the pipeline asks, whatever the autoencoder."""
+        return lcm(8, self._whole.vae_scale_factor_spatial * self.config.patch_size)
 
     def _decode(self, latents: Tensor) -> Tensor:
         padding = 1 - latents.shape[2] % 2

@@ -15,8 +15,8 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from sipo.backbones.base import Conditioning, Sampler
 from sipo.backbones.flow import FlowBackbone
+from sipo.backbones.pipeline import PATCH
 
-PATCH = 2
 TRAINING_GUIDANCE = 1.0
 """What FLUX.1-dev is told outside of sampling, as in diffusers' LoRA training script for it."""
 
@@ -69,12 +69,8 @@ class Flux(FlowBackbone):
         }
 
     def _unpacked(self, latents: Tensor, sampler: Sampler) -> Tensor:
-        pipeline = self._whole
-        rows, columns = (
-            (asked or pipeline.default_sample_size * pipeline.vae_scale_factor)
-            // (pipeline.vae_scale_factor * PATCH)
-            for asked in (sampler.height, sampler.width)
-        )
+        asked = zip((sampler.height, sampler.width), self._native_size(), strict=True)
+        rows, columns = ((side or native) // self._size_step() for side, native in asked)
         return _unpack(latents, rows, columns)
 
 

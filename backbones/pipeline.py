@@ -5,6 +5,7 @@ A family's own file says how it encodes prompts, what its denoiser wants, how it
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
@@ -14,7 +15,15 @@ from diffusers import DDPMScheduler, PipelineQuantizationConfig
 from PIL import Image
 from torch import Tensor
 
-from sipo.backbones.base import LORA_FILE, Backbone, Sample, Sampler
+from sipo.backbones.base import Backbone, Sample, Sampler
+from sipo.backbones.folders import check_model
+from sipo.backbones.loading import fitting, from_pretrained
+from sipo.backbones.lora import Lora, attach, peft_config, read_lora
+from sipo.backbones.weights import check_lora, find_weights
+from sipo.common.pictures import spoiled
+from sipo.common.tensor_files import not_finite
+
+PATCH = 2  # latents a side of what most transformers take as one token
 
 
 class PipelineBackbone(Backbone):
@@ -29,15 +38,20 @@ class PipelineBackbone(Backbone):
         self.denoiser = denoiser
         self.dtype: torch.dtype = denoiser.dtype  # kept: training wraps the denoiser
         self.pipeline: Any = None
+        self._text_adapters: dict[str, Tensor] = {}
 
     @classmethod
     def load(cls, path: str, denoiser_only: bool, dtype: Any, quantization: Any = None) -> Self:
-        """`dtype` may be by component, as diffusers takes it."""
+        """`dtype` may be by component, as diffusers takes it. Raises ValueError for a checkpoint
+        that is not whole."""
+        what = f"--backbone {path!r}"
         if denoiser_only:
             schedule = DDPMScheduler.load_config(path, subfolder="scheduler")  # any scheduler's
-            denoiser = cls.denoiser_class.from_pretrained(
+            denoiser = from_pretrained(
+                cls.denoiser_class,
                 path,
-                subfolder=cls.denoiser_folder,
+                what,
+                cls.denoiser_folder,
                 dtype=dtype,
                 quantization_config=quantization,
             )
@@ -46,7 +60,7 @@ class PipelineBackbone(Backbone):
         if quantization is not None:
             mapping = {cls.denoiser_folder: quantization}
             options["quantization_config"] = PipelineQuantizationConfig(quant_mapping=mapping)
-        pipeline = cls.pipeline_class.from_pretrained(path, dtype=dtype, **options)
+        pipeline = from_pretrained(cls.pipeline_class, path, what, dtype=dtype, **options)
         return cls.from_pipeline(path, pipeline)
 
     @classmethod
@@ -89,11 +103,40 @@ class PipelineBackbone(Backbone):
     @torch.no_grad()
     def decode_latents(self, latents: Tensor) -> list[Image.Image]:
         vae = self._whole.vae
-        latents = latents.to(self._device, vae.dtype) / vae.config.scaling_factor + _shift(vae)
-        pixels = vae.decode(latents).sample
-        return cast(list[Image.Image], self._whole.image_processor.postprocess(pixels, "pil"))
+        scaled = latents.to(self._device, vae.dtype) / vae.config.scaling_factor + _shift(vae)
+        pixels = vae.decode(scaled).sample
+        images = self._whole.image_processor.postprocess(pixels.nan_to_num(), "pil")
+        return [
+            spoiled(image, fault_in(*made))
+            for image, *made in zip(images, latents, pixels, strict=True)
+        ]
+
+    def sized(self, sampler: Sampler) -> Sampler:
+        if sampler.height is None and sampler.width is None:
+            return sampler
+        own, step = self._native_size(), self._size_step()
+        asked = zip(("height", "width"), (sampler.height, sampler.width), own, strict=True)
+        sides = {name: side or native for name, side, native in asked}
+        for name, side in sides.items():
+            if beyond := side % step:
+                least = side - beyond
+                raise ValueError(
+                    f"--{name} {side} is no multiple of {step}, as {self.name!r} makes them; give "
+                    + (f"{least} or {least + step}" if least else str(step))
+                )
+        return sampler.model_copy(update=sides)
+
+    def _native_size(self) -> tuple[int, int]:
+        """Height and width in pixels that the pipeline takes where none is given."""
+        side = self._whole.default_sample_size * self._whole.vae_scale_factor
+        return side, side
+
+    def _size_step(self) -> int:
+        """Pixels: a side is a multiple of it."""
+        return int(PATCH * self._whole.vae_scale_factor)
 
     def sample(self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler) -> list[Sample]:
+        sampler = self.sized(sampler)
         latents = self._sample_latents(texts, seeds, sampler)
         images = self.decode_latents(latents)
         return [
@@ -124,23 +167,72 @@ class PipelineBackbone(Backbone):
         """What the pipeline returns as latents -> NCHW."""
         return latents
 
-    def load_weights(self, folder: Path) -> None:
-        denoiser = cast(Any, self.denoiser)
-        if (folder / LORA_FILE).is_file():
-            denoiser.load_lora_adapter(folder, weight_name=LORA_FILE, prefix=self.denoiser_folder)
-        elif (folder / self.denoiser_folder).is_dir():
-            if getattr(denoiser, "hf_quantizer", None) is not None:
-                raise ValueError(
-                    f"weights folder {str(folder)!r} holds a whole denoiser, and --quantize "
-                    "is for the one that a LoRA goes onto; leave it out"
-                )
-            tuned = self.denoiser_class.from_pretrained(folder, subfolder=self.denoiser_folder)
-            denoiser.load_state_dict(tuned.state_dict())
-        else:
-            raise ValueError(
-                f"weights folder {str(folder)!r} holds neither {LORA_FILE} nor "
-                f"{self.denoiser_folder}/; give a folder that sipo-train wrote"
+    def load_weights(self, path: Path, option: str = "--weights", text: bool = True) -> None:
+        found = find_weights(path, option, (self.denoiser_folder,))
+        with fitting(option, path, self.name):
+            if found.lora is not None:
+                self._load_lora(found.lora, option, text)
+            else:
+                assert found.whole is not None
+                self._load_whole(found.whole, option)
+
+    def read_lora(self, file: Path, option: str, text: bool = False) -> Lora:
+        check_lora(file, option)
+        networks = self._tunable(text)
+        with fitting(option, file, self.name):
+            lora = read_lora(file, option, networks, self.pipeline_class)
+        lora.refuse_others_than(networks, f"{option} {str(file)!r}")
+        if lora.changes_nothing():
+            logging.getLogger(__name__).warning(
+                "%s %r changes nothing: all its updates are zero", option, str(file)
             )
+        return lora
+
+    def _load_lora(self, file: Path, option: str, text: bool) -> None:
+        lora, networks = self.read_lora(file, option, text), self._tunable(text)
+        for component, tensors in lora.tensors.items():
+            config = peft_config(tensors, lora.config.get(component))
+            attach(networks[component], tensors, config)
+            if component != self.denoiser_folder:
+                own = {f"{component}.{name}": tensor for name, tensor in tensors.items()}
+                self._text_adapters |= own
+
+    def _load_whole(self, folder: Path, option: str) -> None:
+        if getattr(self.denoiser, "hf_quantizer", None) is not None:
+            raise ValueError(
+                f"weights folder {str(folder)!r} holds a whole denoiser, and --quantize "
+                "is for the one that a LoRA goes onto; leave it out"
+            )
+        check_model(folder / self.denoiser_folder, option)
+        tuned = from_pretrained(
+            self.denoiser_class, str(folder), f"{option} {str(folder)!r}", self.denoiser_folder
+        )
+        state = tuned.state_dict()
+        if (broken := not_finite(state)) is not None:
+            raise ValueError(
+                f"{option} {str(folder)!r}: {broken!r} is not finite (NaN or infinity); "
+                "give sound weights"
+            )
+        self.denoiser.load_state_dict(state)
+
+    def _tunable(self, text: bool) -> dict[str, Any]:
+        """What a LoRA may change: the denoiser and, with `text`, the encoders that the pipeline
+        names; training may have loaded the denoiser only."""
+        names = self.pipeline_class._lora_loadable_modules if text else ()
+        found = {n: getattr(self.pipeline, n, None) for n in names if n.startswith("text_")}
+        encoders = {name: network for name, network in found.items() if network is not None}
+        return {self.denoiser_folder: self.denoiser, **encoders}
+
+    def text_adapters(self) -> dict[str, Tensor]:
+        return dict(self._text_adapters)
+
+
+def fault_in(latents: Tensor, pixels: Tensor) -> str | None:
+    """What is wrong with a picture, its numbers looked at before they are clamped to 8 bits."""
+    for name, values in (("latents", latents), ("pixels", pixels)):
+        if not values.isfinite().all():
+            return f"{name} are not finite"
+    return None
 
 
 def _shift(vae: Any) -> float:

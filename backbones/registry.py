@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import logging
 from importlib import import_module
 from pathlib import Path
 
 import torch
 
 from sipo.backbones.base import Backbone, Sampler
+from sipo.backbones.folders import check_pipeline, read_index
+from sipo.backbones.loading import explained
+from sipo.backbones.names import EMBEDDED as EMBEDDED
+from sipo.backbones.names import find_backbone
 from sipo.backbones.quantized import quantization
+from sipo.backbones.weights import check_weights
 
 FAMILIES = {
     "ChromaPipeline": "sipo.backbones.chroma:Chroma",
@@ -25,7 +28,6 @@ FAMILIES = {
 }
 """diffusers pipeline class (`_class_name` of model_index.json) -> our class."""
 
-EMBEDDED = ("mini-sd",)
 SAMPLER_FILE = "sampler.json"
 """Beside model_index.json: how a checkpoint wants to be sampled. diffusers ignores it."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -37,13 +39,17 @@ def load_backbone(
     denoiser_only: bool = False,
     dtype: str = "float32",
     quantize: str = "no",
+    option: str = "--weights",
 ) -> Backbone:
-    """`name`: "mini-sd", a diffusers folder or a hub id; `weights`: a folder of `sipo-train`.
+    """`name`: "mini-sd", a diffusers folder or a hub id; `weights`: see weights.py, `option` is
+    where they were asked for.
 
-    Raises ValueError for a name that is none of these, a family without a backbone file,
-    weights of another architecture, or bits that cannot be had here.
+    Raises ValueError for a name that is none of these, a family without a backbone file, files that
+    are damaged, weights of another architecture, or bits that cannot be had here.
     """
-    path = resolve(name)
+    if weights is not None:
+        check_weights(weights, option)
+    path = find_backbone(name)
     family = _pipeline_class(name, path)
     if family not in FAMILIES:
         raise ValueError(
@@ -51,63 +57,25 @@ def load_backbone(
             f"supported: {', '.join(sorted(FAMILIES))}"
         )
     module, class_name = FAMILIES[family].split(":")
-    backbone: Backbone = getattr(import_module(module), class_name).load(
-        path, denoiser_only, DTYPES[dtype], quantization(quantize, DTYPES[dtype])
-    )
+    kind: type[Backbone] = getattr(import_module(module), class_name)
+    if Path(path).is_dir():
+        only = (kind.denoiser_folder, "scheduler") if denoiser_only else ()
+        check_pipeline(Path(path), f"--backbone {name!r}:", only)
+    backbone = kind.load(path, denoiser_only, DTYPES[dtype], quantization(quantize, DTYPES[dtype]))
     backbone.name = name
     if (file := Path(path) / SAMPLER_FILE).is_file():
         backbone.default_sampler = Sampler.model_validate_json(file.read_text())
     if weights is not None:
-        _load_weights(backbone, Path(weights))
+        backbone.load_weights(Path(weights), option)
     backbone.denoiser.requires_grad_(False).eval()
     return backbone
 
 
-def resolve(name: str) -> str:
-    """The folder of an embedded name; anything else as it is."""
-    if name in EMBEDDED:
-        from sipo.mini import weights_folder
-
-        return str(weights_folder(name))
-    return name
-
-
 def _pipeline_class(name: str, path: str) -> str:
-    index = Path(path) / "model_index.json"
-    if index.is_file():
-        return str(json.loads(index.read_text())["_class_name"])
-    if Path(path).exists() or not _is_hub_id(name):
-        raise ValueError(
-            f"--backbone {name!r} is neither an embedded model ({', '.join(EMBEDDED)}), a "
-            "diffusers folder (one with model_index.json) nor a hub id like 'owner/name'"
-        )
+    what = f"--backbone {name!r}:"
+    if Path(path).is_dir():
+        return str(read_index(Path(path), what)["_class_name"])
     from diffusers import DiffusionPipeline
 
-    try:
+    with explained(what):
         return str(DiffusionPipeline.load_config(name)["_class_name"])
-    except OSError as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise ValueError(f"--backbone {name!r} could not be loaded: {first_line}") from None
-
-
-def _is_hub_id(name: str) -> bool:
-    owner, _, repository = name.partition("/")
-    return bool(owner and repository) and not name.startswith((".", "/")) and "/" not in repository
-
-
-def _load_weights(backbone: Backbone, folder: Path) -> None:
-    if not folder.is_dir():
-        raise ValueError(f"--weights {str(folder)!r} does not exist; give a folder of sipo-train")
-    loader = logging.getLogger("diffusers.loaders.peft")
-    level = loader.level
-    loader.setLevel(logging.CRITICAL)  # it would print what is raised, a line for every tensor
-    try:
-        backbone.load_weights(folder)
-    except (RuntimeError, KeyError) as error:
-        first = " ".join(line.strip() for line in str(error).strip().splitlines()[:2]).rstrip(".")
-        raise ValueError(
-            f"--weights {str(folder)!r} does not fit backbone {backbone.name!r}: {first}; "
-            "name the --backbone it was trained on"
-        ) from None
-    finally:
-        loader.setLevel(level)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from inspect import signature
+from math import lcm
 from typing import Any, cast
 
 import torch
@@ -63,10 +64,17 @@ class Sana(FlowBackbone):
 
     def _call_options(self, sampler: Sampler) -> dict[str, Any]:
         """The size that is asked for, not the nearest of training: so latents are the image's."""
-        pipeline = self._whole
-        side = pipeline.transformer.config.sample_size * pipeline.vae_scale_factor
+        height, width = self._native_size()
         return {
-            "height": sampler.height or side,
-            "width": sampler.width or side,
+            "height": sampler.height or height,
+            "width": sampler.width or width,
             "use_resolution_binning": False,
         }
+
+    def _native_size(self) -> tuple[int, int]:
+        side = self._whole.transformer.config.sample_size * self._whole.vae_scale_factor
+        return side, side
+
+    def _size_step(self) -> int:
+        """32 is what the pipeline asks, whatever the autoencoder."""
+        return lcm(32, self._whole.vae_scale_factor)

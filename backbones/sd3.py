@@ -24,6 +24,9 @@ class StableDiffusion3(FlowBackbone):
     denoiser_class = SD3Transformer2DModel
     default_sampler = Sampler(steps=28, guidance=7.0)  # the pipeline's own defaults
 
+    def _size_step(self) -> int:
+        return int(self._whole.vae_scale_factor * self._whole.patch_size)
+
     @torch.no_grad()
     def encode_prompts(self, texts: Sequence[str]) -> Conditioning:
         hidden, _, pooled, _ = self._whole.encode_prompt(

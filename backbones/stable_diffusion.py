@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import lcm
 from typing import Any, cast
 
 import torch
@@ -35,6 +36,15 @@ class StableDiffusion(PipelineBackbone):
             list(texts), self._device, 1, do_classifier_free_guidance=False
         )
         return {"encoder_hidden_states": embeddings}
+
+    def _native_size(self) -> tuple[int, int]:
+        side, scale = self._whole.unet.config.sample_size, self._whole.vae_scale_factor
+        height, width = (side, side) if isinstance(side, int) else side
+        return height * scale, width * scale
+
+    def _size_step(self) -> int:
+        """8 is what the pipelines ask, whatever the autoencoder."""
+        return lcm(8, self._whole.vae_scale_factor)
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         return cast(Tensor, self.schedule.add_noise(latents, noise, timesteps))

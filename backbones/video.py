@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from sipo.backbones.base import Conditioning, Sample, Sampler
-from sipo.backbones.pipeline import PipelineBackbone
+from sipo.backbones.pipeline import PipelineBackbone, fault_in
+from sipo.common.pictures import spoiled
 
 Frames = tuple[Image.Image, ...]
 
@@ -41,17 +42,22 @@ class VideoBackbone(PipelineBackbone):
         clips = []
         for row in latents:
             pixels = self._decode(row[None])
-            [frames] = self._whole.video_processor.postprocess_video(pixels, "pil")
-            clips.append(tuple(frames))
+            [frames] = self._whole.video_processor.postprocess_video(pixels.nan_to_num(), "pil")
+            fault = fault_in(row, pixels)
+            clips.append(tuple(spoiled(frame, fault) for frame in frames))
         return clips
 
     def _decode(self, latents: Tensor) -> Tensor:
         """Scaled latents (1, C, F, H, W) -> pixels in [-1, 1] of the same order."""
         raise NotImplementedError
 
+    def sized(self, sampler: Sampler) -> Sampler:
+        self._check_frames(sampler.frames or 1)
+        return super().sized(sampler)
+
     def sample(self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler) -> list[Sample]:
         """As for images. Raises ValueError for a number of frames that the VAE cannot make."""
-        self._check_frames(sampler.frames or 1)
+        sampler = self.sized(sampler)
         latents = self._sample_latents(texts, seeds, sampler)
         clips = self.decode_clips(latents)
         return [

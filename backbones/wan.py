@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import lcm
 from typing import Any, Self, cast
 
 import torch
@@ -12,6 +13,7 @@ from sipo.backbones.base import Conditioning, Sampler
 from sipo.backbones.flow import FlowBackbone
 from sipo.backbones.video import VideoBackbone, typed_like
 
+HEIGHT_PX, WIDTH_PX = 480, 832
 TEXT_LENGTH = 512  # the pipeline's call; its encode_prompt says 226
 
 
@@ -24,8 +26,17 @@ class Wan(VideoBackbone, FlowBackbone):
     fps = 16
     frame_step = 4  # of the 2.1 VAE
     text_length = TEXT_LENGTH
-    # The pipeline's own defaults.
-    default_sampler = Sampler(steps=50, guidance=5.0, height=480, width=832, frames=81)
+    default_sampler = Sampler(
+        steps=50, guidance=5.0, height=HEIGHT_PX, width=WIDTH_PX, frames=81
+    )  # the pipeline's own defaults
+
+    def _native_size(self) -> tuple[int, int]:
+        return HEIGHT_PX, WIDTH_PX
+
+    def _size_step(self) -> int:
+        """16 is what the pipeline asks, whatever the autoencoder."""
+        patch = self._whole.transformer.config.patch_size  # frames, rows, columns
+        return lcm(16, self._whole.vae_scale_factor_spatial * patch[1])
 
     @classmethod
     def load(cls, path: str, denoiser_only: bool, dtype: Any, quantization: Any = None) -> Self:

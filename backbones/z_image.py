@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 from sipo.backbones.base import Conditioning, Sampler
 from sipo.backbones.flow import FlowBackbone
 
-TEXT_TOKENS = 512  # the pipeline's default
+TEXT_TOKENS, SIDE_PX = 512, 1024  # the pipeline's defaults
 
 
 class ZImage(FlowBackbone):
@@ -22,6 +22,9 @@ class ZImage(FlowBackbone):
     pipeline_class = ZImagePipeline
     denoiser_class = ZImageTransformer2DModel
     default_sampler = Sampler(steps=50, guidance=5.0)  # the pipeline's own defaults
+
+    def _native_size(self) -> tuple[int, int]:
+        return SIDE_PX, SIDE_PX
 
     @torch.no_grad()
     def encode_prompts(self, texts: Sequence[str]) -> Conditioning:

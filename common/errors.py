@@ -126,5 +126,6 @@ def _one_line(error: Exception) -> str:
         field = ".".join(str(part) for part in first["loc"]) or error.title
         if error.title.endswith("Settings"):  # a command's own
             field = "--" + field.replace("_", "-")
-        return f"{field}: {first['msg']} (got {str(first['input'])[:80]!r})"
+        said = first["msg"].removeprefix("Value error, ")
+        return f"{field}: {said} (got {str(first['input'])[:80]!r})"
     return " ".join(str(error).split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import click
@@ -22,6 +23,23 @@ class FiniteRange(click.FloatRange):
             self.fail(f"{value} is no finite number.", param, ctx)
         return number
 
+
+class PathOption(click.Path):
+    """A path; "" is refused, which pathlib takes for the folder that one is in.
+
+    `kind` is what the setting behind it has: Path or str.
+    """
+
+    def __init__(self, kind: type[Path] | type[str] = Path) -> None:
+        super().__init__(path_type=kind)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            self.fail("is empty; give a path, or leave the option out.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH, PATH_TEXT = PathOption(), PathOption(str)
 
 POSITIVE = FiniteRange(0, min_open=True)
 

@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from sipo.common.errors import UserError, user_errors
-from sipo.common.options import SEED, FiniteRange, joined
+from sipo.common.options import PATH, SEED, FiniteRange, joined
 from sipo.recipes import recipe_option
 
-_PATH = click.Path(path_type=Path)
+_PATH = PATH
 _QUANTIZE = "Of the denoiser: no, nf4 (bitsandbytes) or int8 (torchao).  [default: no]"
 _JUDGED_FRAMES = "Frames of a clip that are judged."
 _FRAME_SCORE = "A clip's score of its frames': mean or worst."

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 from sipo.backbones.base import Backbone, Sampler
 from sipo.datagen.records import Candidate, Request
+from sipo.feedback.batches import judge_sound
 from sipo.feedback.judge import Judge
 from sipo.feedback.picture import as_kept
 from sipo.feedback.verdict import failed_verdict
@@ -30,13 +31,13 @@ def sample(
 def judge(
     candidates: Iterable[Candidate], with_judge: Judge, batch_size: int
 ) -> Iterator[Candidate]:
-    """The same candidates with their verdicts. Latents that are not finite are a failure.
+    """The same candidates with their verdicts. Latents or pixels that are not finite are a failure.
 
     The judge of clips is a FrameJudge.
     """
     for batch in batches(candidates, batch_size):
-        pictures = cast(Any, [c.picture for c in batch])
-        verdicts = with_judge.judge(pictures, [c.request.prompt for c in batch])
+        pictures = [c.picture for c in batch]
+        verdicts = judge_sound(with_judge, pictures, [c.request.prompt for c in batch])
         for candidate, verdict in zip(batch, verdicts, strict=True):
             if not candidate.latents.isfinite().all():
                 verdict = failed_verdict("latents are not finite", with_judge.describe())

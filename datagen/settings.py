@@ -131,7 +131,7 @@ def config_of(
     return {
         "format": FORMAT,
         "backbone": described(backbone),
-        "sampler": settings.sampler(backbone.default_sampler).model_dump(),
+        "sampler": backbone.sized(settings.sampler(backbone.default_sampler)).model_dump(),
         **clips,
         "prompts": {
             "count": len(prompts),

@@ -17,6 +17,10 @@ from sipo.feedback.devices import judge_device
 from sipo.feedback.hub import load_tensors, sha256
 from sipo.feedback.scorer import LinearHead, Rating, ScorerJudge
 
+FILE = (
+    "sac+logos+ava1-l14-linearMSE.pth from "
+    "github.com/christophschuhmann/improved-aesthetic-predictor"
+)
 CENTER = 5.5  # middle of the ratings it was trained on
 
 
@@ -44,17 +48,19 @@ def load_aesthetic(
     device: str = "auto",
 ) -> ScorerJudge:
     """`weights`: the head's file, which is on no model hub of its authors."""
-    if weights is None or not Path(weights).is_file():
+    if weights is None:
         raise ValueError(
-            f"judge weights {str(weights)!r} are no file; give sac+logos+ava1-l14-linearMSE.pth "
-            "from github.com/christophschuhmann/improved-aesthetic-predictor"
+            f"judge 'aesthetic' has no weights of its own; give --judge-weights {FILE}"
         )
+    if not Path(weights).is_file():
+        raise ValueError(f"judge weights {str(weights)!r} are no file; give {FILE}")
     path = Path(weights)
+    tensors = load_tensors(path)
     model, about = load_clip(clip, judge_device(device))
     require_quick_gelu(model.model.config.vision_config, clip)
     head = LinearHead(model.model.config.projection_dim)
     try:
-        head.load_state_dict(load_tensors(path))
+        head.load_state_dict(tensors)
     except RuntimeError:
         raise ValueError(
             f"judge weights {str(path)!r} are no head for {about['weights']!r}; give the file "

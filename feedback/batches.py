@@ -10,14 +10,18 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from PIL import Image
 
+from sipo.feedback.picture import Picture, fault_in
 from sipo.feedback.prompt import Prompt
 from sipo.feedback.verdict import Verdict, failed_verdict
+
+if TYPE_CHECKING:
+    from sipo.feedback.judge import Judge
 
 Asked = tuple[Image.Image, Prompt]
 JudgeBatch = Callable[[Sequence[Asked], dict[str, Any]], list[Verdict]]
@@ -62,6 +66,25 @@ def judge_in_batches(
     if judge not in _has_judged:
         _refuse_all_alike(judge, verdicts, about)
     return verdicts
+
+
+def judge_sound(
+    judge: Judge, pictures: Sequence[Picture], prompts: Sequence[Prompt]
+) -> list[Verdict]:
+    """The judge's verdicts, in order; a picture that shows nothing is a failure with its cause.
+
+    The one way to judge what was sampled. The judge of clips is a FrameJudge.
+    """
+    faults = [fault_in(picture) for picture in pictures]
+    asked = [
+        pair
+        for pair, fault in zip(zip(pictures, prompts, strict=True), faults, strict=True)
+        if fault is None
+    ]
+    said = iter(
+        judge.judge(cast(Any, [p for p, _ in asked]), [q for _, q in asked]) if asked else ()
+    )
+    return [next(said) if f is None else failed_verdict(f, judge.describe()) for f in faults]
 
 
 def _judge(

@@ -5,7 +5,6 @@ Shapes: B images, N classes, M cells a side.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from sipo.feedback.boxes import Box, Xyxy
 from sipo.feedback.centernet_network import STRIDE, CenterNet
 from sipo.feedback.color import ColorNamer, PixelColor
 from sipo.feedback.detector import Colored, in_image, judge_all, known_classes, letterbox
-from sipo.feedback.hub import sha256
+from sipo.feedback.hub import read_folder, sha256
 from sipo.feedback.prompt import Prompt
 from sipo.feedback.verdict import Verdict
 
@@ -124,20 +123,15 @@ def load_centernet(
 
     Raises ValueError for missing weights and for a class that it does not know.
     """
-    from safetensors.torch import load_file
-
     if weights is None:
         from sipo.mini import weights_folder
 
         weights = weights_folder("evaluator")
     folder = Path(weights)
-    for name in ("config.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            raise ValueError(f"evaluator weights {str(folder)!r} lack {name}")
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config, tensors = read_folder(folder, "evaluator weights")
     known_classes(vocabulary, config["classes"], folder.name)
     model = CenterNet(len(config["classes"]), len(config["colors"]))
-    model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
+    model.load_state_dict(tensors, strict=True)
     return CenterNetJudge(
         model,
         config["classes"],

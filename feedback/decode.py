@@ -12,6 +12,7 @@ import warnings
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from sipo.common.pictures import fault_of, spoiled
 from sipo.feedback.png import SIGNATURE, without_metadata
 
 FOREIGN = ("JPEG", "PNG", "WebP")
@@ -41,7 +42,10 @@ class UnreadableError(ValueError):
 
 
 def decode(data: bytes, foreign: bool = False) -> Image.Image:
-    """An RGB image without metadata. `foreign`: of a stranger. Raises UnreadableError."""
+    """An RGB image without metadata, but for a sampler's own fault (sipo.common.pictures).
+
+    `foreign`: of a stranger. Raises UnreadableError.
+    """
     if not data:
         raise UnreadableError("empty picture")
     try:
@@ -76,7 +80,7 @@ def _decoded(data: bytes, foreign: bool) -> Image.Image:
         pixels = _on_white(image)
     upright = pixels if turn is None else pixels.transpose(turn)
     upright.info.clear()  # profiles and texts, which Pillow would write again
-    return upright
+    return spoiled(upright, fault_of(image))
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

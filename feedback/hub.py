@@ -7,6 +7,7 @@ projects come as `.pt`; they are read with torch's restricted unpickler, which b
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 import re
 from functools import lru_cache
@@ -15,6 +16,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from sipo.common.hub import cached_unless_reachable
+from sipo.common.tensor_files import read_header, read_tensors, refuse_no_weights
 
 _CONFIGURATION = ["*.json", "*.txt", "*.jinja", "*.model"]
 _WEIGHTS = ["model*.safetensors"]
@@ -26,6 +30,8 @@ def find_folder(weights: str | Path, needs_weights: bool = True) -> Path:
 
     Raises ValueError where there is neither, and for a folder without configuration or weights.
     """
+    if not str(weights):
+        raise ValueError("judge weights are empty; give a folder, or leave them out")
     if (folder := Path(weights)).is_dir():
         wanted = ("config.json", "*.safetensors") if needs_weights else ()
         if lacks := [pattern for pattern in wanted if not any(folder.glob(pattern))]:
@@ -33,9 +39,12 @@ def find_folder(weights: str | Path, needs_weights: bool = True) -> Path:
                 f"judge weights {str(weights)!r} lack {' and '.join(lacks)}; give a folder as "
                 "transformers' save_pretrained writes it"
             )
+        check_files(folder)
         return folder
     if Path(weights).exists():
         raise ValueError(f"judge weights {str(weights)!r} are a file; give the model's folder")
+    if cached := cached_unless_reachable(str(weights), f"judge weights {str(weights)!r}"):
+        return cached
     from huggingface_hub import snapshot_download
 
     patterns = _CONFIGURATION + (_WEIGHTS if needs_weights else [])
@@ -43,6 +52,19 @@ def find_folder(weights: str | Path, needs_weights: bool = True) -> Path:
         return Path(snapshot_download(str(weights), allow_patterns=patterns))
     except Exception as error:
         raise ValueError(_missing(weights, error)) from None
+
+
+def check_files(folder: Path) -> None:
+    """Raises ValueError that names a configuration or a weight file that is not whole."""
+    for path in sorted(folder.glob("*.json")):
+        try:
+            json.loads(path.read_bytes())
+        except ValueError:
+            raise ValueError(
+                f"judge weights: {str(path)!r} is not whole JSON; get it again"
+            ) from None
+    for path in sorted(folder.glob("*.safetensors")):
+        read_header(path, "judge weights")
 
 
 def find_file(weights: str | Path | None, repository: str, name: str) -> Path:
@@ -53,8 +75,10 @@ def find_file(weights: str | Path | None, repository: str, name: str) -> Path:
         return Path(weights)
     from huggingface_hub import hf_hub_download
 
+    what = f"judge weights '{repository}/{name}'"
+    offline = cached_unless_reachable(repository, what)
     try:
-        return Path(hf_hub_download(repository, name))
+        return Path(hf_hub_download(repository, name, local_files_only=offline is not None))
     except Exception as error:
         raise ValueError(_missing(f"{repository}/{name}", error)) from None
 
@@ -62,9 +86,9 @@ def find_file(weights: str | Path | None, repository: str, name: str) -> Path:
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a `.safetensors` or `.pt` file, those under "state_dict" where it has that."""
     if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
+        return read_tensors(path, "judge weights")
+    with path.open("rb") as file:
+        refuse_no_weights(file.read(64), f"judge weights {str(path)!r}")
     try:
         value: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError):
@@ -75,6 +99,19 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     if not isinstance(value, dict) or not all(isinstance(v, Tensor) for v in value.values()):
         raise ValueError(f"judge weights {str(path)!r} hold no state dict; give the official file")
     return value
+
+
+def read_folder(
+    folder: Path, what: str = "judge weights"
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """(config, tensors) of an embedded judge's folder: nothing that is executable."""
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise ValueError(f"{what} {str(folder)!r} lack {name}")
+    check_files(folder)
+    return json.loads((folder / "config.json").read_bytes()), read_tensors(
+        folder / "model.safetensors", what
+    )
 
 
 def describe_folder(folder: Path) -> dict[str, Any]:

@@ -161,12 +161,15 @@ def _called(
         raise ValueError(
             f"judge {name!r}, setting {setting}: {first['msg']} (got {str(first['input'])[:80]!r})"
         ) from None
-    except (OSError, SafetensorError) as error:
+    except (OSError, RuntimeError, KeyError, SafetensorError) as error:
         if getattr(error, "errno", None) is not None:  # a path, a full disk: said as such
             raise
-        reason = str(error).splitlines()[0]
+        if isinstance(error, RuntimeError) and type(error) is not RuntimeError:
+            raise  # out of memory, and what else is none of the files' fault
+        reason = " ".join(" ".join(str(error).splitlines()[:2]).split())[:200]
+        where = "" if weights is None else f" from {str(weights)!r}"
         raise ValueError(
-            f"judge {name!r} cannot be loaded: {reason}; get its files again"
+            f"judge {name!r} cannot be loaded{where}: {reason}; get its files again"
         ) from None
 
 

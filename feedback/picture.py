@@ -10,7 +10,10 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from sipo.common.pictures import KEY as FAULT_KEY
+from sipo.common.pictures import fault_of
 from sipo.feedback.decode import UnreadableError, decode
 
 Suffix = Literal["png", "mp4"]
@@ -22,11 +25,15 @@ bytes; and no macroblock tree, which in small pictures depends on what lies in m
 
 @dataclass(frozen=True)
 class Clip:
-    """`frames` are what `mp4` decodes to: whoever looks again later sees the same."""
+    """`frames` are what `mp4` decodes to: whoever looks again later sees the same.
+
+    `fault` is the cause where they show nothing (sipo.common.pictures).
+    """
 
     mp4: bytes
     frames: tuple[Image.Image, ...]
     fps: float
+    fault: str | None = None
 
 
 Picture = Image.Image | Clip
@@ -39,6 +46,8 @@ def make_clip(frames: Sequence[Image.Image], fps: int) -> Clip:
     buffer = io.BytesIO()
     options = {"fflags": "+bitexact"}
     with av.open(buffer, "w", format="mp4", container_options=options) as file:
+        if fault := next(filter(None, map(fault_of, frames)), None):
+            file.metadata["comment"] = f"{FAULT_KEY} {fault}"
         stream = file.add_stream("libx264", rate=fps, options=QUALITY)
         stream.width, stream.height = frames[0].size
         stream.pix_fmt = "yuv420p"
@@ -61,12 +70,14 @@ def read_clip(mp4: bytes) -> Clip:
     try:
         with av.open(io.BytesIO(mp4), "r") as file:
             fps = float(file.streams.video[0].average_rate or 0)
+            said = file.metadata.get("comment", "")
             frames = tuple(
                 Image.fromarray(frame.to_ndarray(format="rgb24")) for frame in file.decode(video=0)
             )
     except Exception as error:  # whatever the decoders raise for bytes that are damaged
         raise ValueError(f"not a readable video ({type(error).__name__})") from None
-    return Clip(mp4, frames, fps)
+    fault = said.removeprefix(FAULT_KEY).strip() if said.startswith(FAULT_KEY) else None
+    return Clip(mp4, frames, fps, fault)
 
 
 def to_bytes(picture: Picture) -> bytes:
@@ -74,8 +85,21 @@ def to_bytes(picture: Picture) -> bytes:
     if isinstance(picture, Clip):
         return picture.mp4
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    picture.save(buffer, "PNG", pnginfo=_mark(picture))
     return buffer.getvalue()
+
+
+def fault_in(picture: Picture) -> str | None:
+    """Why it shows nothing; None for one that can be judged."""
+    return picture.fault if isinstance(picture, Clip) else fault_of(picture)
+
+
+def _mark(image: Image.Image) -> PngInfo | None:
+    if (fault := fault_of(image)) is None:
+        return None
+    mark = PngInfo()
+    mark.add_text(FAULT_KEY, fault)
+    return mark
 
 
 def from_bytes(data: bytes, suffix: Suffix) -> Picture:

@@ -5,7 +5,6 @@ Nothing of ultralytics, which would fetch the last two in its own way.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from sipo.common.tensor_files import refuse_no_weights
 from sipo.feedback.clip import require_quick_gelu
 from sipo.feedback.hub import find_folder
 
@@ -26,6 +26,9 @@ def published_file(path: Path) -> Path:
     """That file, or an official one by its name. Raises ValueError for what is neither."""
     if str(path) in PUBLISHED and not path.is_file():
         return find_published(path.name)
+    if path.is_file() and path.suffix == ".pt":
+        with path.open("rb") as file:
+            refuse_no_weights(file.read(64), f"judge weights {str(path)!r}")
     if not path.is_file() or path.suffix != ".pt":
         raise ValueError(
             f"judge weights {str(path)!r} are neither a folder with model.safetensors and "
@@ -51,17 +54,6 @@ def find_published(name: str) -> Path:
         f"judge weights {name!r} are not in {str(path.parent)!r} and cannot be downloaded "
         f"({reason}); get {RELEASE}{name} and give its path"
     )
-
-
-def read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """(config, tensors): weights, class embeddings and thresholds, nothing that is executable."""
-    from safetensors.torch import load_file
-
-    for name in ("config.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            raise ValueError(f"judge weights {str(folder)!r} lack {name}")
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return config, load_file(folder / "model.safetensors")
 
 
 @torch.inference_mode()

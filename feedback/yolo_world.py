@@ -21,9 +21,9 @@ from sipo.feedback.clip import VIT_L
 from sipo.feedback.clip_color import ColorName, load_color
 from sipo.feedback.detector import known_classes
 from sipo.feedback.devices import judge_device
-from sipo.feedback.hub import sha256
+from sipo.feedback.hub import read_folder, sha256
 from sipo.feedback.yolo_judge import PUBLISHED_THRESHOLDS, YoloWorldJudge
-from sipo.feedback.yolo_weights import TEXT_ENCODER, embed_classes, published_file, read_folder
+from sipo.feedback.yolo_weights import TEXT_ENCODER, embed_classes, published_file
 
 
 class WorldNetwork:

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from sipo.common.errors import user_errors
-from sipo.common.options import SEED, FiniteRange, joined
+from sipo.common.options import PATH, SEED, FiniteRange, joined
 from sipo.recipes import recipe_option
 
-_PATH = click.Path(path_type=Path)
+_PATH = PATH
 
 
 @click.group(invoke_without_command=True, context_settings={"max_content_width": 100})

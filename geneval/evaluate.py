@@ -127,7 +127,7 @@ def _sample(
 
     given = {"steps": settings.steps, "guidance": settings.guidance}
     overrides = {name: value for name, value in given.items() if value is not None}
-    sampler = Sampler(**(backbone.default_sampler.model_dump() | overrides))
+    sampler = backbone.sized(Sampler(**(backbone.default_sampler.model_dump() | overrides)))
     described = backbone.describe()
     depends = {
         "backbone": described | {"name": Path(described["name"]).name},

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from tqdm import tqdm
 
+from sipo.feedback.batches import judge_sound
 from sipo.feedback.judge import Judge
 from sipo.feedback.picture import Picture, read_clip, read_image
 from sipo.feedback.prompt import Prompt
@@ -20,7 +21,8 @@ from sipo.feedback.verdict import Verdict, failed_verdict
 def judge_images(
     judge: Judge, paths: Sequence[Path], prompts: Sequence[Prompt], batch_size: int
 ) -> list[Verdict]:
-    """One verdict a path, in order; a file that is no image is a failed verdict.
+    """One verdict a path, in order; a file that is no image, or one whose pixels were not finite,
+    is a failed verdict.
 
     The judge of clips is a FrameJudge.
     """
@@ -36,10 +38,8 @@ def judge_images(
 def _judge_batch(judge: Judge, paths: Sequence[Path], prompts: Sequence[Prompt]) -> list[Verdict]:
     images = [_open(path) for path in paths]
     readable = [number for number, image in enumerate(images) if not isinstance(image, Verdict)]
-    judged = judge.judge(
-        cast(Any, [images[number] for number in readable]),
-        [prompts[number] for number in readable],
-    )
+    pictures = [cast(Picture, images[number]) for number in readable]
+    judged = judge_sound(judge, pictures, [prompts[number] for number in readable])
     by_number = dict(zip(readable, judged, strict=True))
     return [
         image if isinstance(image, Verdict) else by_number[number]

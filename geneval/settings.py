@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from sipo.backbones.names import check_backbone
+from sipo.backbones.weights import check_weights
 from sipo.common.settings import Seed, StrictModel
 from sipo.feedback.frames import FRAMES, FrameScore
 from sipo.feedback.judge import read_settings, split_names
@@ -57,10 +59,10 @@ class EvalSettings(StrictModel):
             raise ValueError(f"--suite {self.suite!r} and --prompts were both given; give one")
         split_names(self.judge)
         read_settings(self.judge_settings)
-        if self.weights and not self.weights.is_dir():
-            raise ValueError(
-                f"--weights {str(self.weights)!r} is not a folder; give a run of sipo-train"
-            )
+        if self.weights is not None:
+            check_weights(self.weights)
+        if self.images is None:
+            check_backbone(self.backbone)
         if self.images:
             ignored = sorted(_SAMPLING & self.model_fields_set)
             if ignored:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from sipo.common.errors import user_errors
-from sipo.common.options import POSITIVE, SEED, FiniteRange
+from sipo.common.options import PATH, POSITIVE, SEED, FiniteRange
 
-_PATH = click.Path(path_type=Path)
+_PATH = PATH
 _PAIR = "NAME=VALUE"
 _EXAMPLES = {
     "generate": "batch_size=4",

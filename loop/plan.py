@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sipo.backbones.names import check_backbone
 from sipo.feedback.demands import check_prompts
 from sipo.feedback.judge import split_names
 from sipo.feedback.prompt import Prompt, read_prompts
@@ -36,6 +37,7 @@ def check(settings: LoopSettings) -> None:
             f"--evaluator {min(shared)!r} also chooses winners and would mark its own homework; "
             "give a judge that is not in --judge"
         )
+    check_backbone(settings.backbone)
     held_out = evaluation(settings, 0)
     measured, source = wanted_prompts(held_out), held_out.prompts or held_out.suite or "mini"
     check_prompts(held_out.judge, measured, source, held_out.judge_settings, "--evaluator")

@@ -11,10 +11,14 @@ from typing import Any, Literal, get_args, get_origin
 import click
 
 from sipo.common.errors import user_errors
+from sipo.common.options import PATH, PATH_TEXT
 from sipo.recipes import recipe_option
 from sipo.train.settings import ALIASES, Settings, make_settings, read_yaml
 
 Command = Callable[..., Any]
+PATHS = {"out", "backbone", "init_weights", "resume_from_checkpoint"}
+PATHS |= {"judge_weights", "validation_judge_weights", "validation_prompts"}
+"""Settings that name something, though "" is their default: an empty variable is no answer."""
 
 
 def settings_options(command: Command) -> Command:
@@ -41,7 +45,9 @@ def _option(name: str) -> dict[str, Any]:
     if get_origin(kind) is Literal:
         return {"metavar": f"[{'|'.join(get_args(kind))}]", "help": text}  # pydantic checks it
     if get_origin(kind) is list:
-        return {"multiple": True, "help": text}
+        return {"multiple": True, "type": PATH_TEXT, "help": text}
+    if name in PATHS:
+        kind = PATH_TEXT
     return {"type": None if kind is bool else kind, "default": None, "help": text}
 
 
@@ -87,7 +93,7 @@ CONTEXT: dict[str, Any] = {
 
 
 @click.command(cls=WithViews, context_settings=CONTEXT)
-@click.argument("config", required=False, type=click.Path(path_type=Path), metavar="[FILE.yaml]")
+@click.argument("config", required=False, type=PATH, metavar="[FILE.yaml]")
 @recipe_option("train")
 @settings_options
 @click.option("--dry_run", is_flag=True, help="Say what would be trained, and stop.")
@@ -122,7 +128,7 @@ def main(config: Path | None, dry_run: bool, **options: Any) -> None:
 
 
 @click.command(context_settings=CONTEXT)
-@click.argument("config", required=False, type=click.Path(path_type=Path), metavar="[FILE.yaml]")
+@click.argument("config", required=False, type=PATH, metavar="[FILE.yaml]")
 @settings_options
 @user_errors
 def calibrate(config: Path | None, **options: Any) -> None:
@@ -141,8 +147,8 @@ def calibrate(config: Path | None, **options: Any) -> None:
 
 
 @click.command(context_settings=CONTEXT)
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
-@click.option("--out", type=click.Path(path_type=Path), help="[default: the first run's folder]")
+@click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
+@click.option("--out", type=PATH, help="[default: the first run's folder]")
 @user_errors
 def plot(runs: tuple[Path, ...], out: Path | None) -> None:
     """Draw the curves of one or several runs.

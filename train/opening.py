@@ -14,12 +14,13 @@ from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.devices import keep_freed_memory
 from sipo.backbones.precision import has_bf16
 from sipo.backbones.registry import EMBEDDED, load_backbone
+from sipo.backbones.weights import check_weights
 from sipo.feedback.demands import check_prompts
 from sipo.feedback.judge import load_judge, vocabulary_of
 from sipo.train.batches import Data, Pairs
 from sipo.train.launch import wrapping_is_ours
 from sipo.train.objectives import ONLINE, UNPAIRED
-from sipo.train.policy import Frozen, Policy
+from sipo.train.policy import INIT, Frozen, Policy
 from sipo.train.settings import Settings
 from sipo.train.steps import PairSource, Source
 from sipo.train.trajectories import Trajectories
@@ -68,6 +69,8 @@ def open_backbone(settings: Settings, data: Data) -> Backbone:
             f"--backbone is missing: the shards were sampled from a local folder named {name!r}, "
             "and they do not record where; give its path"
         )
+    if settings.init_weights:
+        check_weights(settings.init_weights, INIT)
     samples = settings.objective in ONLINE or settings.validation_pairs
     return load_backbone(name, None, not samples, base_dtype(settings), settings.quantize)
 
@@ -92,7 +95,7 @@ def behaviour_of(settings: Settings, data: Data, base: Backbone) -> Frozen | Non
     for who, weights in candidates.items():
         if who == "base" or weights:  # loaded as for sampling: the dtype is in the hash
             sampler = load_backbone(
-                base.name, weights, True, data.meta["dtype"], data.meta["quantize"]
+                base.name, weights, True, data.meta["dtype"], data.meta["quantize"], INIT
             )
             if data.meta["sampled_by"] == [sampler.weights_sha256()]:
                 return who

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from accelerate.utils import AutocastKwargs
-from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sipo.backbones.base import LORA_FILE, Backbone
+from sipo.backbones.weights import find_weights
 from sipo.train.launch import zero_stage
 from sipo.train.settings import Settings
 from sipo.train.sharding import divided, shard, whole
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 ADAPTER, FROZEN = "default", "init"
+INIT = "--init_weights"
 
 Frozen = Literal["base", "init"]
 """The base model, or the policy of --init_weights."""
@@ -71,9 +72,9 @@ class Policy:
         if "base" in needed:
             self.copies["base"] = copy.deepcopy(self.denoiser)
         if settings.init_weights:
-            folder = _init_folder(settings)
-            self.backbone.load_weights(folder)
-            if (folder / LORA_FILE).is_file():
+            # The text's half of a LoRA would neither be trained nor saved: it is refused.
+            self.backbone.load_weights(Path(settings.init_weights), INIT, text=False)
+            if getattr(self.denoiser, "peft_config", None):
                 self.denoiser.fuse_lora()
                 self.denoiser.unload_lora()
         if "init" in needed:
@@ -97,7 +98,7 @@ class Policy:
         if not settings.init_weights:
             self._float32_adapters()
             return
-        initial = self._read_lora(_init_folder(settings), settings)
+        initial = self._read_lora(settings)
         self._set_lora(initial, ADAPTER)
         if "init" in (self.reference, self.behaviour):
             with warnings.catch_warnings():  # peft asks whether a second adapter is meant; it is
@@ -113,26 +114,18 @@ class Policy:
             if "lora_" in name:
                 parameter.data = parameter.data.float()
 
-    def _read_lora(self, folder: Path, settings: Settings) -> dict[str, Tensor]:
-        """The LoRA weights of an earlier run, which must have this run's shape."""
-        if not (folder / LORA_FILE).is_file():
+    def _read_lora(self, settings: Settings) -> dict[str, Tensor]:
+        """The weights of an earlier run's or another tool's LoRA, which must have this shape."""
+        file = find_weights(settings.init_weights, INIT).lora
+        if file is None:
             raise ValueError(
-                f"--init_weights {str(folder)!r} holds a whole model; a LoRA on top of it would "
+                f"{INIT} {settings.init_weights!r} holds a whole model; a LoRA on top of it would "
                 "not load onto the base model. Train with --full"
             )
-        prefix = f"{self.backbone.denoiser_folder}."
-        with safe_open(folder / LORA_FILE, "pt") as file:
-            metadata = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
-            weights = {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        here = {key: value.shape for key, value in self._lora(ADAPTER).items()}
-        alpha = metadata.get(f"{prefix}lora_alpha", settings.alpha)
-        if here != {key: value.shape for key, value in weights.items()} or alpha != settings.alpha:
-            rank = metadata.get(f"{prefix}r", "unknown")
-            raise ValueError(
-                f"--init_weights {str(folder)!r} has another LoRA (rank {rank}, alpha {alpha}) "
-                f"than --rank {settings.rank} --lora_alpha {settings.alpha} and --lora_targets "
-                "make; give the earlier run's values"
-            )
+        name = self.backbone.denoiser_folder
+        lora = self.backbone.read_lora(file, INIT)
+        weights, config = dict(lora.tensors.get(name, {})), lora.config.get(name)
+        require_shape(self._lora(ADAPTER), weights, config, settings)
         return weights
 
     def _lora(self, adapter: str) -> dict[str, Tensor]:
@@ -282,13 +275,45 @@ def lora_targets(backbone: Backbone, text: str) -> list[str]:
     return targets
 
 
-def _init_folder(settings: Settings) -> Path:
-    folder = Path(settings.init_weights)
-    if not folder.is_dir():
+def require_shape(
+    here: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    config: Mapping[str, Any] | None,
+    settings: Settings,
+) -> None:
+    """Raises ValueError for a LoRA whose layers, ranks or alpha are not those of this run.
+
+    `config` is peft's where the file has it; without, alpha is the rank.
+    """
+    asked = f"{INIT} {settings.init_weights!r}"
+    if here.keys() != weights.keys():
+        only = sorted(weights.keys() - here.keys()) or sorted(here.keys() - weights.keys())
+        verb = "changes" if weights.keys() - here.keys() else "does not change"
+        ends = ",".join(sorted({_end(key) for key in weights}))
         raise ValueError(
-            f"--init_weights {settings.init_weights!r} does not exist; give a run folder"
+            f"{asked} {verb} {only[0]!r}, unlike this run's LoRA; give --lora_targets {ends}, or "
+            "a LoRA of this run's layers"
         )
-    return folder
+    ranks = {len(value) for key, value in weights.items() if "lora_A" in key}
+    rank = (config or {}).get("r", min(ranks))
+    alpha = (config or {}).get("lora_alpha", rank)
+    if len(ranks) > 1:
+        raise ValueError(
+            f"{asked} has layers of ranks {', '.join(map(str, sorted(ranks)))}, and a run has one "
+            "for all; train with --full, or give another LoRA"
+        )
+    fits = all(value.shape == weights[key].shape for key, value in here.items())
+    if not fits or (rank, alpha) != (settings.rank, settings.alpha):
+        raise ValueError(
+            f"{asked} has another LoRA (rank {rank}, alpha {alpha:g}) than --rank {settings.rank} "
+            f"--lora_alpha {settings.alpha} make; give --rank {rank} --lora_alpha {alpha:g}"
+        )
+
+
+def _end(key: str) -> str:
+    """The end of a layer's name that --lora_targets takes: to_q, to_out.0."""
+    parts = key.partition(".lora_")[0].split(".")
+    return ".".join(parts[-2:] if parts[-1].isdigit() else parts[-1:])
 
 
 def _plain(value: Any) -> Any:

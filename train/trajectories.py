@@ -19,6 +19,7 @@ from torch import Tensor
 
 from sipo.backbones.base import Backbone, Conditioning, Sampler
 from sipo.datagen.prompted import PromptDataset
+from sipo.feedback.batches import judge_sound
 from sipo.feedback.judge import Judge
 from sipo.train.batches import generator
 from sipo.train.importance import Weights
@@ -179,7 +180,7 @@ class Trajectories:
             arguments = (backbone.prediction, states[-1], output, backbone.snr(last), clean)
             latents, _ = transition(*arguments)
         images = backbone.decode_latents(latents)
-        verdicts = self.judge.judge(images, [prompt] * count)
+        verdicts = judge_sound(self.judge, images, [prompt] * count)
         self._failures += [v.failure for v in verdicts if v.failure is not None]
         scored = [(v.score, i) for i, v in enumerate(verdicts) if v.score is not None]
         if not scored or max(scored)[0] == min(scored)[0]:

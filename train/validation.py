@@ -16,6 +16,7 @@ from PIL import Image
 
 from sipo.backbones.base import Sampler
 from sipo.backbones.seeds import image_seed
+from sipo.feedback.batches import judge_sound
 from sipo.feedback.demands import check_prompts
 from sipo.feedback.judge import Judge, load_judge, vocabulary_of
 from sipo.feedback.prompt import Prompt, read_prompts
@@ -78,7 +79,7 @@ class Validation:
                     [prompt.text for prompt in batch], seeds[first : first + size], self.sampler
                 )
             images += [sample.image for sample in made]
-            verdicts += self.judge.judge(images[first:], batch)
+            verdicts += judge_sound(self.judge, images[first:], batch)
         _sheet(images, Path(self.settings.out) / "validation" / f"step-{step}.png")
         return summarise(asked, verdicts)
 

@@ -44,7 +44,7 @@ def read_parquet(path: Path) -> Iterator[Table]:
     try:
         with path.open("rb") as file, parquet.ParquetFile(file) as table:
             yield Table(table)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: of names
         if isinstance(error, OSError) and error.filename is not None:
             raise  # it cannot be opened at all
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]

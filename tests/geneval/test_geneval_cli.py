@@ -52,7 +52,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
         (["--images", "nowhere"], "'nowhere' is not a folder"),
         (["--images", "x", "--steps", "3"], "--steps has no effect with --images"),
         (["--images-per-prompt", "0"], "--images-per-prompt: Input should be greater"),
-        (["--weights", "nowhere"], "--weights 'nowhere' is not a folder"),
+        (["--weights", "nowhere"], "--weights 'nowhere' does not exist"),
         (["--seed", "1", "compare", "a", "b"], "--seed has no effect on 'compare'"),
     ],
 )

@@ -1,0 +1,40 @@
+"""What --backbone may name, told without loading a model or torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sipo.backbones.folders import INDEX, check_pipeline
+from sipo.common.hub import cached_unless_reachable
+
+EMBEDDED = ("mini-sd",)
+
+
+def check_backbone(name: str) -> None:
+    """Raises ValueError for a name that is no backbone, a hub that does not answer, files that are
+    damaged."""
+    path = find_backbone(name)
+    if Path(path).is_dir():
+        check_pipeline(Path(path), f"--backbone {name!r}:")
+
+
+def find_backbone(name: str) -> str:
+    """The folder of an embedded name, of a path, of a hub id that must come from the cache; a hub
+    id, where the hub answers."""
+    if name in EMBEDDED:
+        from sipo.mini import weights_folder
+
+        return str(weights_folder(name))
+    if (Path(name) / INDEX).is_file() and name:
+        return name
+    if not name or Path(name).exists() or not _is_hub_id(name):
+        raise ValueError(
+            f"--backbone {name!r} is neither an embedded model ({', '.join(EMBEDDED)}), a "
+            "diffusers folder (one with model_index.json) nor a hub id like 'owner/name'"
+        )
+    return str(cached_unless_reachable(name, f"--backbone {name!r}") or name)
+
+
+def _is_hub_id(name: str) -> bool:
+    owner, _, repository = name.partition("/")
+    return bool(owner and repository) and not name.startswith((".", "/")) and "/" not in repository

@@ -1,0 +1,61 @@
+"""The model hub, asked once and briefly, before a library asks it five times for each file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SECONDS = 3.0  # an answer may take
+
+
+def cached_unless_reachable(repository: str, what: str) -> Path | None:
+    """None where the hub answers and has the repository; else the folder of it in the cache.
+
+    Raises ValueError that says what is wrong: no such repository, no network, HF_HUB_OFFLINE.
+    """
+    from huggingface_hub import constants, snapshot_download
+
+    reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else _refusal(repository, what)
+    if reason is None:
+        return None
+    try:
+        with quiet_hub():
+            return Path(snapshot_download(repository, local_files_only=True))
+    except Exception:  # whatever it raises for what is not there
+        raise ValueError(
+            f"{what} is not in the hub's cache on this machine, and {reason}; download it where "
+            "there is a network, and give its folder"
+        ) from None
+
+
+def _refusal(repository: str, what: str) -> str | None:
+    """Why the hub cannot be asked. Raises ValueError where it answers that it has no such thing."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+
+    try:
+        HfApi().model_info(repository, timeout=SECONDS)
+    except (RepositoryNotFoundError, HFValidationError):
+        raise ValueError(
+            f"{what} is no repository of the model hub, or a private one; check its name, or log "
+            "in with 'hf auth login'"
+        ) from None
+    except HfHubHTTPError as error:
+        return f"the hub answers {getattr(error.response, 'status_code', error)}"
+    except Exception as error:  # of the connection: the client's own, and not always the same
+        return f"the hub cannot be reached ({type(error).__name__}: {str(error)[:80]})"
+    return None
+
+
+@contextmanager
+def quiet_hub() -> Iterator[None]:
+    """Without its lines about every retry."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
