@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from sipo.feedback import grammar
 from sipo.feedback.batches import judge_in_batches
 from sipo.feedback.boxes import Box
-from sipo.feedback.detector import judge_all
+from sipo.feedback.detector import Colored, judge_all
 from sipo.feedback.ensemble import make_ensemble
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.frames import FrameJudge
@@ -127,7 +127,9 @@ class Sees:
     def describe(self) -> dict[str, Any]:
         return {"id": "sees"}
 
-    def detect(self, images: Sequence[Image.Image], floor: float) -> list[list[Box]]:
+    def detect(
+        self, images: Sequence[Image.Image], floor: float, colored: Colored | None = None
+    ) -> list[list[Box]]:
         return [[self.box] if image is BLUE else [] for image in images]
 
 
