@@ -113,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
             size = int(self.headers.get("Content-Length", ""))
             if place != ["answer"] or not 0 < size <= _MOST_BYTES:
                 raise IndexError
-            body = json.loads(self.rfile.read(size))
+            body = parse_json(self.rfile.read(size).decode(), "answer")
             with self._server.writing:
                 self._session.answer(_count(body["task"]), body["answer"])
         except (IndexError, KeyError, TypeError):
