@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sipo.datagen.folder import CANDIDATES, PAIRS, SHARD_NAME, ShardFolder, open_folder
+from sipo.datagen.review import Decisions
 from sipo.datagen.shards import read_fields, scan
 from sipo.datagen.stages import from_npy, has_embeddings
 
@@ -16,6 +17,7 @@ from sipo.datagen.stages import from_npy, has_embeddings
 def find_damage(path: str | Path) -> Iterator[str]:
     """Reads every byte. Raises ValueError only when `path` is no shard folder at all."""
     folder = open_folder(path)
+    yield from _text_damage(folder)
     for number in range(folder.shards):
         for kind in (CANDIDATES, PAIRS):
             yield from _shard_damage(folder, kind, number)
@@ -23,6 +25,20 @@ def find_damage(path: str | Path) -> Iterator[str]:
         if folder.encoded and not has_embeddings(folder, number):
             yield f"{folder.embeddings(number).name} is missing, truncated or foreign"
     yield from _foreign_files(folder)
+
+
+def _text_damage(folder: ShardFolder) -> Iterator[str]:
+    """Of what belongs to no shard: the prompts, and what people decided."""
+    prompts = folder.path / "prompts.jsonl"
+    try:
+        if hashlib.sha256(prompts.read_bytes()).hexdigest() != folder.config["prompts"]["sha256"]:
+            yield f"{prompts} was changed; take it from a copy, or run the same command again"
+    except FileNotFoundError:
+        yield f"{prompts} is missing; run the same command again"
+    try:
+        Decisions(folder)
+    except ValueError as error:
+        yield str(error)
 
 
 def _shard_damage(folder: ShardFolder, kind: str, number: int) -> Iterator[str]:
@@ -61,8 +77,8 @@ def _sample_damage(path: Path, members: dict[str, Any], wanted: set[str]) -> str
     try:
         json.loads(fields["json"])
         arrays = [from_npy(fields[name]) for name in fields if name.endswith("npy")]
-    except (ValueError, EOFError) as error:
-        return f"cannot be read ({error})"
+    except Exception as error:  # whatever the decoders raise for bytes that are damaged
+        return f"cannot be read ({type(error).__name__}: {error})"
     if any(array.ndim not in (3, 4) or array.dtype.is_complex for array in arrays):
         return "has latents of a strange shape"
     return None

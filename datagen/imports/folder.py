@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from sipo.datagen.imports.rows import (
+    Root,
     Row,
     Rows,
     UnusableError,
@@ -38,14 +39,14 @@ def files(settings: ImportSettings) -> list[Path]:
 
 def rows(settings: ImportSettings, files: list[Path]) -> Rows:
     [path] = files
-    root = settings.images or path.parent
+    root = Root(settings.images or path.parent, settings.follow_links)
     read = _table if path.suffix == ".csv" else _lines
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         for key, row in read(path, file):
             yield row_or_dropped(key, partial(_row, key, root, row))
 
 
-def _row(key: str, root: Path, row: dict[str, Any] | None) -> Row:
+def _row(key: str, root: Root, row: dict[str, Any] | None) -> Row:
     if row is None:
         raise UnusableError("not a JSON object")
     winner, loser = (read_inside(root, row.get(role)) for role in ("winner", "loser"))

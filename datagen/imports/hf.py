@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from sipo.datagen.imports.parquet import require_package
-from sipo.datagen.imports.rows import Row, Rows, read_inside, row_or_dropped
+from sipo.datagen.imports.rows import Root, Row, Rows, read_inside, row_or_dropped
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.tables import PICTURES, Reader, columns_of
 
 
 def files(settings: ImportSettings) -> list[Path]:
-    """Of a local folder; none of a hub dataset, whose revision says what it is."""
+    """Those of a local folder that `datasets` reads for the split.
+
+    None of a hub dataset, whose revision says what it is.
+    """
     source = Path(settings.source)
     if source.is_dir():
-        return sorted(path for path in source.rglob("*") if path.is_file())
+        return _data_files(settings)
     if settings.source.count("/") != 1 or settings.source.startswith((".", "/")):
         raise ValueError(
             f"source {settings.source!r} is neither a folder nor a dataset like 'owner/name'"
@@ -29,18 +32,37 @@ def files(settings: ImportSettings) -> list[Path]:
     return []
 
 
+def _data_files(settings: ImportSettings) -> list[Path]:
+    """Raises ValueError for an --out among them: its files would be taken for data."""
+    if settings.out.resolve().is_relative_to(Path(settings.source).resolve()):
+        raise ValueError(
+            f"--out {str(settings.out)!r} lies in the source, where `datasets` would read it; give "
+            "a folder elsewhere"
+        )
+    datasets = require_package("datasets", "the format hf")
+    try:
+        builder = datasets.load_dataset_builder(settings.source)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _unreadable(settings, "cannot be opened", error) from None
+    by_split = {str(split): files for split, files in (builder.config.data_files or {}).items()}
+    if settings.split not in by_split:
+        known = ", ".join(by_split) or "none"
+        raise ValueError(f"--split {settings.split!r} is none of {settings.source!r}: {known}")
+    return [Path(file) for file in by_split[settings.split]]
+
+
 def rows(settings: ImportSettings, files: list[Path]) -> Rows:
     stream = _open(settings)
     names = stream.column_names or next(_read(settings, stream), {})
     columns, read = columns_of(list(names))
     stream = stream.select_columns(list(columns))
-    root = Path(settings.source) if files else None
+    root = Root(Path(settings.source), settings.follow_links) if files else None
     for number, row in enumerate(_read(settings, _undecoded(stream, columns))):
         key = f"{settings.split}:{number}"
         yield row_or_dropped(key, partial(_row, read, root, key, row))
 
 
-def _row(read: Reader, root: Path | None, key: str, row: Mapping[str, Any]) -> Row:
+def _row(read: Reader, root: Root | None, key: str, row: Mapping[str, Any]) -> Row:
     """Pictures that are files of a local folder are read there, never elsewhere."""
     found = dict(row)
     for name in PICTURES:

@@ -13,6 +13,7 @@ from typing import Any
 from sipo.datagen.imports.listing import keyed_rows, train_json
 from sipo.datagen.imports.rows import (
     Dropped,
+    Root,
     Row,
     Rows,
     UnusableError,
@@ -40,7 +41,7 @@ def rows(settings: ImportSettings, files: list[Path]) -> Rows:
             yield row_or_dropped(key, partial(_preferred, key, root, row, names))
 
 
-def _preferred(key: str, root: Path, row: dict[str, Any], names: list[Any]) -> Row:
+def _preferred(key: str, root: Root, row: dict[str, Any], names: list[Any]) -> Row:
     labels = row.get("human_preference")
     if not isinstance(labels, list) or not len(labels) == len(names) == 2:
         raise UnusableError("missing label")
@@ -48,7 +49,7 @@ def _preferred(key: str, root: Path, row: dict[str, Any], names: list[Any]) -> R
     return by_labels(key, row.get("prompt"), (first, second), (labels[0], labels[1]))
 
 
-def _ranked(key: str, root: Path, prompt: Any, names: list[Any], ranks: Any) -> Rows:
+def _ranked(key: str, root: Root, prompt: Any, names: list[Any], ranks: Any) -> Rows:
     numbers = isinstance(ranks, list) and all(isinstance(rank, int | float) for rank in ranks)
     if not numbers or len(ranks) != len(names):
         yield Dropped(key, "missing label")

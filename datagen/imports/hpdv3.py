@@ -12,6 +12,7 @@ from typing import Any
 
 from sipo.datagen.imports.listing import keyed_rows, train_json
 from sipo.datagen.imports.rows import (
+    Root,
     Row,
     Rows,
     UnusableError,
@@ -29,7 +30,7 @@ def rows(settings: ImportSettings, files: list[Path]) -> Rows:
         yield row_or_dropped(key, partial(_row, key, root, row))
 
 
-def _row(key: str, root: Path, row: dict[str, Any] | None) -> Row:
+def _row(key: str, root: Root, row: dict[str, Any] | None) -> Row:
     if row is None:
         raise UnusableError("not a JSON object")
     margin = _margin(row.get("choice_dist"))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sipo.datagen.imports.rows import objects, source_files
+from sipo.datagen.imports.rows import Root, objects, source_files
 from sipo.datagen.imports.settings import ImportSettings
 
 
@@ -18,10 +18,10 @@ def train_json(settings: ImportSettings) -> list[Path]:
 
 def keyed_rows(
     settings: ImportSettings, files: Sequence[Path], columns: Sequence[str]
-) -> Iterator[tuple[str, Path, dict[str, Any] | None]]:
+) -> Iterator[tuple[str, Root, dict[str, Any] | None]]:
     """Each row with its key and the folder that its pictures' paths start from."""
     for path in files:
-        root = settings.images or path.parent
+        root = Root(settings.images or path.parent, settings.follow_links)
         listed = ((f"{path.name}:{number}", row) for number, row in enumerate(_read(path)))
         for key, row in objects(listed, columns):
             yield key, root, row

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from sipo.datagen.schema import read_object
+from sipo.datagen.settings import FORMAT
 
 MAX_FILE_BYTES = 2**28
 """Of one picture. What is larger is not even read."""
@@ -110,14 +114,29 @@ def bytes_of(value: Any) -> bytes:
     return data
 
 
-def read_inside(root: Path, name: Any) -> bytes:
-    """A picture's file by the name a row gives it. Never one outside of `root`."""
+@dataclass(frozen=True)
+class Root:
+    """The folder in which the names of pictures begin, and whether links in it may lead out."""
+
+    path: Path
+    follow_links: bool = False
+
+
+def read_inside(root: Root, name: Any) -> bytes:
+    """A picture's file by the name a row gives it. Never one outside of `root`.
+
+    Where links may be followed, the name still leads inside, and a link there anywhere: so a hub's
+    cache keeps its files.
+    """
     if not isinstance(name, str) or not name:
         raise UnusableError("missing picture")
     try:
-        path = (root / name).resolve()
-        if not path.is_relative_to(root.resolve()):
+        path = Path(os.path.abspath(root.path / name))
+        leads_in = path.resolve().is_relative_to(root.path.resolve())
+        if not leads_in and not path.is_relative_to(os.path.abspath(root.path)):
             raise UnusableError("path leads out of the folder")
+        if not leads_in and not root.follow_links:
+            raise UnusableError("link leads out of the folder, see --follow-links")
         if not path.is_file():
             raise UnusableError("missing picture")
         if path.stat().st_size > MAX_FILE_BYTES:
@@ -138,10 +157,25 @@ def source_files(source: Path, *patterns: str) -> list[Path]:
         return [source]
     if not source.is_dir():
         raise ValueError(f"source {str(source)!r} does not exist; give a file or a folder")
-    found = sorted({path for pattern in patterns for path in source.rglob(pattern)})
+    found = [p for p in _below(source) if any(map(p.match, patterns))]
     if not found:
         raise ValueError(f"source {str(source)!r} holds no {' or '.join(patterns)}; give another")
     return found
+
+
+def _below(source: Path) -> list[Path]:
+    """Its files, but none hidden (.DS_Store, ._list.csv) and none that an import made there."""
+    found = []
+    for folder, inner, names in os.walk(source):
+        here = Path(folder)
+        inner[:] = [name for name in inner if name[0] != "." and not _is_ours(here / name)]
+        found += [here / name for name in names if name[0] != "."]
+    return sorted(path for path in found if path.is_file())
+
+
+def _is_ours(folder: Path) -> bool:
+    config = folder / "config.json"
+    return config.is_file() and (read_object(config) or {}).get("format") == FORMAT
 
 
 def objects(

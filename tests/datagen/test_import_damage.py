@@ -123,7 +123,8 @@ def test_a_link_out_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(picture(9))
     (source / "link.png").symlink_to(tmp_path / "secret.png")
     write_list(source, [row(0), row(0, loser="link.png")])
-    assert causes("folder", source, tmp_path / "out") == {"path leads out of the folder": 1}
+    cause = "link leads out of the folder, see --follow-links"
+    assert causes("folder", source, tmp_path / "out") == {cause: 1}
 
 
 @pytest.mark.parametrize("beyond", [-512, 0, 100, 512, 600])
@@ -194,6 +195,7 @@ def test_what_is_refused(arguments: list[str], sentence: str, tmp_path: Path) ->
     last = result.output.splitlines()[-1]
     assert last.startswith("Error: ")
     assert sentence in last
+    assert not (tmp_path / "out").exists()
 
 
 def _pixel(image: Image.Image, kind: str, **given: Any) -> tuple[int, ...]:
