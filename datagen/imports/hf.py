@@ -6,6 +6,7 @@ no code of a dataset; pictures are decoded by us.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -41,7 +42,7 @@ def _data_files(settings: ImportSettings) -> list[Path]:
         )
     datasets = require_package("datasets", "the format hf")
     try:
-        builder = datasets.load_dataset_builder(settings.source)
+        builder = datasets.load_dataset_builder(_name(settings))
     except (OSError, RuntimeError, ValueError) as error:
         raise _unreadable(settings, "cannot be opened", error) from None
     by_split = {str(split): files for split, files in (builder.config.data_files or {}).items()}
@@ -76,10 +77,16 @@ def _open(settings: ImportSettings) -> Any:
     datasets = require_package("datasets", "the format hf")
     try:
         return datasets.load_dataset(
-            settings.source, split=settings.split, revision=settings.revision, streaming=True
+            _name(settings), split=settings.split, revision=settings.revision, streaming=True
         )
     except (OSError, RuntimeError, ValueError) as error:
         raise _unreadable(settings, "cannot be opened", error) from None
+
+
+def _name(settings: ImportSettings) -> str:
+    """As `datasets` takes it, which makes nothing of "."."""
+    source = settings.source
+    return os.path.abspath(source) if Path(source).is_dir() else source
 
 
 def _undecoded(stream: Any, columns: tuple[str, ...]) -> Any:
