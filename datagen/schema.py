@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sipo.feedback.prompt import Tag
+
 MOST_SHARDS = 10**6
 """Their names have six digits."""
 
@@ -109,7 +111,7 @@ class _Index(_Lenient):
 
 class _Candidate(_Lenient):
     prompt: _Count
-    tag: str
+    tag: Tag
     score: _Share | None
     correct: bool
     failure: str | None
@@ -117,7 +119,7 @@ class _Candidate(_Lenient):
 
 class _Pair(_Lenient):
     prompt: _Count
-    tag: str
+    tag: Tag
     margin: _Share
     winner: str | None = None
     loser: str | None = None
@@ -157,6 +159,8 @@ def check_config(config: dict[str, Any], path: Path) -> None:
     _check(_Config, config, path, remedy)
     count, size = config["prompts"]["count"], config["prompts_per_shard"]
     shards = config["shards"]
+    if count is None and "import" not in config:
+        raise ValueError(f"{path}: prompts.count: no number (got None); {remedy}")
     if count is not None and shards != -(-count // size):
         raise ValueError(
             f"{path}: shards: {shards} do not hold prompts.count {count} at prompts_per_shard "

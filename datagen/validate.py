@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from sipo.datagen.folder import CANDIDATES, PAIRS, SHARD_NAME, ShardFolder, open_folder
+from sipo.datagen.records import Judged
 from sipo.datagen.review import Decisions
-from sipo.datagen.shards import read_fields, scan
-from sipo.datagen.stages import from_npy, has_embeddings
+from sipo.datagen.shards import read_fields, read_row, scan
+from sipo.datagen.stages import candidate_sample, from_npy, has_embeddings
 
 
 def find_damage(path: str | Path) -> Iterator[str]:
@@ -57,7 +58,10 @@ def _shard_damage(folder: ShardFolder, kind: str, number: int) -> Iterator[str]:
         yield f"{path} holds other samples than its index; delete it and generate again"
     wanted = _fields(kind, folder)
     for key, fields in members.items():
-        if problem := _sample_damage(path, fields, wanted):
+        problem = _sample_damage(path, fields, wanted)
+        if problem is None and not _agrees(index["samples"].get(key, {}), path, key, fields):
+            problem = "is not what its index says"
+        if problem:
             yield f"{path}: {key} {problem}; delete the shard and generate again"
 
 
@@ -82,6 +86,23 @@ def _sample_damage(path: Path, members: dict[str, Any], wanted: set[str]) -> str
     if any(array.ndim not in (3, 4) or array.dtype.is_complex for array in arrays):
         return "has latents of a strange shape"
     return None
+
+
+def _agrees(said: dict[str, Any], path: Path, key: str, members: dict[str, Any]) -> bool:
+    """Whether an index says of a sample what the tar has: where it lies, and its facts."""
+    row = read_row(path, members)
+    try:
+        if key.startswith("cand-"):
+            judged = Judged.from_row(row, int(key.removeprefix("cand-")))
+            facts = candidate_sample(judged, {}).facts
+        else:
+            sides = {role: row[role]["key"] for role in ("winner", "loser")}
+            facts = {"tag": row["prompt"]["tag"], "margin": row["margin"], **sides}
+    except (KeyError, TypeError, ValueError):
+        return False
+    places = {name: list(place) for name, place in members.items()}
+    own = {name: said[name] for name in facts.keys() & said.keys()}
+    return said.get("members") == places and own.items() <= facts.items()
 
 
 def _stale(folder: ShardFolder, number: int) -> Iterator[str]:
