@@ -81,8 +81,16 @@ def read_candidates(folder: ShardFolder, number: int) -> Iterator[Candidate]:
     Raises ValueError as `kept_files`.
     """
     for request, files in kept_files(folder, number):
-        latents = from_npy(files["latents.npy"]) if folder.encoded else torch.empty(0)
-        yield Candidate(request, from_bytes(files[folder.suffix], folder.suffix), latents)
+        try:
+            latents = from_npy(files["latents.npy"]) if folder.encoded else torch.empty(0)
+            picture = from_bytes(files[folder.suffix], folder.suffix)
+        except Exception as error:  # whatever the decoders raise for bytes that are damaged
+            tar = folder.tar(CANDIDATES, number)
+            raise ValueError(
+                f"{tar}: {request.key} cannot be read ({type(error).__name__}); see sipo-data "
+                "validate"
+            ) from None
+        yield Candidate(request, picture, latents)
 
 
 def kept_files(folder: ShardFolder, number: int) -> Iterator[tuple[Request, dict[str, bytes]]]:
