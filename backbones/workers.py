@@ -50,15 +50,21 @@ def spread(work: Callable[[T], R], count: int) -> Iterator[Spread[T, R]]:
     """A `map` of `work` that keeps the order of the items; only items and results are sent.
 
     With one worker it runs here. Workers write nothing, and end when this process does, however
-    that happens. What `work` raises is raised here.
+    that happens; also in the middle of an item, where this one is stopped. What `work` raises is
+    raised here.
     """
     if count == 1:
         yield lambda items: map(work, items)
         return
     forked = multiprocessing.get_context("fork")
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(count, forked, _begin, (work, os.getpid()))
     try:
         yield lambda items: _in_order(pool, items, AHEAD * count)
+    except BaseException:
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.kill()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

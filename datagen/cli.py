@@ -20,6 +20,7 @@ _JUDGED_FRAMES = "Frames of a clip that are judged."
 _FRAME_SCORE = "A clip's score of its frames': mean or worst."
 _JUDGE = "Who looks at the images; several are one."
 _JUDGE_SETTINGS = "JSON by judge: thresholds, colours, the rule of several."
+_NEW = "A new folder, NEW, for it.  [default: in place]"
 _ENCODER = "Whose VAE and text encoders make the latents."
 _POLICIES = "all-over-margin, best-vs-worst or correct-vs-incorrect"
 
@@ -94,7 +95,7 @@ def generate(dry_run: bool, **options: Any) -> None:
     from sipo.datagen.settings import Settings
 
     settings = Settings(**{name: value for name, value in options.items() if value is not None})
-    job = prepare(settings)
+    job = prepare(settings, continuing=not dry_run)
     if dry_run:
         click.echo("\n".join(plan_lines(job, settings.out)))
         return
@@ -110,6 +111,7 @@ def generate(dry_run: bool, **options: Any) -> None:
     "--judged-frames", type=click.IntRange(1), help=_JUDGED_FRAMES + "  [default: as before]"
 )
 @click.option("--frame-score", help=_FRAME_SCORE + "  [default: as before]")
+@click.option("--out", type=_PATH, help=_NEW)
 @user_errors
 def judge(
     shards: Path,
@@ -118,14 +120,22 @@ def judge(
     judge_settings: Path | None,
     judged_frames: int | None,
     frame_score: str | None,
+    out: Path | None,
 ) -> None:
-    """Judge the kept candidates of SHARDS again and pair them anew. Samples nothing."""
+    """Judge the kept candidates of SHARDS again and pair them anew. Samples nothing.
+
+    With --out the verdicts of SHARDS stay, and NEW is a folder of the same pictures. Verdicts of
+    people (`sipo-data import`) are never overwritten: they need it. A judge that can judge nothing
+    changes nothing. config.json keeps what SHARDS was first judged by under "original".
+    """
     from sipo.datagen.generate import judge_folder
 
     asked = {"count": judged_frames, "score": frame_score}
     frames = {key: value for key, value in asked.items() if value is not None}
-    made = judge_folder(shards, name, judge_weights, frames=frames, settings=judge_settings)
-    _report(made, shards)
+    made = judge_folder(
+        shards, name, judge_weights, frames=frames, settings=judge_settings, out=out
+    )
+    _report(made, out or shards)
 
 
 @main.command()
@@ -133,12 +143,17 @@ def judge(
 @click.option("--policy", help=f"{_POLICIES}.  [default: as before]")
 @click.option("--margin", type=FiniteRange(0, 1), help="[default: as before]")
 @click.option("--max-pairs-per-prompt", type=click.IntRange(1), help="[default: as before]")
+@click.option("--out", type=_PATH, help=_NEW)
 @user_errors
-def pair(shards: Path, **options: Any) -> None:
-    """Pair the kept candidates of SHARDS again. Samples and judges nothing."""
+def pair(shards: Path, out: Path | None, **options: Any) -> None:
+    """Pair the kept candidates of SHARDS again. Samples and judges nothing.
+
+    What people decided in `sipo-data review` goes on to hold for the same two pictures.
+    config.json keeps what SHARDS was first paired by under "original".
+    """
     from sipo.datagen.generate import pair_folder
 
-    _report(pair_folder(shards, **options), shards)
+    _report(pair_folder(shards, **options, out=out), out or shards)
 
 
 @main.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +13,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from sipo.datagen.folder import PAIRS, ShardFolder, open_folder, require_latents
-from sipo.datagen.review import count_decisions, pair_key, read_decisions
-from sipo.datagen.shards import read_fields
+from sipo.datagen.review import Decision, Decisions, names_of, pair_key
+from sipo.datagen.shards import read_fields, read_row
 from sipo.datagen.stages import from_npy, has_embeddings, text_key
 
 _OTHER = {"winner.npy": "loser.npy", "loser.npy": "winner.npy"}
@@ -63,10 +62,9 @@ class PairDataset:
             for number in range(opened.shards):
                 found += _entries(opened, number)
                 digest.update(opened.tar(PAIRS, number).with_suffix(".json").read_bytes())
-            decisions = read_decisions(opened)
-            self.review.update(count_decisions(decisions, (entry.key for entry in found)))
+            decided = self._decided(opened, found)
             for entry in found:
-                decision = decisions.get(entry.key, "keep")
+                decision = decided.get(entry.key, "keep")
                 if decision != "keep":
                     digest.update(f"{decision} {entry.key}\n".encode())
                 if decision != "drop":
@@ -83,14 +81,23 @@ class PairDataset:
             raise ValueError("the same shards were given twice; give each folder once")
         self.empty = conditioning_of(folders[0].embeddings(0), "")
 
+    def _decided(self, folder: ShardFolder, found: Sequence[_Entry]) -> dict[str, Decision]:
+        """What people decided, by the entries' keys; counted in `review`."""
+        decisions = Decisions(folder)
+        if not decisions:
+            self.review.update(open=len(found))
+            return {}
+        names = [n for number in range(folder.shards) for n in names_of(folder, number).values()]
+        self.review.update(decisions.count(names))
+        return {name.place: said for name in names if (said := decisions.of(name))}
+
     def __len__(self) -> int:
         return len(self._entries)
 
     def __getitem__(self, i: int) -> PairRecord:
         entry = self._entries[i]
-        wanted = {name: entry.members[name] for name in ("json", "winner.npy", "loser.npy")}
-        fields = read_fields(entry.tar, wanted)
-        row = json.loads(fields["json"])
+        wanted = {name: entry.members[name] for name in ("winner.npy", "loser.npy")}
+        fields, row = read_fields(entry.tar, wanted), read_row(entry.tar, entry.members)
         text = row["prompt"]["prompt"]
         return PairRecord(
             key=entry.key,

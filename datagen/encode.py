@@ -23,14 +23,16 @@ from sipo.backbones.registry import load_backbone
 from sipo.datagen.folder import (
     CANDIDATES,
     ShardFolder,
+    of_the_same,
     only_writer,
     open_folder,
     refuse_difference,
 )
 from sipo.datagen.generate import finish, pairs_hold, state_of
 from sipo.datagen.records import Judged
+from sipo.datagen.review import carry_decisions
 from sipo.datagen.sampling import batches
-from sipo.datagen.settings import PACKAGES, described
+from sipo.datagen.settings import PACKAGES, described, named
 from sipo.datagen.shards import Sample, read_fields, scan
 from sipo.datagen.stages import (
     candidate_sample,
@@ -65,6 +67,10 @@ def encode_folder(
     if "import" not in folder.config:
         raise ValueError(f"{path} was sampled with its latents; encode is for imported folders")
     on = find_device(device)
+    if folder.encoded and backbone is None:
+        known = {"backbone": {"name": named(name)}, "batch_size": batch_size}
+        known |= {"dtype": dtype, "device": on.type}
+        refuse_difference(folder.path, of_the_same(folder.config, known), known)
     if backbone is None:
         backbone = load_backbone(name, dtype=dtype)
         backbone.to(on)
@@ -72,6 +78,8 @@ def encode_folder(
     if folder.encoded:
         refuse_difference(folder.path, {key: folder.config[key] for key in encoding}, encoding)
     with only_writer(folder.path):
+        if not folder.encoded:
+            carry_decisions(folder)
         folder = ShardFolder(folder.path, folder.config | encoding)
         folder.write_config()
         for number in tqdm(range(folder.shards), unit="shard", disable=not progress):

@@ -16,8 +16,8 @@ from typing import Any
 
 from sipo.datagen.folder import PAIRS, ShardFolder, open_folder
 from sipo.datagen.imports.parquet import require_package
-from sipo.datagen.review import pair_key, read_decisions
-from sipo.datagen.shards import Sample, read_fields, write_shard
+from sipo.datagen.review import Decisions, names_of
+from sipo.datagen.shards import Sample, read_fields, read_row, write_shard
 
 _SCHEMA = "huggingface"  # the key under which parquet files keep the features of `datasets`
 
@@ -57,15 +57,16 @@ def export_folder(path: str | Path, format_: str, out: Path) -> int:
 def pairs_of(folder: ShardFolder, number: int) -> Iterator[Exported]:
     """The pairs of a shard as their reviewers left them."""
     index, tar = folder.index(PAIRS, number), folder.tar(PAIRS, number)
-    decisions = read_decisions(folder)
-    names = {"json": "json"} | {role: f"{role}.{folder.suffix}" for role in ("winner", "loser")}
+    decisions = Decisions(folder)
+    names = names_of(folder, number) if decisions else {}
+    roles = {role: f"{role}.{folder.suffix}" for role in ("winner", "loser")}
     for key, sample in index["samples"].items():
-        decision = decisions.get(pair_key(index, key), "keep")
+        decision = decisions.of(names[key]) if decisions else None
         if decision == "drop":
             continue
-        wanted = {name: sample["members"][member] for name, member in names.items()}
-        fields = read_fields(tar, wanted)
-        row = json.loads(fields["json"])
+        members = sample["members"]
+        fields = read_fields(tar, {role: members[name] for role, name in roles.items()})
+        row = read_row(tar, members)
         pair = Exported(row["prompt"]["prompt"], fields["winner"], fields["loser"], row["margin"])
         flipped = replace(pair, winner=pair.loser, loser=pair.winner)
         yield flipped if decision == "flip" else pair

@@ -6,18 +6,21 @@ digests tell commands apart: of what candidates depend on, of the judge, of the 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sipo.common.files import atomic, write_json
+from sipo.datagen.schema import check_config, check_facts, read_object
 from sipo.datagen.settings import FORMAT
 from sipo.datagen.shards import check_size, read_index
 from sipo.feedback.picture import Suffix
@@ -26,7 +29,11 @@ from sipo.feedback.prompt import Prompt, read_prompts
 CANDIDATES, PAIRS = "candidates", "pairs"
 SHARD_NAME = re.compile(rf"({CANDIDATES}|{PAIRS})-\d{{6}}\.(tar|json|safetensors)")
 
+IMPORTED = "imported"  # the judge's id where people labelled the pairs
+
 _PAIRING = ("policy", "margin", "max_pairs_per_prompt")
+_OPINION = ("judge", *_PAIRING)  # what `sipo-data judge` and `pair` change
+_ORIGINAL = "original"  # in config.json: what of that the folder began with
 _OF_WHOLE_IMPORT = ("prompts", "shards", "rows", "dropped")  # known when the source is read through
 _ENCODING = ("sampler", "batch_size", "dtype", "device")
 _FLAGS = {
@@ -35,6 +42,10 @@ _FLAGS = {
     "backbone.weights_sha256": "--backbone or --weights",
     "prompts.count": "--prompts or --num-prompts",
     "prompts.sha256": "--prompts",
+    "import.source_sha256": "SOURCE (import.source_sha256)",
+    "import.format": "FORMAT",
+    "judge.frames.count": "--judged-frames",
+    "judge.frames.score": "--frame-score",
 }
 
 
@@ -60,8 +71,29 @@ class ShardFolder:
     def made_by(self) -> str:
         """What candidates depend on. The judge's library is none of it."""
         later = _OF_WHOLE_IMPORT if "import" in self.config else ()
-        own = {k: v for k, v in self.config.items() if k not in ("judge", *_PAIRING, *later)}
+        others = (*_OPINION, _ORIGINAL, *later)
+        own = {k: v for k, v in self.config.items() if k not in others}
         return _digest(own | {"versions": self.config["versions"] | {"ultralytics": None}})
+
+    @property
+    def pictures_by(self) -> str:
+        """What the pictures depend on: also the same once latents were added to them."""
+        return (self.as_imported if "import" in self.config else self).made_by
+
+    @property
+    def begun(self) -> bool:
+        """Whether there are candidates in it that were finished."""
+        return any(self.path.glob(f"{CANDIDATES}-*.json"))
+
+    @property
+    def labelled(self) -> bool:
+        """Whether its verdicts are people's: nothing could bring them back."""
+        return bool(self.config["judge"].get("id") == IMPORTED)
+
+    @property
+    def original(self) -> dict[str, Any] | None:
+        """Judge and pairing that it began with, where they are others now."""
+        return self.config.get(_ORIGINAL)
 
     @property
     def encoded(self) -> bool:
@@ -95,6 +127,7 @@ class ShardFolder:
             command = "import" if "import" in self.config else "generate"
             raise ValueError(f"{tar} is not complete; run the same sipo-data {command} again")
         index = read_index(path, kind)
+        check_facts(index, path)
         check_size(tar, index)
         if "import" in self.config and index["made_by"] == self.as_imported.made_by != self.made_by:
             raise ValueError(f"{tar} has no latents yet; run the same sipo-data encode again")
@@ -112,10 +145,20 @@ class ShardFolder:
     def prompts_of(self, number: int) -> list[tuple[int, Prompt]]:
         """The numbered prompts of a shard."""
         size = self.config["prompts_per_shard"]
-        return list(enumerate(self.prompts))[number * size : (number + 1) * size]
+        first = number * size
+        return list(enumerate(self.prompts[first : first + size], first))
 
     def write_config(self) -> None:
         write_json(self.path / "config.json", self.config, indent=2)
+
+    def reopened(self, path: Path, **changed: Any) -> ShardFolder:
+        """At `path`, judged or paired otherwise; what the folder began with stays written down."""
+        began = {name: self.config[name] for name in _OPINION}
+        first = self.original or began
+        config = {k: v for k, v in self.config.items() if k != _ORIGINAL} | changed
+        if {name: config[name] for name in _OPINION} != first:
+            config[_ORIGINAL] = first
+        return ShardFolder(path, config)
 
 
 def unencoded(format_name: str) -> dict[str, Any]:
@@ -150,12 +193,10 @@ def read_folder(path: Path) -> ShardFolder:
         foreign = sorted(tar.name for tar in path.glob("*.tar"))
         what = f"{foreign[0]}, which sipo-data did not make" if foreign else "no shards"
         raise ValueError(f"folder {str(path)!r} holds {what}; give a folder of sipo-data generate")
-    try:
-        config = json.loads(config_path.read_bytes())
-    except ValueError:
-        config = None
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
+    config = read_object(config_path)
+    if config is None or config.get("format") != FORMAT:
         raise ValueError(f"{config_path} does not say {FORMAT!r}; give a folder of sipo-data")
+    check_config(config, config_path)
     return ShardFolder(path, config)
 
 
@@ -164,33 +205,63 @@ def claim_folder(path: Path, config: dict[str, Any], prompts: bytes) -> ShardFol
 
     Raises ValueError that names the first setting that differs.
     """
-    folder = ShardFolder(path, config)
     path.mkdir(parents=True, exist_ok=True)
-    if (path / "config.json").is_file() or any(path.glob("*.tar")):
-        kept = open_folder(path).config
-        if any(path.glob(f"{CANDIDATES}-*.json")):
-            refuse_difference(path, kept, config)
+    if kept := _begun_at(path):
+        refuse_other(kept, config)
+        config = config | ({_ORIGINAL: kept.original} if kept.original else {})
     with atomic(path / "prompts.jsonl") as file:
         file.write(prompts)
+    folder = ShardFolder(path, config)
     folder.write_config()
     return folder
 
 
 def claim_import(path: Path, config: dict[str, Any]) -> ShardFolder:
-    """As `claim_folder`, for an import that begins or goes on; `config` knows no totals yet."""
-    path.mkdir(parents=True, exist_ok=True)
-    folder = ShardFolder(path, config)
-    if (path / "config.json").is_file() or any(path.glob("*.tar")):
-        kept = read_folder(path)
-        if "import" not in kept.config:
-            raise ValueError(f"{path} was made by sipo-data generate; give another --out")
-        if any(path.glob(f"{CANDIDATES}-*.json")):
-            names = ("import", "fps")
-            old, new = ({name: c.get(name) for name in names} for c in (kept.config, config))
-            refuse_difference(path, old, new)
-            return kept
+    """As `claim_folder`, for an import that begins or goes on; `config` knows no totals yet.
+
+    Nothing is written: a source that gives nothing leaves nothing. What the source is called and
+    where it lies is none of what it is.
+    """
+    if not (kept := _begun_at(path)):
+        return ShardFolder(path, config)
+    if "import" not in kept.config:
+        raise ValueError(f"{path} was made by sipo-data generate; give another --out")
+    if not kept.labelled:
+        judge = judge_names(kept.config["judge"])
+        raise ValueError(f"{path} was judged again, by {judge}; import into another --out")
+    old, new = (
+        {"import": c["import"] | {"source": None}, "fps": c.get("fps")}
+        for c in (kept.config, config)
+    )
+    refuse_difference(path, old, new)
+    return kept
+
+
+def claim_copy(folder: ShardFolder) -> None:
+    """As `claim_folder`, for what `sipo-data judge` or `pair` makes of another folder."""
+    if kept := _begun_at(folder.path):
+        if kept.made_by != folder.made_by:
+            raise ValueError(f"{folder.path} was made of another folder; give another --out")
+        refuse_difference(folder.path, kept.config, folder.config)
     folder.write_config()
-    return folder
+
+
+def refuse_early(path: Path, known: dict[str, Any]) -> None:
+    """As `claim_folder`, by what is `known` of the new configuration before a model is loaded.
+
+    Raises OSError where no folder could be made at `path`.
+    """
+    require_place(path)
+    if kept := _begun_at(path):
+        refuse_other(kept, known, early=True)
+
+
+def refuse_other(kept: ShardFolder, asked: dict[str, Any], early: bool = False) -> None:
+    """Raises ValueError where another command than this sipo-data generate made the folder."""
+    if "import" in kept.config and "import" not in asked:
+        raise ValueError(f"{kept.path} was made by sipo-data import; give another --out")
+    old = {name: value for name, value in kept.config.items() if name != _ORIGINAL}
+    refuse_difference(kept.path, of_the_same(old, asked) if early else old, asked)
 
 
 def refuse_difference(path: Path, kept: dict[str, Any], asked: dict[str, Any]) -> None:
@@ -203,15 +274,41 @@ def refuse_difference(path: Path, kept: dict[str, Any], asked: dict[str, Any]) -
         )
 
 
+def require_place(path: Path) -> None:
+    """Raises OSError where no folder can be made or written at `path`; makes none."""
+    whole = path.absolute()
+    place = next(part for part in (whole, *whole.parents) if part.exists())
+    if not place.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+    if not os.access(place, os.W_OK | os.X_OK):
+        mounted = hasattr(os, "statvfs") and os.statvfs(place).f_flag & os.ST_RDONLY
+        code = errno.EROFS if mounted else errno.EACCES
+        raise OSError(code, os.strerror(code), str(path))
+
+
 @contextmanager
 def only_writer(path: Path) -> Iterator[None]:
-    """Refuse a second process that would write into the same folder. Held while the block runs."""
+    """Refuse a second process that would write into the same folder. Held while the block runs.
+
+    A folder that was made for it and in which nothing was written goes again.
+    """
+    made = [part for part in (path, *path.parents) if not part.exists()]
     path.mkdir(parents=True, exist_ok=True)
+    try:
+        with _locked(path):
+            yield
+    finally:
+        for part in made:
+            with suppress(OSError):  # it is not empty
+                part.rmdir()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
     import fcntl
-    import os
 
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -219,28 +316,66 @@ def only_writer(path: Path) -> Iterator[None]:
     except BlockingIOError:
         os.close(descriptor)
         raise ValueError(f"another sipo-data is writing to {path}; wait for it to end") from None
+    except OSError:
+        pass  # a file system without locks
     try:
         yield
     finally:
         os.close(descriptor)
 
 
+def _begun_at(path: Path) -> ShardFolder | None:
+    """The folder at `path` if another run finished a shard there; a new command may have the rest.
+
+    Raises ValueError for tars of others.
+    """
+    if not (path / "config.json").is_file() and not any(path.glob("*.tar")):
+        return None
+    kept = read_folder(path)
+    return kept if kept.begun else None
+
+
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def of_the_same(kept: Any, asked: Any) -> Any:
+    """Of what is kept only what is asked for by name."""
+    if isinstance(kept, dict) and isinstance(asked, dict):
+        return {name: of_the_same(kept.get(name), value) for name, value in asked.items()}
+    if isinstance(kept, list) and isinstance(asked, list) and len(kept) == len(asked):
+        return [of_the_same(old, new) for old, new in zip(kept, asked, strict=True)]
+    return kept
+
+
 def _first_difference(old: Any, new: Any, name: str = "") -> tuple[str, Any, Any] | None:
     """(flag or name, old value, new value) of the first leaf that differs."""
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        old, new = (dict(enumerate(value)) for value in (old, new))
     if isinstance(old, dict) and isinstance(new, dict):
+        if name == "judge" and judge_names(old) != judge_names(new):
+            return "--judge", judge_names(old), judge_names(new)
         for key in dict.fromkeys([*new, *old]):
-            path = f"{name}.{key}" if name else key
+            path = f"{name}.{key}" if name else str(key)
             if found := _first_difference(old.get(key), new.get(key), path):
                 return found
         return None
     if json.dumps(old) == json.dumps(new):
         return None
+    return _flag(name), old, new
+
+
+def judge_names(described: dict[str, Any]) -> str:
+    """As --judge takes them."""
+    return ",".join(one.get("id", "?") for one in described.get("members") or [described])
+
+
+def _flag(name: str) -> str:
+    """The option that a place in `config.json` comes from."""
+    if name in _FLAGS:
+        return _FLAGS[name]
     if name.startswith("judge."):
-        return f"--judge ({name})", old, new
-    leaf = name.removeprefix("sampler.")
-    plain = f"--{leaf.replace('_', '-')}" if "." not in leaf else leaf
-    return _FLAGS.get(name, plain), old, new
+        of_weights = name.rpartition(".")[2] in ("weights", "weights_sha256")
+        return f"{'--judge-weights' if of_weights else '--judge-settings'} ({name})"
+    leaf = name.removeprefix("sampler.").removeprefix("import.")
+    return leaf if "." in leaf else f"--{leaf.replace('_', '-')}"

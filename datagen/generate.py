@@ -16,6 +16,7 @@ from tqdm import tqdm
 from sipo.backbones.base import Backbone
 from sipo.backbones.workers import spread
 from sipo.common.files import write_json
+from sipo.datagen.copies import begin_copy, bring_candidates, bring_embeddings
 from sipo.datagen.folder import (
     CANDIDATES,
     PAIRS,
@@ -24,18 +25,23 @@ from sipo.datagen.folder import (
     claim_folder,
     only_writer,
     open_folder,
-    require_latents,
+    refuse_early,
 )
 from sipo.datagen.job import Job, prepare
+from sipo.datagen.judging import first_verdicts
 from sipo.datagen.records import Candidate
-from sipo.datagen.settings import Settings, check_policy, prompts_bytes
+from sipo.datagen.review import carry_decisions
+from sipo.datagen.settings import Settings, check_policy, judge_early, prompts_bytes
 from sipo.datagen.stages import (
+    JUDGED,
     Track,
     batches_of,
     embed_prompts,
     has_embeddings,
     judge_again,
     pair_candidates,
+    verdicts_of,
+    write_judged,
     write_sampled,
 )
 from sipo.datagen.summary import summarize
@@ -90,32 +96,66 @@ def judge_folder(
     progress: bool = True,
     frames: dict[str, Any] | None = None,
     settings: Path | None = None,
+    out: Path | None = None,
 ) -> dict[str, Any]:
     """Judge the kept candidates again and pair them by the folder's policy. Samples nothing.
 
-    `frames` says what FrameJudge does with clips (`count`, `score`), where not as before.
+    Into the new folder `out`, or in place. `frames` says what FrameJudge does with clips (`count`,
+    `score`), where not as before. Raises ValueError, and has changed nothing, for verdicts of
+    people in place, and for a judge that can judge nothing of it.
     """
-    folder = open_folder(path)
+    source = open_folder(path)
+    where = _other_place(source, out)
+    if where == source.path and source.labelled:
+        raise ValueError(
+            f"{path} holds the verdicts of people, which no import would bring back; "
+            "give --out NEW, a folder for the judge's"
+        )
+    for number in range(source.shards):
+        _require_embeddings(source, number)
     if judge is None:
-        check_prompts(name, folder.prompts, folder.path / "prompts.jsonl", settings)
-        judge = load_judge(name, weights, vocabulary_of(folder.prompts), settings)
-    if folder.encoded:
-        require_company(judge, folder.config["batch_size"], folder.config["candidates"])
-    judge = _of_clips(judge, folder, frames or {})
-    with only_writer(folder.path):
-        versions = folder.config["versions"] | {"ultralytics": version("ultralytics")}
-        new = folder.config | {"judge": judge.describe(), "versions": versions}
-        folder = ShardFolder(folder.path, new)
-        for number in range(folder.shards):
-            _require_embeddings(folder, number)
-        folder.write_config()
-        todo = [n for n in range(folder.shards) if state_of(folder, n) != "done"]
-        with _bar(folder, todo, progress) as track:
-            for number in range(folder.shards):
-                if number in todo:
-                    judge_again(folder, number, judge, track)
-                _pair_if_stale(folder, number)
-        return finish(folder)
+        check_prompts(name, source.prompts, source.path / "prompts.jsonl", settings)
+        if out is not None:
+            refuse_early(
+                out, {"import": source.config.get("import"), "judge": judge_early(name, weights)}
+            )
+        judge = load_judge(name, weights, vocabulary_of(source.prompts), settings)
+    require_company(judge, source.config["batch_size"] or JUDGED, source.config["candidates"])
+    judge = _of_clips(judge, source, frames or {})
+    versions = source.config["versions"] | {"ultralytics": version("ultralytics")}
+    into = source.reopened(where, judge=judge.describe(), versions=versions)
+    with only_writer(where):
+        todo = [n for n in range(into.shards) if state_of(into, n) != "done"]
+        with _bar(source, todo, progress) as track:
+            held = first_verdicts(source, todo, judge, track)
+            _begin_again(source, into)
+            for number in range(into.shards):
+                if number in held:
+                    write_judged(source, number, held.pop(number), into)
+                elif number in todo:
+                    write_judged(source, number, verdicts_of(source, number, judge, track), into)
+                if where != source.path:
+                    bring_embeddings(source, into, number)
+                _pair_if_stale(into, number)
+        return finish(into)
+
+
+def _other_place(source: ShardFolder, out: Path | None) -> Path:
+    """Where the new verdicts or pairs go. Raises ValueError for an --out that is the source."""
+    if out is None:
+        return source.path
+    if out.resolve() == source.path.resolve():
+        raise ValueError(f"--out {str(out)!r} is SHARDS itself; give a new folder, or no --out")
+    return out
+
+
+def _begin_again(source: ShardFolder, into: ShardFolder) -> None:
+    """Nothing is written before this. People's decisions go on to hold."""
+    if into.path == source.path:
+        carry_decisions(source)
+        into.write_config()
+    else:
+        begin_copy(source, into)
 
 
 def _of_clips(judge: Judge, folder: ShardFolder, asked: dict[str, Any]) -> Judge:
@@ -134,25 +174,32 @@ def pair_folder(
     policy: str | None = None,
     margin: float | None = None,
     max_pairs_per_prompt: int | None = None,
+    out: Path | None = None,
 ) -> dict[str, Any]:
-    """Pair the kept candidates again; None keeps what the folder has. Samples nothing."""
+    """Pair the kept candidates again, in place or into the new folder `out`. Samples nothing.
+
+    None keeps what the folder has.
+    """
     asked = {"policy": policy, "margin": margin, "max_pairs_per_prompt": max_pairs_per_prompt}
     given = {name: value for name, value in asked.items() if value is not None}
-    folder = open_folder(path)
-    check_policy(given.get("policy", folder.config["policy"]))
-    with only_writer(folder.path):
-        folder = ShardFolder(folder.path, folder.config | given)
-        for number in range(folder.shards):
-            _require_embeddings(folder, number)
-            if folder.index(CANDIDATES, number)["judged_by"] != folder.judged_by:
-                raise ValueError(
-                    f"{folder.tar(CANDIDATES, number)} has the verdicts of another judge; "
-                    "run sipo-data judge on the folder first"
-                )
-        folder.write_config()
-        for number in range(folder.shards):
-            _pair_if_stale(folder, number)
-        return finish(folder)
+    source = open_folder(path)
+    check_policy(given.get("policy", source.config["policy"]))
+    into = source.reopened(_other_place(source, out), **given)
+    for number in range(source.shards):
+        _require_embeddings(source, number)
+        if source.index(CANDIDATES, number)["judged_by"] != source.judged_by:
+            raise ValueError(
+                f"{source.tar(CANDIDATES, number)} has the verdicts of another judge; "
+                "run sipo-data judge on the folder first"
+            )
+    with only_writer(into.path):
+        _begin_again(source, into)
+        for number in range(into.shards):
+            if into.path != source.path:
+                bring_candidates(source, into, number)
+                bring_embeddings(source, into, number)
+            _pair_if_stale(into, number)
+        return finish(into)
 
 
 def state_of(folder: ShardFolder, number: int) -> State:
@@ -185,8 +232,7 @@ def _pair_if_stale(folder: ShardFolder, number: int) -> None:
 
 
 def _require_embeddings(folder: ShardFolder, number: int) -> None:
-    require_latents(folder)
-    if not has_embeddings(folder, number):
+    if folder.encoded and not has_embeddings(folder, number):
         raise ValueError(
             f"{folder.embeddings(number)} is missing or damaged; "
             "run the same sipo-data generate again"

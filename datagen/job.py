@@ -13,6 +13,7 @@ from sipo.backbones.registry import DTYPES, load_backbone
 from sipo.backbones.weights import check_weights
 from sipo.backbones.workers import workers_for
 from sipo.datagen import sampling
+from sipo.datagen.folder import refuse_early
 from sipo.datagen.records import Candidate, Request
 from sipo.datagen.settings import (
     Settings,
@@ -20,6 +21,7 @@ from sipo.datagen.settings import (
     check_clip_settings,
     check_policy,
     config_of,
+    known_early,
     source_of,
     without_repeats,
 )
@@ -51,8 +53,12 @@ def prepare(
     prompts: Sequence[Prompt] | None = None,
     backbone: Backbone | None = None,
     judge: Judge | None = None,
+    continuing: bool = True,
 ) -> Job:
-    """Everything a user can get wrong is found here, cheapest first. Writes nothing."""
+    """Everything a user can get wrong is found here, cheapest first. Writes nothing.
+
+    `continuing`: what is in the folder must be this command's.
+    """
     check_policy(settings.policy)
     if settings.dtype not in DTYPES:
         known = ", ".join(DTYPES)
@@ -67,6 +73,10 @@ def prepare(
     once = without_repeats(asked)
     if not once:
         raise ValueError("prompts is empty; give at least one")
+    if continuing:
+        early = known_early(settings, once, device.type)
+        given = {"backbone": backbone, "judge": judge}
+        refuse_early(settings.out, {k: v for k, v in early.items() if given.get(k) is None})
     if judge is None:
         check_prompts(settings.judge, once, source_of(settings), settings.judge_settings)
         classes = vocabulary_of(once)

@@ -14,6 +14,7 @@ from pydantic import Field
 from sipo.common.settings import Seed, StrictModel
 from sipo.datagen.pairing import POLICIES
 from sipo.feedback.frames import FRAMES, FrameScore
+from sipo.feedback.judge import split_names
 from sipo.feedback.prompt import Prompt, read_prompts
 
 if TYPE_CHECKING:
@@ -64,10 +65,13 @@ class Settings(StrictModel):
 
     def sampler(self, default: Sampler) -> Sampler:
         """The backbone's sampler with what was asked put over it."""
+        return type(default).model_validate(default.model_dump() | self.given_sampler)
+
+    @property
+    def given_sampler(self) -> dict[str, Any]:
         names = ("steps", "guidance", "height", "width", "frames")
         asked = {name: getattr(self, name) for name in names}
-        given = {name: value for name, value in asked.items() if value is not None}
-        return type(default).model_validate(default.model_dump() | given)
+        return {name: value for name, value in asked.items() if value is not None}
 
 
 def check_clip_settings(settings: Settings, backbone: Backbone) -> None:
@@ -133,6 +137,39 @@ def config_of(
         "backbone": described(backbone),
         "sampler": backbone.sized(settings.sampler(backbone.default_sampler)).model_dump(),
         **clips,
+        **_of_no_model(settings, prompts, device),
+        "judge": judge.describe(),
+        "versions": {name: version(name) for name in packages},
+    }
+
+
+def known_early(settings: Settings, prompts: Sequence[Prompt], device: str) -> dict[str, Any]:
+    """What `config_of` will say as far as it is known before the models are loaded."""
+    return {
+        "backbone": {"name": named(settings.backbone)},
+        "sampler": settings.given_sampler,
+        **_of_no_model(settings, prompts, device),
+        "judge": judge_early(settings.judge, settings.judge_weights),
+    }
+
+
+def judge_early(name: str, weights: Path | None = None) -> dict[str, Any]:
+    """What a judge's `describe` will say of its name and of weights that are a file."""
+    members = [_weighed(one, own or weights) for one, own in split_names(name)]
+    return members[0] if len(members) == 1 else {"id": "ensemble", "members": members}
+
+
+def _weighed(name: str, weights: str | Path | None) -> dict[str, Any]:
+    """A folder's name and hash are the judge's own affair; the hash of a file is kept for it."""
+    if weights is None or not Path(weights).is_file():
+        return {"id": name}
+    from sipo.feedback.hub import sha256
+
+    return {"id": name, "weights_sha256": sha256(Path(weights))}
+
+
+def _of_no_model(settings: Settings, prompts: Sequence[Prompt], device: str) -> dict[str, Any]:
+    return {
         "prompts": {
             "count": len(prompts),
             "sha256": hashlib.sha256(prompts_bytes(prompts)).hexdigest(),
@@ -145,20 +182,21 @@ def config_of(
         "dtype": settings.dtype,
         **({} if settings.quantize == "no" else {"quantize": settings.quantize}),
         "device": device,
-        "judge": judge.describe(),
         "policy": settings.policy,
         "margin": settings.margin,
         "max_pairs_per_prompt": settings.max_pairs_per_prompt,
-        "versions": {name: version(name) for name in packages},
     }
 
 
 def described(backbone: Backbone) -> dict[str, Any]:
     """Of a local folder only its name: where it lies is nothing of the pairs."""
     row = backbone.describe()
-    if Path(row["name"]).is_dir():
-        row["name"] = Path(row["name"]).resolve().name
-    return row
+    return row | {"name": named(row["name"])}
+
+
+def named(backbone: str) -> str:
+    """As `config.json` calls what --backbone names."""
+    return Path(backbone).resolve().name if Path(backbone).is_dir() else backbone
 
 
 def _suite(name: str) -> list[Prompt]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sipo.common.files import atomic, write_json
+from sipo.datagen.schema import check_index, read_object
 
 Members = dict[str, tuple[int, int]]
 """Field ("png", "latents.npy") -> (offset, bytes) in the tar."""
@@ -52,14 +53,11 @@ def write_shard(path: Path, samples: Iterable[Sample], about: Callable[[], dict[
 
 def read_index(path: Path, kind: str) -> dict[str, Any]:
     """The index at `path`. Raises ValueError when it is none, or one of another kind."""
-    try:
-        index = json.loads(path.read_bytes())
-        if index["kind"] == kind and index["tar"].keys() == {"bytes", "sha256"}:
-            index["samples"].items()
-            return dict(index)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        pass
-    raise ValueError(f"{path} is not an index of {kind}; delete it and its tar, then run again")
+    index = read_object(path)
+    if index is None or index.get("kind") != kind:
+        raise ValueError(f"{path} is not an index of {kind}; delete it and its tar, then run again")
+    check_index(index, path)
+    return index
 
 
 def check_size(path: Path, index: dict[str, Any]) -> None:
@@ -78,6 +76,17 @@ def read_fields(path: Path, members: dict[str, Any]) -> dict[str, bytes]:
     """The bytes of some members of a tar, by the offsets of the index."""
     with path.open("rb") as file:
         return {name: _slice(file, offset, size) for name, (offset, size) in members.items()}
+
+
+def read_row(path: Path, members: dict[str, Any]) -> dict[str, Any]:
+    """A sample's `.json`. Raises ValueError where the tar has another thing in its place."""
+    try:
+        row = json.loads(read_fields(path, {"json": members["json"]})["json"])
+    except (ValueError, KeyError, RecursionError):
+        row = None
+    if not isinstance(row, dict):
+        raise ValueError(f"{path} was changed or is damaged; see sipo-data validate")
+    return row
 
 
 def scan(path: Path) -> dict[str, Members]:

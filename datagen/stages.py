@@ -24,10 +24,12 @@ from sipo.datagen.records import Candidate, Judged, Pair, Request, requests, row
 from sipo.datagen.shards import Sample, read_fields, scan, write_shard
 from sipo.feedback.judge import Judge
 from sipo.feedback.picture import from_bytes, to_bytes
+from sipo.feedback.verdict import Verdict
 
 Track = Callable[[Candidate], None]
 """Told of every candidate that is done."""
 
+JUDGED = 16  # at a time, where nothing was sampled in batches
 TEXTS = 16  # encoded at a time: a text encoder may be the largest model of all
 
 
@@ -49,13 +51,50 @@ def write_sampled(
 
 def judge_again(folder: ShardFolder, number: int, judge: Judge, track: Track) -> None:
     """Rewrite a candidate shard with new verdicts."""
-    kept = read_candidates(folder, number)
-    judged = sampling.judge(kept, judge, folder.config["batch_size"])
-    _write_candidates(folder, number, judged, track)
+    write_judged(folder, number, verdicts_of(folder, number, judge, track), folder)
+
+
+def verdicts_of(folder: ShardFolder, number: int, judge: Judge, track: Track) -> Iterator[Verdict]:
+    """Of the kept candidates of a shard, in order."""
+    size = folder.config["batch_size"] or JUDGED
+    for candidate in sampling.judge(read_candidates(folder, number), judge, size):
+        assert candidate.verdict is not None, "a judged candidate has a verdict"
+        track(candidate)
+        yield candidate.verdict
+
+
+def write_judged(
+    folder: ShardFolder, number: int, verdicts: Iterable[Verdict], into: ShardFolder
+) -> None:
+    """The kept candidates of a shard with these verdicts, pictures and latents byte for byte."""
+
+    def samples() -> Iterator[Sample]:
+        for (request, files), verdict in zip(kept_files(folder, number), verdicts, strict=True):
+            yield candidate_sample(Judged(request, verdict), files)
+
+    write_candidates(into, number, samples())
 
 
 def read_candidates(folder: ShardFolder, number: int) -> Iterator[Candidate]:
-    """The kept candidates, by a scan of the tar: judging again may have left it without index.
+    """The kept candidates. Those of an import that was not encoded have no latents: zero of them.
+
+    Raises ValueError as `kept_files`.
+    """
+    for request, files in kept_files(folder, number):
+        try:
+            latents = from_npy(files["latents.npy"]) if folder.encoded else torch.empty(0)
+            picture = from_bytes(files[folder.suffix], folder.suffix)
+        except Exception as error:  # whatever the decoders raise for bytes that are damaged
+            tar = folder.tar(CANDIDATES, number)
+            raise ValueError(
+                f"{tar}: {request.key} cannot be read ({type(error).__name__}); see sipo-data "
+                "validate"
+            ) from None
+        yield Candidate(request, picture, latents)
+
+
+def kept_files(folder: ShardFolder, number: int) -> Iterator[tuple[Request, dict[str, bytes]]]:
+    """Picture and latents, by a scan of the tar: judging again may have left it without index.
 
     Raises ValueError when the tar is missing or holds other candidates than this folder asked for.
     """
@@ -63,15 +102,15 @@ def read_candidates(folder: ShardFolder, number: int) -> Iterator[Candidate]:
     if not path.is_file():
         raise ValueError(f"{path} is missing; run the same sipo-data generate again")
     config = folder.config
+    wanted = {folder.suffix, "json"} | ({"latents.npy"} if folder.encoded else set())
     members = scan(path)
     for request in requests(folder.prompts_of(number), config["candidates"], config["seed"]):
-        if set(members.get(request.key, ())) != {folder.suffix, "latents.npy", "json"}:
+        if set(members.get(request.key, ())) != wanted:
             raise ValueError(f"{path} lacks {request.key}; run the same sipo-data generate again")
-        fields = read_fields(path, members[request.key])
-        if json.loads(fields["json"])["seed"] != request.seed:
+        files = read_fields(path, members[request.key])
+        if json.loads(files.pop("json"))["seed"] != request.seed:
             raise ValueError(f"{path} is foreign: {request.key} has another seed; take it out")
-        picture = from_bytes(fields[folder.suffix], folder.suffix)
-        yield Candidate(request, picture, from_npy(fields["latents.npy"]))
+        yield request, files
 
 
 def embed_prompts(folder: ShardFolder, number: int, backbone: Backbone) -> None:
@@ -213,7 +252,13 @@ def _pair_sample(
         **{name: config[name] for name in ("backbone", "sampler", "judge", "versions")},
     }
     fields["json"] = to_json(row)
-    facts = {"prompt": request.prompt_number, "tag": request.prompt.tag, "margin": pair.margin}
+    facts = {
+        "prompt": request.prompt_number,
+        "tag": request.prompt.tag,
+        "margin": pair.margin,
+        "winner": pair.winner.request.key,
+        "loser": pair.loser.request.key,
+    }
     return Sample(f"pair-{number:08d}", fields, facts)
 
 

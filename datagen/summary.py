@@ -8,8 +8,8 @@ from itertools import groupby
 from statistics import fmean
 from typing import Any
 
-from sipo.datagen.folder import CANDIDATES, PAIRS, ShardFolder
-from sipo.datagen.review import count_decisions, pair_key, read_decisions
+from sipo.datagen.folder import CANDIDATES, PAIRS, ShardFolder, judge_names
+from sipo.datagen.review import Decisions, PairName, names_of
 from sipo.feedback.prompt import TAGS
 
 Facts = dict[str, Any]
@@ -20,17 +20,18 @@ def summarize(folder: ShardFolder) -> dict[str, Any]:
     """`summary.json`; `review` only where there is one. Raises ValueError for a shard not done."""
     candidates: list[Facts] = []
     pairs: list[Facts] = []
-    keys: list[str] = []
+    names: list[PairName] = []
+    decisions = Decisions(folder)
     dropped: Counter[str] = Counter()
     for number in range(folder.shards):
         candidates += folder.index(CANDIDATES, number)["samples"].values()
         index = folder.index(PAIRS, number)
         pairs += index["samples"].values()
-        keys += (pair_key(index, key) for key in index["samples"])
+        if decisions:
+            names += names_of(folder, number).values()
         dropped.update({name: index[name] for name in ("ties", "under_margin", "over_cap")})
     paired_prompts = {row["prompt"] for row in pairs}
     failures = Counter(row["failure"] for row in candidates if row["failure"] is not None)
-    decisions = read_decisions(folder)
     rows = {name: folder.config[name] for name in ("rows", "dropped") if "import" in folder.config}
     return {
         "prompts": folder.config["prompts"]["count"],
@@ -51,7 +52,8 @@ def summarize(folder: ShardFolder) -> dict[str, Any]:
             if any(row["tag"] == tag for row in candidates)
         },
         **({"import": rows} if rows else {}),
-        **({"review": count_decisions(decisions, keys)} if decisions else {}),
+        **({"original": folder.original} if folder.original else {}),
+        **({"review": decisions.count(names)} if decisions else {}),
     }
 
 
@@ -78,7 +80,13 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
     if review := summary.get("review"):
         lines.append(
             f"review: {review['keep']} kept, {review['flip']} flipped, {review['drop']} dropped, "
-            f"{review['open']} not looked at, {review['stale']} decisions on pairs that are no more"
+            f"{review['open']} not looked at, {review['stale']} decisions on what is no pair now"
+        )
+    if original := summary.get("original"):
+        lines.append(
+            f"originally judged by {judge_names(original['judge'])}, paired by "
+            f"{original['policy']} over margin {original['margin']:g}, at most "
+            f"{original['max_pairs_per_prompt']} a prompt"
         )
     if summary["repeated_prompts"]:
         lines.append(f"{summary['repeated_prompts']} prompts repeated another's text: left out")

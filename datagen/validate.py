@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from sipo.datagen.folder import CANDIDATES, PAIRS, SHARD_NAME, ShardFolder, open_folder
-from sipo.datagen.shards import read_fields, scan
-from sipo.datagen.stages import from_npy, has_embeddings
+from sipo.datagen.records import Judged
+from sipo.datagen.review import Decisions
+from sipo.datagen.shards import read_fields, read_row, scan
+from sipo.datagen.stages import candidate_sample, from_npy, has_embeddings
 
 
 def find_damage(path: str | Path) -> Iterator[str]:
     """Reads every byte. Raises ValueError only when `path` is no shard folder at all."""
     folder = open_folder(path)
+    yield from _text_damage(folder)
     for number in range(folder.shards):
         for kind in (CANDIDATES, PAIRS):
             yield from _shard_damage(folder, kind, number)
@@ -23,6 +26,20 @@ def find_damage(path: str | Path) -> Iterator[str]:
         if folder.encoded and not has_embeddings(folder, number):
             yield f"{folder.embeddings(number).name} is missing, truncated or foreign"
     yield from _foreign_files(folder)
+
+
+def _text_damage(folder: ShardFolder) -> Iterator[str]:
+    """Of what belongs to no shard: the prompts, and what people decided."""
+    prompts = folder.path / "prompts.jsonl"
+    try:
+        if hashlib.sha256(prompts.read_bytes()).hexdigest() != folder.config["prompts"]["sha256"]:
+            yield f"{prompts} was changed; take it from a copy, or run the same command again"
+    except FileNotFoundError:
+        yield f"{prompts} is missing; run the same command again"
+    try:
+        Decisions(folder)
+    except ValueError as error:
+        yield str(error)
 
 
 def _shard_damage(folder: ShardFolder, kind: str, number: int) -> Iterator[str]:
@@ -41,7 +58,10 @@ def _shard_damage(folder: ShardFolder, kind: str, number: int) -> Iterator[str]:
         yield f"{path} holds other samples than its index; delete it and generate again"
     wanted = _fields(kind, folder)
     for key, fields in members.items():
-        if problem := _sample_damage(path, fields, wanted):
+        problem = _sample_damage(path, fields, wanted)
+        if problem is None and not _agrees(index["samples"].get(key, {}), path, key, fields):
+            problem = "is not what its index says"
+        if problem:
             yield f"{path}: {key} {problem}; delete the shard and generate again"
 
 
@@ -61,11 +81,28 @@ def _sample_damage(path: Path, members: dict[str, Any], wanted: set[str]) -> str
     try:
         json.loads(fields["json"])
         arrays = [from_npy(fields[name]) for name in fields if name.endswith("npy")]
-    except (ValueError, EOFError) as error:
-        return f"cannot be read ({error})"
+    except Exception as error:  # whatever the decoders raise for bytes that are damaged
+        return f"cannot be read ({type(error).__name__}: {error})"
     if any(array.ndim not in (3, 4) or array.dtype.is_complex for array in arrays):
         return "has latents of a strange shape"
     return None
+
+
+def _agrees(said: dict[str, Any], path: Path, key: str, members: dict[str, Any]) -> bool:
+    """Whether an index says of a sample what the tar has: where it lies, and its facts."""
+    row = read_row(path, members)
+    try:
+        if key.startswith("cand-"):
+            judged = Judged.from_row(row, int(key.removeprefix("cand-")))
+            facts = candidate_sample(judged, {}).facts
+        else:
+            sides = {role: row[role]["key"] for role in ("winner", "loser")}
+            facts = {"tag": row["prompt"]["tag"], "margin": row["margin"], **sides}
+    except (KeyError, TypeError, ValueError):
+        return False
+    places = {name: list(place) for name, place in members.items()}
+    own = {name: said[name] for name in facts.keys() & said.keys()}
+    return said.get("members") == places and own.items() <= facts.items()
 
 
 def _stale(folder: ShardFolder, number: int) -> Iterator[str]:

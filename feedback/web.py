@@ -18,6 +18,7 @@ from threading import Lock
 from typing import Any, Protocol, cast
 
 from sipo.common.errors import explain
+from sipo.common.strict_json import parse_json
 
 _PAGE = Path(__file__).with_name("web.html")
 _HOSTS = ("127.0.0.1", "localhost")

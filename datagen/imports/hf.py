@@ -6,6 +6,7 @@ no code of a dataset; pictures are decoded by us.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,15 +19,37 @@ from sipo.datagen.imports.tables import PICTURES, Reader, columns_of
 
 
 def files(settings: ImportSettings) -> list[Path]:
-    """Of a local folder; none of a hub dataset, whose revision says what it is."""
+    """Those of a local folder that `datasets` reads for the split.
+
+    None of a hub dataset, whose revision says what it is.
+    """
     source = Path(settings.source)
     if source.is_dir():
-        return sorted(path for path in source.rglob("*") if path.is_file())
+        return _data_files(settings)
     if settings.source.count("/") != 1 or settings.source.startswith((".", "/")):
         raise ValueError(
             f"source {settings.source!r} is neither a folder nor a dataset like 'owner/name'"
         )
     return []
+
+
+def _data_files(settings: ImportSettings) -> list[Path]:
+    """Raises ValueError for an --out among them: its files would be taken for data."""
+    if settings.out.resolve().is_relative_to(Path(settings.source).resolve()):
+        raise ValueError(
+            f"--out {str(settings.out)!r} lies in the source, where `datasets` would read it; give "
+            "a folder elsewhere"
+        )
+    datasets = require_package("datasets", "the format hf")
+    try:
+        builder = datasets.load_dataset_builder(_name(settings))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _unreadable(settings, "cannot be opened", error) from None
+    by_split = {str(split): files for split, files in (builder.config.data_files or {}).items()}
+    if settings.split not in by_split:
+        known = ", ".join(by_split) or "none"
+        raise ValueError(f"--split {settings.split!r} is none of {settings.source!r}: {known}")
+    return [Path(file) for file in by_split[settings.split]]
 
 
 def rows(settings: ImportSettings, files: list[Path]) -> Rows:
@@ -54,10 +77,16 @@ def _open(settings: ImportSettings) -> Any:
     datasets = require_package("datasets", "the format hf")
     try:
         return datasets.load_dataset(
-            settings.source, split=settings.split, revision=settings.revision, streaming=True
+            _name(settings), split=settings.split, revision=settings.revision, streaming=True
         )
     except (OSError, RuntimeError, ValueError) as error:
         raise _unreadable(settings, "cannot be opened", error) from None
+
+
+def _name(settings: ImportSettings) -> str:
+    """As `datasets` takes it, which makes nothing of "."."""
+    source = settings.source
+    return os.path.abspath(source) if Path(source).is_dir() else source
 
 
 def _undecoded(stream: Any, columns: tuple[str, ...]) -> Any:

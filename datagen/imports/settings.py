@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from sipo.common.settings import StrictModel
-from sipo.datagen.folder import unencoded
+from sipo.datagen.folder import IMPORTED, unencoded
 from sipo.datagen.imports.images import Size
 from sipo.datagen.imports.registry import FORMATS
 from sipo.datagen.settings import FORMAT
@@ -53,6 +53,8 @@ def check_import(settings: ImportSettings) -> None:
     if (settings.frames is None) != (settings.fps is None):
         given, lacking = ("--frames", "--fps") if settings.frames else ("--fps", "--frames")
         raise ValueError(f"{given} was given without {lacking}; clips need both, images neither")
+    if settings.out.resolve() == Path(settings.source).resolve():
+        raise ValueError(f"--out {str(settings.out)!r} is the source itself; give a new folder")
     if settings.images is not None and not settings.images.is_dir():
         raise ValueError(f"--images {str(settings.images)!r} is no folder; give the images' root")
 
@@ -72,7 +74,7 @@ def config_of(settings: ImportSettings, files: Sequence[Path]) -> dict[str, Any]
         "format": FORMAT,
         "import": {
             **asked,
-            "source": Path(settings.source).name,
+            "source": _name(settings.source),
             "source_sha256": _digest(settings.source, files),
             "versions": {name: version(name) for name in packages},
         },
@@ -85,11 +87,17 @@ def config_of(settings: ImportSettings, files: Sequence[Path]) -> dict[str, Any]
         "seed": 0,
         "candidates": 2,
         "prompts_per_shard": settings.pairs_per_shard,
-        "judge": {"id": "imported", "source": settings.format},
+        "judge": {"id": IMPORTED, "source": settings.format},
         "policy": "best-vs-worst",
         "margin": 0.0,
         "max_pairs_per_prompt": 1,
     }
+
+
+def _name(source: str) -> str:
+    """Of a path, its last part, also of "."; of a hub's dataset without its owner."""
+    path = Path(source)
+    return (path.resolve() if path.exists() else path).name
 
 
 def _digest(source: str, files: Sequence[Path]) -> str:

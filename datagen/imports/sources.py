@@ -14,6 +14,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from sipo.datagen.imports.values import UnusableError
+from sipo.datagen.schema import read_object
+from sipo.datagen.settings import FORMAT
 
 MAX_FILE_BYTES = 2**28
 """Of one picture. What is larger is not even read."""
@@ -104,12 +106,19 @@ def _matches(path: Path, patterns: tuple[str, ...]) -> bool:
 
 
 def _below(source: Path) -> list[Path]:
-    """Its files, but none hidden (._list.csv) nor in a folder that is (Spark's _temporary)."""
+    """Its files, but none hidden (._list.csv), in a folder that is (Spark's _temporary), or in one
+    that an import made there.
+    """
     found = []
     for folder, inner, names in os.walk(source, onerror=_fail):
-        inner[:] = [name for name in inner if name[0] not in "._"]
+        inner[:] = [name for name in inner if name[0] not in "._" and not _is_ours(folder, name)]
         found += [Path(folder, name) for name in names if name[0] != "."]
     return sorted(path for path in found if path.is_file())
+
+
+def _is_ours(*folder: str) -> bool:
+    config = Path(*folder, "config.json")
+    return config.is_file() and (read_object(config) or {}).get("format") == FORMAT
 
 
 def _fail(error: OSError) -> None:

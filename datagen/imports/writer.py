@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count, islice
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -23,6 +24,7 @@ from sipo.datagen.folder import (
     ShardFolder,
     claim_import,
     only_writer,
+    require_place,
 )
 from sipo.datagen.generate import finish, pairs_hold, state_of
 from sipo.datagen.imports.clips import read_clip_of
@@ -58,6 +60,7 @@ def import_pairs(settings: ImportSettings, progress: bool = True) -> dict[str, A
     Raises ValueError for a source that is of another format or gives no pair at all.
     """
     check_import(settings)
+    require_place(settings.out)
     format_ = load_format(settings.format)
     files = format_.files(settings)
     with only_writer(settings.out):
@@ -87,9 +90,11 @@ def _write(folder: ShardFolder, settings: ImportSettings, rows: Rows, bar: Any) 
     outcomes = _limited((_check(row, settings) for row in islice(rows, read, None)), left)
     for number, group in enumerate(_groups(outcomes, settings.pairs_per_shard), done):
         pairs = [outcome for outcome in group if isinstance(outcome, Checked)]
-        if not pairs:
-            _refuse_empty(settings, [outcome for outcome in group if isinstance(outcome, Dropped)])
         about = _about(group)
+        if not pairs:
+            _refuse_empty(settings, about["dropped"])
+        if not number:
+            folder.write_config()  # not before there is something to go on with
         write_candidates(folder, number, _samples(folder, number, pairs), {"import": about})
         pair_candidates(folder, number)
         taken.append(about)
@@ -176,10 +181,7 @@ def _complete(folder: ShardFolder, taken: list[dict[str, Any]]) -> ShardFolder:
     dropped = [row for part in taken for row in part["dropped"]]
     with atomic(folder.path / "prompts.jsonl") as file:
         file.write(prompts)
-    with atomic(folder.path / DROPPED) as file:
-        for row in dropped:
-            named = dict(zip(("row", "cause", "path"), row, strict=False))
-            file.write(json.dumps(named).encode() + b"\n")
+    _write_dropped(folder.path, dropped)
     totals = {
         "prompts": {
             "count": sum(len(part["texts"]) for part in taken),
@@ -195,9 +197,20 @@ def _complete(folder: ShardFolder, taken: list[dict[str, Any]]) -> ShardFolder:
     return whole
 
 
-def _refuse_empty(settings: ImportSettings, dropped: list[Dropped]) -> None:
-    causes = Counter(each.cause for each in dropped).most_common()
+def _write_dropped(out: Path, dropped: Iterable[list[str]]) -> None:
+    with atomic(out / DROPPED) as file:
+        for row in dropped:
+            named = dict(zip(("row", "cause", "path"), row, strict=False))
+            file.write(json.dumps(named).encode() + b"\n")
+
+
+def _refuse_empty(settings: ImportSettings, dropped: list[list[str]]) -> None:
+    """The folder has no shard then, only the list of what is wrong with the rows, if any."""
+    causes = Counter(cause for _, cause, *_ in dropped).most_common()
     why = ", ".join(f"{number} {cause}" for cause, number in causes) or "it has no rows"
+    if dropped:
+        _write_dropped(settings.out, dropped)
+        why += f"; {settings.out / DROPPED} says which row for which"
     raise ValueError(
         f"source {settings.source!r} gave no pair as {settings.format}: {why}; give another source "
         "or format"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -87,3 +89,17 @@ def test_a_gpu_is_one_processs_own() -> None:
         assert workers_for("cpu", 3) == 3
     with pytest.raises(ValueError, match=re.escape("--workers 2 needs Linux and no GPU")):
         workers_for("cuda", 2)
+
+
+def test_workers_end_in_the_middle_of_an_item() -> None:
+    """A batch of a large model takes minutes on a CPU; nobody waits for it after Ctrl-C."""
+
+    def seconds() -> Iterator[int]:
+        yield from (60, 60, 60, 60)
+        raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), spread(time.sleep, 2) as mapped:
+        list(mapped(seconds()))
+    assert time.monotonic() - started < 30
+    assert multiprocessing.active_children() == []

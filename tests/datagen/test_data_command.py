@@ -101,6 +101,37 @@ def test_bad_arguments(
     assert sentence in refused(result)
 
 
+@pytest.mark.parametrize("command", ["generate", "pair"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-0.1", "1.1", "much"])
+def test_margins_that_are_none(command: str, value: str, shards: Path) -> None:
+    place = ["--out", shards] if command == "generate" else [shards]
+    result = run(command, *place, "--margin", value)
+    assert result.exit_code == 2
+    last = result.output.splitlines()[-1]
+    assert last.startswith("Error: Invalid value for '--margin': ")
+    assert value in last
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--guidance", "nan"),
+        ("--guidance", "-1"),
+        ("--seed", "-1"),
+        ("--seed", str(2**63)),
+        ("--candidates", "1"),
+        ("--steps", "0"),
+        ("--num-prompts", "0"),
+    ],
+)
+def test_numbers_that_are_none(option: str, value: str) -> None:
+    result = run("generate", option, value)
+    assert result.exit_code == 2
+    last = result.output.splitlines()[-1]
+    assert last.startswith(f"Error: Invalid value for '{option}': ")
+    assert value in last
+
+
 @pytest.mark.parametrize(
     "command", [["judge", "--judge", "fake"], ["pair"], ["inspect"], ["validate"]]
 )

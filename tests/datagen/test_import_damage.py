@@ -195,6 +195,7 @@ def test_what_is_refused(arguments: list[str], sentence: str, tmp_path: Path) ->
     last = result.output.splitlines()[-1]
     assert last.startswith("Error: ")
     assert sentence in last
+    assert not (tmp_path / "out").exists()
 
 
 def _pixel(image: Image.Image, kind: str, **given: Any) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from sipo.backbones.registry import load_backbone
 from sipo.datagen.cli import main
 from sipo.datagen.dataset import PairDataset
 from sipo.datagen.encode import encode_folder
-from sipo.datagen.generate import judge_folder, pair_folder
+from sipo.datagen.generate import judge_folder
 from sipo.datagen.imports.images import read_image
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
@@ -40,7 +40,7 @@ def imported(tmp_path: Path) -> Path:
 
 
 def test_without_latents_there_is_one_sentence(imported: Path) -> None:
-    for open_ in (PairDataset, UnpairedDataset, pair_folder):
+    for open_ in (PairDataset, UnpairedDataset):
         with pytest.raises(ValueError, match="has no latents yet; run sipo-data encode"):
             open_(imported)
     for command in ("validate", "inspect"):
@@ -82,9 +82,10 @@ def test_another_encoding_and_a_sampled_folder_are_refused(
 
 def test_imported_pairs_can_be_judged_again(imported: Path, tiny_backbone: Backbone) -> None:
     encode_folder(imported, backbone=tiny_backbone, progress=False)
-    summary = judge_folder(imported, "fake", judge=FakeJudge(), progress=False)
+    out = imported.with_name("judged")
+    summary = judge_folder(imported, "fake", judge=FakeJudge(), progress=False, out=out)
     assert summary["pairs"] == 3
-    assert list(find_damage(imported)) == []
+    assert list(find_damage(out)) == []
 
 
 def test_two_steps_of_training(imported: Path, tiny_folder: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from threading import Thread
 
@@ -12,11 +13,22 @@ import torch
 from browser import Browser, find_chromium
 from click.testing import CliRunner
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from sources import PX, listed
+from test_judging_again import OtherJudge
+from test_judging_again import contents as bytes_of
+
+from sipo.backbones.base import Backbone
 from sipo.datagen.cli import main
 from sipo.datagen.dataset import PairDataset
+from sipo.datagen.encode import encode_folder
+from sipo.datagen.export import export_folder
 from sipo.datagen.folder import open_folder
-from sipo.datagen.generate import pair_folder
-from sipo.datagen.review import REVIEW, ReviewSession
+from sipo.datagen.generate import judge_folder, pair_folder
+from sipo.datagen.imports.settings import ImportSettings
+from sipo.datagen.imports.writer import import_pairs
+from sipo.datagen.review import REVIEW, Decisions, ReviewSession, names_of
 from sipo.datagen.summary import summarize, summary_lines
 from sipo.feedback.web import Server
 
@@ -88,12 +100,110 @@ def test_the_summary_counts_decisions(session: ReviewSession, shards: Path) -> N
     )
 
 
-def test_decisions_do_not_outlive_their_pairs(session: ReviewSession, shards: Path) -> None:
-    session.answer(0, "drop")
-    pair_folder(shards, policy="best-vs-worst", margin=0.0)
+def preferred(shards: Path) -> dict[frozenset[str], str]:
+    """By the two candidates of a pair, the one that training prefers."""
+    folder, found = open_folder(shards), {}
+    decisions = Decisions(folder)
+    for number in range(folder.shards):
+        for name in names_of(folder, number).values():
+            said = decisions.of(name) or "open"
+            chosen = {"keep": name.winner, "flip": name.loser}.get(said, said)
+            found[frozenset((name.winner, name.loser))] = chosen
+    return found
+
+
+DECIDED = ("drop", "flip", "keep", "flip")
+
+
+@pytest.fixture
+def decided(session: ReviewSession, shards: Path) -> dict[frozenset[str], str]:
+    for task, decision in enumerate(DECIDED):
+        session.answer(task, decision)
+    return {pair: said for pair, said in preferred(shards).items() if said != "open"}
+
+
+def test_decisions_are_on_two_pictures_and_survive_another_pairing(
+    decided: dict[frozenset[str], str], shards: Path
+) -> None:
+    pair_folder(shards)  # for the summary, which counts the decisions
+    before = bytes_of(shards)
+    fingerprint = PairDataset(shards).fingerprint()
+    pair_folder(shards, policy="all-over-margin", margin=0.0, max_pairs_per_prompt=6)
+    now = preferred(shards)
+    assert {pair: now[pair] for pair in decided} == decided
+    assert sum(said != "open" for said in now.values()) == len(decided)
     counts = summarize(open_folder(shards))["review"]
-    assert (counts["drop"], counts["stale"]) == (0, 1)
-    assert len(PairDataset(shards)) == len(ReviewSession(shards, "ann").pairs)
+    assert (counts["drop"], counts["flip"], counts["keep"], counts["stale"]) == (1, 2, 1, 0)
+    assert len(PairDataset(shards)) == len(now) - 1
+    pair_folder(shards, margin=1.0)  # no pairs: the decisions wait
+    assert summarize(open_folder(shards))["review"]["stale"] == len(decided)
+    pair_folder(shards, margin=0.2, max_pairs_per_prompt=3)
+    assert bytes_of(shards) == before
+    assert PairDataset(shards).fingerprint() == fingerprint
+
+
+def test_decisions_survive_another_judge_who_turns_a_pair(
+    decided: dict[frozenset[str], str], shards: Path, tmp_path: Path
+) -> None:
+    """OtherJudge gives 1 - score: every winner loses. What people prefer is what it was."""
+    out = tmp_path / "other"
+    judge_folder(shards, "x", judge=OtherJudge(), progress=False, out=out)
+    pair_folder(out, margin=0.0, max_pairs_per_prompt=6)
+    now = preferred(out)
+    assert {pair: now[pair] for pair in decided} == decided
+    counts = summarize(open_folder(out))["review"]
+    assert (counts["flip"], counts["keep"], counts["drop"]) == (1, 2, 1)
+    exported = export_folder(out, "webdataset", tmp_path / "tars")
+    assert exported == len(PairDataset(out)) == len(now) - 1
+
+
+def as_it_was_written_before(shards: Path) -> None:
+    """Answers by the pair's place, indexes without the pair's candidates."""
+    folder, old = open_folder(shards), {}
+    for number in range(folder.shards):
+        old |= {name.key: name.place for name in names_of(folder, number).values()}
+        path = folder.tar("pairs", number).with_suffix(".json")
+        index = json.loads(path.read_bytes())
+        for sample in index["samples"].values():
+            del sample["winner"], sample["loser"]
+        path.write_text(json.dumps(index))
+    lines = [json.loads(line) for line in (shards / REVIEW).read_text().splitlines()]
+    for line in lines:
+        line["pair"] = old[line["pair"]]
+        del line["winner"]
+    (shards / REVIEW).write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_decisions_of_older_folders_are_heeded_and_carried_over(
+    elsewhere: bool, decided: dict[frozenset[str], str], shards: Path, tmp_path: Path
+) -> None:
+    as_it_was_written_before(shards)
+    assert decided.items() <= preferred(shards).items()
+    answers = (shards / REVIEW).read_bytes()
+    out = tmp_path / "new" if elsewhere else None
+    pair_folder(shards, margin=0.0, max_pairs_per_prompt=6, out=out)
+    assert decided.items() <= preferred(out or shards).items()
+    assert summarize(open_folder(out or shards))["review"]["stale"] == 0
+    assert (out or shards).joinpath(REVIEW).read_bytes().startswith(answers)
+    if elsewhere:
+        assert (shards / REVIEW).read_bytes() == answers
+    ReviewSession(out or shards, "bea").answer(0, "keep")  # the last word is the newest
+    assert (
+        Decisions(open_folder(out or shards)).of(ReviewSession(out or shards, "bea").pairs[0].name)
+        == "keep"
+    )
+
+
+def test_decisions_survive_encoding(tmp_path: Path, tiny_backbone: Backbone) -> None:
+    source = listed(tmp_path / "source", 3)
+    asked = ImportSettings(format="folder", source=str(source), out=tmp_path / "in", resolution=PX)
+    import_pairs(asked, progress=False)
+    ReviewSession(asked.out, "ann").answer(1, "flip")
+    before = preferred(asked.out)
+    encode_folder(asked.out, backbone=tiny_backbone, progress=False)
+    assert preferred(asked.out) == before
+    assert PairDataset(asked.out).review["flip"] == 1
 
 
 def test_the_same_command_goes_on_where_the_rater_stopped(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from sipo.backbones.base import Backbone
+from sipo.datagen.cli import main
 from sipo.datagen.dataset import PairDataset
 from sipo.datagen.generate import generate
 from sipo.datagen.settings import Settings
@@ -128,3 +132,139 @@ def test_other_folders_are_refused(
             read(tmp_path)
     with pytest.raises(ValueError, match="does not exist"):
         PairDataset(tmp_path / "nowhere")
+
+
+def _put(value: Any, at: Sequence[str], new: Any) -> Any:
+    """`value` with `new` in a place of it."""
+    if not at:
+        return new
+    return value | {at[0]: _put(value[at[0]], at[1:], new)}
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+STRANGE: dict[str, Any] = {
+    "null": None,
+    "a word": "three",
+    "a list": [[[]]],
+    "an object": {"a": {}},
+    "a huge number": 10**30,
+    "a negative number": -1,
+    "a fraction": 0.5,
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+@pytest.mark.parametrize(
+    "at",
+    [
+        ("shards",),
+        ("prompts",),
+        ("prompts", "count"),
+        ("backbone",),
+        ("candidates",),
+        ("prompts_per_shard",),
+        ("versions",),
+        ("judge",),
+        ("max_pairs_per_prompt",),
+        ("policy",),
+        ("sampler",),
+    ],
+)
+def test_a_damaged_configuration_is_named(at: tuple[str, ...], kind: str, shards: Path) -> None:
+    path, value = shards / "config.json", STRANGE[kind]
+    if (at, kind) in [(("sampler",), "null"), (("judge",), "an object")]:
+        pytest.skip("may be so")
+    path.write_text(json.dumps(_put(json.loads(path.read_bytes()), at, value)))
+    for command in ("validate", "inspect", "pair"):
+        result = CliRunner().invoke(main, [command, str(shards)])
+        assert result.exit_code == 2, (command, result.output, result.exception)
+        assert "config.json" in result.output
+        assert at[0] in result.output
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+@pytest.mark.parametrize(
+    "at",
+    [
+        ("tar",),
+        ("tar", "bytes"),
+        ("samples",),
+        ("samples", "{first}"),
+        ("samples", "{first}", "members"),
+        ("samples", "{first}", "members", "json"),
+        ("samples", "{first}", "prompt"),
+        ("samples", "{first}", "tag"),
+        ("shard",),
+        ("made_by",),
+    ],
+)
+@pytest.mark.parametrize("name", ["candidates-000001", "pairs-000000"])
+def test_a_damaged_index_is_named(name: str, at: tuple[str, ...], kind: str, shards: Path) -> None:
+    path, value = shards / f"{name}.json", STRANGE[kind]
+    index = json.loads(path.read_bytes())
+    first = next(iter(index["samples"]))
+    place = [part.format(first=first) for part in at]
+    path.write_text(json.dumps(_put(index, place, value)))
+    result = CliRunner().invoke(main, ["validate", str(shards)])
+    assert result.exit_code == 2, (result.output, result.exception)
+    assert name in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "value"),
+    [
+        ("candidates-000000", "correct", "not"),
+        ("candidates-000000", "score", 0.123),
+        ("candidates-000000", "tag", "colors"),
+        ("pairs-000000", "margin", 0.123),
+        ("pairs-000000", "winner", "cand-00000099"),
+    ],
+)
+def test_an_index_that_says_another_thing_than_its_tar(
+    name: str, at: str, value: Any, shards: Path
+) -> None:
+    path = shards / f"{name}.json"
+    index = json.loads(path.read_bytes())
+    key, sample = next(iter(index["samples"].items()))
+    value = not sample[at] if value == "not" else value
+    path.write_text(json.dumps(_put(index, ("samples", key, at), value)))
+    [found] = list(find_damage(shards))
+    assert f"{name}.tar: {key} is not what its index says" in found
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", DEEP, '{"kind": ' + DEEP + "}", "\xff\xfe", "NaN"])
+@pytest.mark.parametrize("name", ["config.json", "candidates-000000.json", "pairs-000001.json"])
+def test_json_that_is_another_thing(name: str, text: str, shards: Path) -> None:
+    (shards / name).write_bytes(text.encode("latin-1"))
+    result = CliRunner().invoke(main, ["validate", str(shards)])
+    assert result.exit_code == 2, (result.output, result.exception)
+    assert name in result.output
+
+
+def test_damaged_prompts_and_decisions_are_found(shards: Path) -> None:
+    (shards / "review.jsonl").write_text('{"pair": "x", "decision": "burn"}\n')
+    (shards / "prompts.jsonl").write_bytes((shards / "prompts.jsonl").read_bytes()[:-5])
+    found = list(find_damage(shards))
+    assert any("prompts.jsonl was changed" in sentence for sentence in found)
+    assert any("review.jsonl: pair x is decided 'burn'" in sentence for sentence in found)
+    (shards / "prompts.jsonl").unlink()
+    assert any("prompts.jsonl is missing" in sentence for sentence in find_damage(shards))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_flipped_bytes_anywhere_are_a_sentence(seed: int, shards: Path) -> None:
+    """Of any file: some are found, all end as a command ends."""
+    draw = random.Random(seed)
+    path = draw.choice(sorted(path for path in shards.iterdir() if path.suffix != ".jsonl"))
+    data = bytearray(path.read_bytes())
+    for _ in range(draw.choice((1, 3, 30))):
+        place = draw.randrange(len(data))
+        data[place] = draw.randrange(256)
+    path.write_bytes(data)
+    for command in ("validate", "inspect", "pair"):
+        result = CliRunner().invoke(main, [command, str(shards)])
+        assert result.exception is None or isinstance(result.exception, SystemExit), (
+            path.name,
+            command,
+            result.exception,
+        )

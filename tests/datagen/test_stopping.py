@@ -1,0 +1,85 @@
+"""Ctrl-C and SIGTERM: workers end, nothing half is left, and the same command goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sipo.backbones.base import Backbone
+from sipo.datagen.generate import generate
+from sipo.datagen.settings import Settings
+from sipo.feedback import grammar
+from sipo.feedback.fake import FakeJudge
+from sipo.feedback.prompt import COLORS, write_prompts
+
+PROGRAM = "from sipo.datagen.cli import main; main()"
+OBJECTS = ("cat", "dog", "car", "bus", "boat")
+PROMPTS = [grammar.colors(name, color) for name in OBJECTS for color in COLORS][:20]
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="module")
+def settings(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    prompts = tmp_path_factory.mktemp("prompts") / "prompts.jsonl"
+    write_prompts(PROMPTS, prompts)
+    return Settings(
+        backbone=str(tiny_folder),
+        prompts=prompts,
+        judge="fake",
+        candidates=4,
+        batch_size=2,
+        prompts_per_shard=1,
+        workers=2,
+        out=prompts.with_name("whole"),
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(settings: Settings, tiny_backbone: Backbone) -> dict[str, bytes]:
+    generate(settings, backbone=tiny_backbone, judge=FakeJudge(), progress=False)
+    return bytes_of(settings.out)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked")
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+)
+def test_generate_ends_with_its_workers_and_goes_on(
+    sent: signal.Signals,
+    code: int,
+    settings: Settings,
+    whole: dict[str, bytes],
+    tiny_backbone: Backbone,
+    tmp_path: Path,
+) -> None:
+    settings = settings.model_copy(update={"out": tmp_path / "stopped"})
+    asked = settings.model_dump(exclude_unset=True)
+    options = [(f"--{name.replace('_', '-')}", str(value)) for name, value in asked.items()]
+    args = [sys.executable, "-c", PROGRAM, "generate", *(part for pair in options for part in pair)]
+    process = subprocess.Popen(args, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while process.poll() is None and not (settings.out / "candidates-000001.json").exists():
+        time.sleep(0.001)
+    if sent == signal.SIGINT:
+        os.killpg(process.pid, sent)  # a terminal sends it to all
+    else:
+        process.send_signal(sent)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code, said
+    assert said.splitlines()[-1] == "stopped; the same command again goes on"
+    assert "Traceback" not in said
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    left = {path.name for path in settings.out.iterdir()}
+    assert not [name for name in left if name.startswith(".")]
+    assert "candidates-000019.json" not in left
+    generate(settings, backbone=tiny_backbone, judge=FakeJudge(), progress=False)
+    assert bytes_of(settings.out) == whole
