@@ -27,9 +27,7 @@ def parse_json(text: str, where: str) -> Any:
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         line = f"line {error.lineno}, " if "\n" in text.strip() else ""
-        raise ValueError(
-            f"{where}: is not JSON ({error.msg} at {line}column {error.colno})"
-        ) from None
+        raise ValueError(f"{where}: not JSON ({error.msg} at {line}column {error.colno})") from None
     except UnicodeEncodeError:
         raise ValueError(
             f"{where}: holds half a character (\\ud...); write the whole one"

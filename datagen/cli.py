@@ -15,6 +15,7 @@ from sipo.recipes import recipe_option
 
 _PATH = click.Path(path_type=Path)
 _QUANTIZE = "Of the denoiser: no, nf4 (bitsandbytes) or int8 (torchao).  [default: no]"
+_PROMPTS = "GenEval JSONL, .txt of a prompt a line ('# ' begins a comment), or - (standard input)."
 _JUDGED_FRAMES = "Frames of a clip that are judged."
 _FRAME_SCORE = "A clip's score of its frames': mean or worst."
 _JUDGE = "Who looks at the images; several are one."
@@ -51,7 +52,7 @@ def main() -> None:
     help="Embedded model, diffusers folder or hub id.  [default: mini-sd]",
 )
 @click.option("--weights", type=_PATH, help="A run of sipo-train: its LoRA or denoiser.")
-@click.option("--prompts", type=_PATH, help="GenEval JSONL file, one prompt a line.")
+@click.option("--prompts", type=_PATH, help=_PROMPTS)
 @click.option("--suite", help="mini-train or geneval-train, not a file.  [default: mini-train]")
 @click.option(
     "--num-prompts", type=click.IntRange(1), help="[default: a whole file, 256 of a suite]"

@@ -202,7 +202,7 @@ def _read_json(path: Path) -> Settings:
         text = read_again(path)
     except OSError:
         raise ValueError(f"{where} cannot be read; give a JSON file") from None
-    value = parse_json(text, where)
+    value = parse_json(text, f"{where} is not JSON to go by")
     if not isinstance(value, dict):
         raise ValueError(f"{where} is no JSON object; give one by judge")
     return value

@@ -18,6 +18,7 @@ from threading import Lock
 from typing import Any, Protocol, cast
 
 from sipo.common.errors import explain
+from sipo.common.strict_json import parse_json
 
 _PAGE = Path(__file__).with_name("web.html")
 _HOSTS = ("127.0.0.1", "localhost")
@@ -113,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
             size = int(self.headers.get("Content-Length", ""))
             if place != ["answer"] or not 0 < size <= _MOST_BYTES:
                 raise IndexError
-            body = json.loads(self.rfile.read(size))
+            body = parse_json(self.rfile.read(size).decode(), "answer")
             with self._server.writing:
                 self._session.answer(_count(body["task"]), body["answer"])
         except (IndexError, KeyError, TypeError):

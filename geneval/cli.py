@@ -13,6 +13,7 @@ from sipo.common.options import SEED, FiniteRange, joined
 from sipo.recipes import recipe_option
 
 _PATH = click.Path(path_type=Path)
+_PROMPTS = "GenEval JSONL, .txt of a prompt a line ('# ' begins a comment), or - (standard input)."
 
 
 @click.group(invoke_without_command=True, context_settings={"max_content_width": 100})
@@ -24,7 +25,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--weights", type=_PATH, help="A run of sipo-train: its LoRA or denoiser.")
 @click.option("--suite", help="geneval, mini, geneval-train or mini-train.  [default: mini]")
-@click.option("--prompts", type=_PATH, help="GenEval JSONL, or .txt of a prompt a line.")
+@click.option("--prompts", type=_PATH, help=_PROMPTS)
 @click.option(
     "--judge",
     multiple=True,

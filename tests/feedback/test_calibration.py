@@ -87,7 +87,7 @@ def test_bad_labels_are_named(tmp_path: Path) -> None:
         (json.dumps(row | {"prompt": {"prompt": "rain"}}), "line 1: 'rain' is plain text, which"),
         (json.dumps(row | {"image": 3}), "line 1: no labelled image"),
         ("[]", "line 1: no labelled image"),
-        (json.dumps({"filename": "a", "metadata": "{", "correct": True}), "metadata: is not JSON"),
+        (json.dumps({"filename": "a", "metadata": "{", "correct": True}), "metadata: not JSON"),
         ('{"correct": true, "correct": false}', "line 1: has 'correct' twice"),
         (json.dumps(row), r"'.*a.png' is missing; take its row out"),
     ):

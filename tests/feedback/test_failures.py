@@ -218,7 +218,9 @@ def test_settings_that_cannot_be_are_named(name: str, settings: dict[str, Any], 
 def test_files_of_settings_that_cannot_be(tmp_path: Path, text: str, says: str) -> None:
     file = tmp_path / "settings.json"
     file.write_text(text)
-    with pytest.raises(ValueError, match=f"--judge-settings .*settings.json': .*{says}"):
+    with pytest.raises(
+        ValueError, match=f"--judge-settings .*settings.json' is not JSON to go by: .*{says}"
+    ):
         read_settings(file)
 
 

@@ -101,7 +101,7 @@ def test_what_an_image_can_show_is_one() -> None:
         ),
         ("3", "row: "),
         ("[1]", "row: "),
-        ('"', "is not JSON"),
+        ('"', "not JSON"),
     ],
 )
 def test_odd_rows_are_one_sentence(line: str, says: str) -> None:
@@ -144,7 +144,7 @@ def test_rows_in_an_array_and_under_other_names(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a.json, row 2: row: .*got '3'"):
         read_prompts(tmp_path / "a.json")
     (tmp_path / "a.JSONL").write_text("a cat\n")
-    with pytest.raises(ValueError, match=r"a.JSONL, line 1: is not JSON"):
+    with pytest.raises(ValueError, match=r"a.JSONL, line 1: not JSON"):
         read_prompts(tmp_path / "a.JSONL")
 
 
