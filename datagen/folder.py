@@ -9,14 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from sipo.common import files
 from sipo.common.files import atomic, write_json
 from sipo.datagen.settings import FORMAT
 from sipo.datagen.shards import check_size, read_index
@@ -25,6 +23,9 @@ from sipo.feedback.prompt import Prompt, read_prompts
 
 CANDIDATES, PAIRS = "candidates", "pairs"
 SHARD_NAME = re.compile(rf"({CANDIDATES}|{PAIRS})-\d{{6}}\.(tar|json|safetensors)")
+
+only_writer = partial(files.only_writer, command="sipo-data")
+"""A context manager of the folder's path."""
 
 _PAIRING = ("policy", "margin", "max_pairs_per_prompt")
 _OF_WHOLE_IMPORT = ("prompts", "shards", "rows", "dropped")  # known when the source is read through
@@ -201,28 +202,6 @@ def refuse_difference(path: Path, kept: dict[str, Any], asked: dict[str, Any]) -
             f"{path} was made with {name} {old}, this command says {new}; "
             "use the same settings to continue it, or another --out"
         )
-
-
-@contextmanager
-def only_writer(path: Path) -> Iterator[None]:
-    """Refuse a second process that would write into the same folder. Held while the block runs."""
-    path.mkdir(parents=True, exist_ok=True)
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-    import os
-
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise ValueError(f"another sipo-data is writing to {path}; wait for it to end") from None
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _digest(value: Any) -> str:

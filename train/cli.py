@@ -11,8 +11,9 @@ from typing import Any, Literal, get_args, get_origin
 import click
 
 from sipo.common.errors import user_errors
+from sipo.common.yaml_files import YamlMap
 from sipo.recipes import recipe_option
-from sipo.train.settings import ALIASES, Settings, make_settings, read_yaml
+from sipo.train.settings import ALIASES, SettingError, Settings, make_settings, read_yaml
 
 Command = Callable[..., Any]
 
@@ -160,10 +161,14 @@ main.commands |= {"calibrate": calibrate, "plot": plot}
 def _resolve(config: Path | None, options: dict[str, Any]) -> Settings:
     if config and click.get_current_context().default_map:
         raise ValueError("--recipe and a settings file were both given; give one")
-    given = read_yaml(config) if config else {}
-    given = {ALIASES.get(key.replace("-", "_"), key.replace("-", "_")): given[key] for key in given}
-    given |= {key: value for key, value in options.items() if value not in (None, ())}
-    settings = make_settings(given)
+    from_file = read_yaml(config) if config else YamlMap({}, "", {})
+    typed = {key: value for key, value in options.items() if value not in (None, ())}
+    try:
+        settings = make_settings({**from_file, **typed})
+    except SettingError as error:
+        if error.name in from_file and error.name not in typed:
+            raise ValueError(f"settings file {from_file.where(error.name)}: {error}") from None
+        raise
     if not settings.data:
         raise ValueError("--data is missing; give a folder of shards that sipo-data wrote")
     return settings

@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from sipo.common.settings import Seed, StrictModel
+
+if TYPE_CHECKING:
+    from sipo.common.yaml_files import YamlMap
 
 ALIASES = {
     "pretrained_model_name_or_path": "backbone",
@@ -176,7 +179,7 @@ class Settings(StrictModel):
         given = dict(given)
         if beta := BETAS.get(str(given.get("objective"))):
             given.setdefault("beta_dpo", beta)
-        if str(given.get("full", False)).lower() in ("true", "1"):
+        if str(given.get("full", False)).lower() in ("true", "1", "yes", "on", "y", "t"):
             given.setdefault("learning_rate", 1e-5)
         given["out"] = given.get("out") or f"runs/{given.get('objective', 'sipo')}"
         return given
@@ -244,11 +247,11 @@ def make_settings(given: Mapping[str, Any]) -> Settings:
     """
     values: dict[str, Any] = {}
     for key, value in given.items():
-        name = ALIASES.get(key.replace("-", "_"), key.replace("-", "_"))
+        name = setting_name(key)
         if name not in Settings.model_fields:
             near = difflib.get_close_matches(name, [*Settings.model_fields, *ALIASES], 1, 0.4)
             hint = f"did you mean {near[0]!r}?" if near else "see sipo-train --help"
-            raise ValueError(f"unknown setting {key!r}; {hint}")
+            raise SettingError(key, f"unknown setting {key!r}; {hint}")
         if value is not None:
             values[name] = value
     try:
@@ -258,18 +261,41 @@ def make_settings(given: Mapping[str, Any]) -> Settings:
         message = first["msg"].removeprefix("Value error, ")
         if not first["loc"]:
             raise ValueError(message) from None
-        raise ValueError(f"--{first['loc'][0]} {first['input']!r}: {message}") from None
+        if first["type"] == "string_type" and isinstance(first["input"], int | float):
+            message += "; put it in quotes"
+        name = str(first["loc"][0])
+        given_as = repr(first["input"])[:80]
+        raise SettingError(name, f"--{name} {given_as}: {message}") from None
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file of settings, as `settings.yaml` of a run folder."""
-    import yaml
+class SettingError(ValueError):
+    """A value or a name that is wrong; `name` is the setting's."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+def setting_name(key: str) -> str:
+    """Ours for a name as people write it."""
+    name = key.replace("-", "_")
+    return ALIASES.get(name, name)
+
+
+def read_yaml(path: Path) -> YamlMap:
+    """A YAML file of settings, as `settings.yaml` of a run folder, by our names.
+
+    Raises ValueError that says the file and, where it can, the line.
+    """
+    from sipo.common import yaml_files
 
     try:
-        content = yaml.safe_load(path.read_text()) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"settings file {str(path)!r} cannot be read: {reason}") from None
-    if not isinstance(content, dict):
+        content = yaml_files.read_yaml(path, "settings file")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ValueError(
+            f"settings file {str(path)!r} cannot be read: {reason}; give a YAML file"
+        ) from None
+    if not isinstance(content, yaml_files.YamlMap):
         raise ValueError(f"settings file {str(path)!r} must hold 'name: value' lines")
-    return content
+    return content.renamed(setting_name)
