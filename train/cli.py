@@ -115,11 +115,7 @@ def main(config: Path | None, dry_run: bool, **options: Any) -> None:
         summary = train_on_cores(settings)
     except FloatingPointError as error:
         raise click.ClickException(str(error)) from error
-    last = summary["last"]
-    click.echo(
-        f"{summary['out']}: {summary['steps']} steps, {summary['pairs_seen']} pairs; "
-        f"psi_w {last['psi_w']:+.3f}, psi_l {last['psi_l']:+.3f}, acc {last['implicit_acc']:.2f}"
-    )
+    click.echo(_last_word(summary))
 
 
 @click.command(context_settings=CONTEXT)
@@ -156,6 +152,14 @@ def plot(runs: tuple[Path, ...], out: Path | None) -> None:
 
 
 main.commands |= {"calibrate": calibrate, "plot": plot}
+
+
+def _last_word(summary: dict[str, Any]) -> str:
+    done = f"{summary['out']}: {summary['steps']} steps, {summary['pairs_seen']} pairs"
+    if not (last := summary["last"]):  # its log was taken away
+        return done
+    rewards = f"psi_w {last['psi_w']:+.3f}, psi_l {last['psi_l']:+.3f}"
+    return f"{done}; {rewards}, acc {last['implicit_acc']:.2f}"
 
 
 def _resolve(config: Path | None, options: dict[str, Any]) -> Settings:

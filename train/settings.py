@@ -24,7 +24,8 @@ ALIASES = {
 FREE_TO_CHANGE = frozenset(
     {"data", "backbone", "out", "max_train_steps", "pairs_seen", "num_train_epochs"}
     | {"train_batch_size", "gradient_accumulation_steps", "stop_on_collapse"}
-    | {"checkpointing_steps", "checkpoints_total_limit", "resume_from_checkpoint"}
+    | {"checkpointing_steps", "checkpointing_minutes", "checkpoints_total_limit"}
+    | {"resume_from_checkpoint"}
     | {"logging_steps", "report_to", "shard_weights", "workers"}
 )
 """May differ when a run goes on: they change no weight. (Data and backbone are compared by their
@@ -165,6 +166,12 @@ class Settings(StrictModel):
     gradient_checkpointing: bool = Field(False, description="Less memory, a third slower.")
 
     checkpointing_steps: int = Field(500, ge=1, description="Steps between checkpoints.")
+    checkpointing_minutes: float = Field(
+        10.0,
+        ge=0,
+        description="At the latest so long after the last one; the next one takes its place. 0: "
+        "never.",
+    )
     checkpoints_total_limit: int | None = Field(None, ge=1, description="Keep the newest N.")
     resume_from_checkpoint: str = Field(
         "latest", description="'latest' or a checkpoint folder of this run."
