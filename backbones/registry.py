@@ -11,6 +11,7 @@ import torch
 
 from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.quantized import quantization
+from sipo.common.files import read_text
 
 FAMILIES = {
     "ChromaPipeline": "sipo.backbones.chroma:Chroma",
@@ -56,7 +57,7 @@ def load_backbone(
     )
     backbone.name = name
     if (file := Path(path) / SAMPLER_FILE).is_file():
-        backbone.default_sampler = Sampler.model_validate_json(file.read_text())
+        backbone.default_sampler = Sampler.model_validate_json(read_text(file))
     if weights is not None:
         _load_weights(backbone, Path(weights))
     backbone.denoiser.requires_grad_(False).eval()
@@ -75,7 +76,7 @@ def resolve(name: str) -> str:
 def _pipeline_class(name: str, path: str) -> str:
     index = Path(path) / "model_index.json"
     if index.is_file():
-        return str(json.loads(index.read_text())["_class_name"])
+        return str(json.loads(read_text(index))["_class_name"])
     if Path(path).exists() or not _is_hub_id(name):
         raise ValueError(
             f"--backbone {name!r} is neither an embedded model ({', '.join(EMBEDDED)}), a "

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
 
@@ -146,6 +147,9 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
 def _read_state(checkpoint: Path) -> dict[str, Any]:
     path = checkpoint / STATE
     try:
+        with ZipFile(path) as parts:  # PyTorch writes checksums and does not look at them
+            if (part := parts.testzip()) is not None:
+                raise BadZipFile(f"{part} has changed")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (MemoryError, PermissionError):
         raise

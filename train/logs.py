@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sipo.common.files import read_text, split_lines, write_text
+from sipo.common.files import write_text
 from sipo.train.importance import Weights
 from sipo.train.objectives import Errors, PairLoss
+from sipo.train.rows import read_rows
 
 BINS = 10
 MEANS = ["raw_model_loss", "ref_loss", "psi_w", "psi_l", "margin", "implicit_acc"]
@@ -72,37 +73,6 @@ def row_of(sums: Tensor, beta: float) -> dict[str, Any]:
             for value, count in zip(table[place::stride], table[stride - 1 :: stride], strict=True)
         ]
     return row
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a log.jsonl; [] where there is none.
-
-    What stands at the end and is no row was being written when the run was killed, and is left
-    out. Raises ValueError for anything else that is no row.
-    """
-    if not path.exists():
-        return []
-    rows: list[dict[str, Any]] = []
-    broken = 0
-    for number, line in enumerate(split_lines(read_text(path, "log")), 1):
-        if (row := _row(line)) is None:
-            broken = broken or number
-        elif broken:
-            raise ValueError(
-                f"log {str(path)!r}, line {broken}, is damaged; remove that line, and the same "
-                "command goes on"
-            )
-        else:
-            rows.append(row)
-    return rows
-
-
-def _row(line: str) -> dict[str, Any] | None:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
 
 
 class Log:

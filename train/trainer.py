@@ -26,7 +26,7 @@ from sipo.train.batches import Data, positions
 from sipo.train.ema import Ema
 from sipo.train.health import COLLAPSE, Health
 from sipo.train.launch import as_launched
-from sipo.train.logs import Log, read_rows, row_of, tally
+from sipo.train.logs import Log, row_of, tally
 from sipo.train.objectives import OBJECTIVES, WITHOUT_Z, add_terms
 from sipo.train.opening import (
     behaviour_of,
@@ -39,6 +39,7 @@ from sipo.train.opening import (
 from sipo.train.optimizer import make_optimizer
 from sipo.train.plan import Plan, make_plan
 from sipo.train.policy import Policy
+from sipo.train.rows import read_rows
 from sipo.train.settings import Settings
 from sipo.train.sharding import whole
 from sipo.train.stepping import make_stepper
