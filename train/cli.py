@@ -115,6 +115,8 @@ def main(config: Path | None, dry_run: bool, **options: Any) -> None:
         summary = train_on_cores(settings)
     except FloatingPointError as error:
         raise click.ClickException(str(error)) from error
+    for warning in summary.get("warnings", ()):
+        click.echo(f"warning, {warning}", err=True)
     click.echo(_last_word(summary))
 
 

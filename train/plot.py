@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sipo.common.files import write_text
+from sipo.train.health import Finding, diagnose_run
 from sipo.train.rows import read_rows
 
 PANELS = {
@@ -52,11 +53,13 @@ def read_run(run: Path) -> list[dict[str, Any]]:
 
 def plot(runs: Sequence[Path], out: Path) -> Path:
     """Draw `runs` into out/curves.png and out/curves.html; returns the page."""
-    logs = dict(zip(_names(runs), map(read_run, runs), strict=True))
+    names = _names(runs)
+    logs = dict(zip(names, map(read_run, runs), strict=True))
+    warnings = {name: diagnose_run(run) for name, run in zip(names, runs, strict=True)}
     out.mkdir(parents=True, exist_ok=True)
     _draw(logs, out / "curves.png")
     page = out / "curves.html"
-    write_text(page, _page(logs, (out / "curves.png").read_bytes()))
+    write_text(page, _page(logs, warnings, (out / "curves.png").read_bytes()))
     return page
 
 
@@ -123,7 +126,9 @@ def _binned(points: Points) -> tuple[list[float], list[float]]:
     )
 
 
-def _page(logs: dict[str, list[dict[str, Any]]], picture: bytes) -> str:
+def _page(
+    logs: dict[str, list[dict[str, Any]]], warnings: dict[str, list[Finding]], picture: bytes
+) -> str:
     keys = ["pairs_seen", *PANELS.values()]
     head = "".join(f"<th>{key}</th>" for key in ["run", *keys])
     body = ""
@@ -133,10 +138,9 @@ def _page(logs: dict[str, list[dict[str, Any]]], picture: bytes) -> str:
         cells = "".join(f"<td>{mean:.4g}</td>" for mean in means)
         body += f"<tr><td>{html.escape(name)}</td>{cells}</tr>"
     said = "".join(
-        f"<li>{html.escape(name)}, step {row['step']}: {html.escape(warning)}</li>"
-        for name, rows in logs.items()
-        for row in rows
-        for warning in row.get("warnings", ())
+        f"<li>{html.escape(name)}, {html.escape(str(finding))}</li>"
+        for name, findings in warnings.items()
+        for finding in findings
     )
     return (
         "<!doctype html><meta charset=utf-8><title>sipo-train</title>"

@@ -24,10 +24,10 @@ from sipo.common.files import only_writer
 from sipo.train import checkpoints
 from sipo.train.batches import Data, positions
 from sipo.train.ema import Ema
-from sipo.train.health import COLLAPSE, Health
+from sipo.train.health import COLLAPSE, Health, diagnose
 from sipo.train.launch import as_launched
 from sipo.train.logs import Log, row_of, tally
-from sipo.train.objectives import OBJECTIVES, WITHOUT_Z, add_terms
+from sipo.train.objectives import OBJECTIVES, add_terms
 from sipo.train.opening import (
     behaviour_of,
     make_accelerator,
@@ -128,7 +128,7 @@ class Trainer:
         main = self.accelerator.is_main_process
         stopping.again_at_once = self.accelerator.num_processes == 1
         log = Log(self.out, self.done, settings.report_to) if main else None
-        health = Health(watch_z=settings.objective not in WITHOUT_Z)
+        health = Health(settings=settings.model_dump())
         for earlier in log.rows() if log else ():
             health.look(earlier)
         if settings.keep_best and health.best:
@@ -291,6 +291,8 @@ class Trainer:
         seen = self.done * self.plan.pairs_per_step
         done = {"out": str(self.out), "steps": self.done, "pairs_seen": seen}
         done |= {"epochs": round(seen / self.plan.dataset_pairs, 3), "policy_of_step": policy_of}
+        found = diagnose(rows, self.settings.model_dump())
+        done |= {"warnings": [str(finding) for finding in found]}
         done |= {"stopped": self.done < self.plan.steps, "last": rows[-1] if rows else {}}
         checkpoints.write_summary(self.out, done)
 
