@@ -29,6 +29,7 @@ from sipo.datagen.folder import (
 from sipo.datagen.job import Job, prepare
 from sipo.datagen.records import Candidate
 from sipo.datagen.settings import Settings, check_policy, prompts_bytes
+from sipo.datagen.sources import remember
 from sipo.datagen.stages import (
     Track,
     batches_of,
@@ -65,6 +66,7 @@ def generate(
 def run(job: Job, out: Path, progress: bool = True) -> dict[str, Any]:
     with only_writer(out):
         folder = claim_folder(out, job.config, prompts_bytes(job.prompts))
+        remember(out, job.backbone.name, job.weights)
         states = {n: state_of(folder, n) for n in range(folder.shards)}
         todo = [number for number, state in states.items() if state != "done"]
         unmade = (number for number, state in states.items() if state == "sample")
