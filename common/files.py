@@ -99,17 +99,24 @@ def write_text(path: Path, text: str) -> None:
 def only_writer(folder: Path, command: str) -> Iterator[None]:
     """Refuse a second process that would write into the same folder. Held while the block runs.
 
-    Makes the folder. `command` is who else it would be ("sipo-train"). Where a file system knows
-    no locks (some network ones) nothing is refused.
+    Makes the folder; one that was made for it and in which nothing was written goes again.
+    `command` is who else it would be ("sipo-train"). Where a file system knows no locks (some
+    network ones) nothing is refused.
     """
+    made = [part for part in (folder, *folder.parents) if not part.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    with _lock(folder, exclusive=True) as held:
-        if not held:
-            raise ValueError(
-                f"another {command} is writing to {folder}; wait for it to end, or give another "
-                "folder"
-            )
-        yield
+    try:
+        with _lock(folder, exclusive=True) as held:
+            if not held:
+                raise ValueError(
+                    f"another {command} is writing to {folder}; wait for it to end, or give "
+                    "another folder"
+                )
+            yield
+    finally:
+        for part in made:
+            with suppress(OSError):  # it is not empty
+                part.rmdir()
 
 
 def is_written_to(folder: Path) -> bool:

@@ -58,8 +58,12 @@ def headline(rounds: list[dict[str, Any]]) -> str:
     if last is first:
         return f"The base scores {first['overall']:.3f}; no round is done yet."
     gain = last["gain"]
-    low, high = (round(end, 3) + 0.0 for end in gain["interval"])  # as they are shown
-    verdict = "a clear gain" if low > 0 else "a clear loss" if high < 0 else "no clear change"
+    verdict, bounds = "no clear change", f"no interval: {gain.get('no_interval')}"
+    if gain["interval"] is not None:
+        low, high = (round(end, 3) + 0.0 for end in gain["interval"])  # as they are shown
+        bounds = f"95% interval {low:+.3f} to {high:+.3f}"
+        if gain.get("clear", True) and not low <= 0 <= high:
+            verdict = "a clear gain" if low > 0 else "a clear loss"
     minutes = sum(entry["minutes"] for entry in rounds)
     warned = ""
     if count := len(training_warnings(rounds)):
@@ -70,7 +74,7 @@ def headline(rounds: list[dict[str, Any]]) -> str:
     return (
         f"Overall went from {first['overall']:.3f} to {last['overall']:.3f} in "
         f"{last['round']} round{'s' * (last['round'] > 1)} and {minutes:.0f} minutes: {verdict} "
-        f"({gain['difference']:+.3f}, 95% interval {low:+.3f} to {high:+.3f}).{warned}"
+        f"({gain['difference']:+.3f}, {bounds}).{warned}"
     )
 
 

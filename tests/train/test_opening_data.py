@@ -105,7 +105,9 @@ def test_a_policy_on_it_is_told_by_both(
     found = opened(shards)
     assert found.weights_sha256() == load_backbone(str(tiny_folder), None, True).weights_sha256()
     shutil.rmtree(policy)
-    with pytest.raises(ValueError, match="is told only with the policy 'policy' on it, which is not"):
+    with pytest.raises(
+        ValueError, match="is told only with the policy 'policy' on it, which is not"
+    ):
         opened(shards)
 
 

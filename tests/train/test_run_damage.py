@@ -162,3 +162,17 @@ def test_another_runs_checkpoint_is_refused_however_it_is_written(
     for wanted in ("two/checkpoint-2", "checkpoint-2/", "one/../two/checkpoint-2"):
         assert run("two", resume_from_checkpoint=wanted, **LONGER)["steps"] == 5
         (tmp_path / "two" / "summary.json").unlink()
+
+
+def test_a_damaged_block_of_trajectories_says_how_far_to_go_back(run: Run, tmp_path: Path) -> None:
+    given = {"objective": "d3po", "judge": "fake", "d3po_prompts": 2, "d3po_steps": 3}
+    given |= {"d3po_block": 3, "max_train_steps": 4}
+    run("one", **given)
+    path = tmp_path / "one" / "trajectories" / "block-000001.safetensors"
+    cut(path)
+    with pytest.raises(ValueError, match=f"{path}' is damaged .*at or before step 3 with --resume"):
+        run("one", **given | LONGER)
+    path.unlink()
+    run("one", **given | LONGER, resume_from_checkpoint="checkpoint-2")
+    run("whole", **given | LONGER)
+    assert same_weights(tmp_path / "one" / LORA_FILE, tmp_path / "whole" / LORA_FILE)

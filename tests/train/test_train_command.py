@@ -79,6 +79,9 @@ def test_plot_draws_several_runs(run: Any, tmp_path: Path) -> None:
     assert (tmp_path / "one" / "curves.png").stat().st_size > 10_000
     code, text = sipo_train("plot", str(tmp_path))
     assert (code, "has no log.jsonl" in text) == (2, True)
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "pairs_seen": 2}\n')
+    code, text = sipo_train("plot", str(tmp_path))
+    assert (code, "at step 1; give a run of sipo-train" in " ".join(text.split())) == (2, True)
 
 
 @pytest.mark.parametrize(
