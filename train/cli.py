@@ -185,3 +185,7 @@ def _open(settings: Settings) -> tuple[Any, Any, Any]:
 
     pairs = open_data(settings)
     return pairs, open_backbone(settings, pairs), make_accelerator(settings)
+
+
+if __name__ == "__main__":
+    main()

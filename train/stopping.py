@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self
 from sipo.common.errors import Terminated
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-NOTED = b"\nstopping at the end of this step; once more ends at once\n"
+NOTED = "stopping at the end of this step"
 
 
 class Told(Protocol):
@@ -66,8 +66,9 @@ class Stopping:
         if self.signal is not None:  # of several processes: a launcher repeats what a terminal says
             return
         self.signal = number
+        again = "; once more ends at once" if self.again_at_once else ""
         with suppress(OSError):  # not by print: it may be what was interrupted
-            os.write(2, NOTED)
+            os.write(2, f"\n{NOTED}{again}\n".encode())
         if self._pass_on is not None:
             self._pass_on()
         if self.again_at_once:

@@ -137,7 +137,7 @@ def test_the_second_signal_acts_at_once() -> None:
 
 
 def test_of_several_processes_no_signal_is_a_second_one() -> None:
-    """A launcher passes on what the terminal has said already."""
+    """A launcher repeats what the terminal has said already, and ends them when it must."""
     with Stopping() as stopping:
         stopping.again_at_once = False
         signal.raise_signal(signal.SIGINT)

@@ -193,3 +193,10 @@ def test_curves_are_named_by_what_tells_runs_apart(tmp_path: Path) -> None:
     assert named("sipo/seed-0/train", "dpo-cm/seed-0/train") == ["sipo", "dpo-cm"]
     assert named("a/seed-0/train", "a/seed-1/train") == ["seed-0", "seed-1"]
     assert named("a", "a/a") == [str(tmp_path / "a"), str(tmp_path / "a/a")]
+
+
+def test_the_module_is_the_command_too() -> None:
+    """As launchers start it: `torchrun -m sipo.train.cli`."""
+    words = [sys.executable, "-m", "sipo.train.cli", "--data", "d", "--rank", "0"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, "--rank 0" in done.stderr) == (2, True)
