@@ -65,10 +65,10 @@ def new_checkpoint(
     (beside / COMPLETE).touch()
     shutil.rmtree(folder, ignore_errors=True)  # incomplete, or of a run that went back
     os.replace(beside, folder)
-    for old in checkpoints(out):
-        if old != folder and (old / BETWEEN).exists():
-            _remove(old)
-    for old in checkpoints(out)[: -limit if limit else 0]:
+    others = [path for path in checkpoints(out) if path != folder]
+    passed = [path for path in others if (path / BETWEEN).exists()]
+    lasting = [path for path in others if path not in passed]
+    for old in passed + (lasting[: max(0, len(lasting) + 1 - limit)] if limit else []):
         _remove(old)
     return folder
 

@@ -106,6 +106,17 @@ def test_a_run_that_was_told_to_go_back_says_how_it_goes_on(
         run("back", resume_from_checkpoint="checkpoint-2")
 
 
+def test_what_was_kept_is_there_whatever_the_limit(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a run that went back the newest checkpoint by its step is not the newest."""
+    run("back")
+    signalled(monkeypatch, signal.SIGTERM, step=3)
+    with pytest.raises(Terminated, match="checkpoint-3"):
+        run("back", resume_from_checkpoint="checkpoint-2", checkpoints_total_limit=1)
+    assert names(tmp_path / "back") == {"checkpoint-3"}
+
+
 def test_a_signal_in_the_last_step_lets_the_run_end(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
