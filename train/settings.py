@@ -171,8 +171,7 @@ class Settings(StrictModel):
     checkpointing_minutes: float = Field(
         10.0,
         ge=0,
-        description="At the latest so long after the last one; the next one takes its place. 0: "
-        "never.",
+        description="At most so long after the last; such a one makes room for the next. 0: never.",
     )
     checkpoints_total_limit: int | None = Field(None, ge=1, description="Keep the newest N.")
     resume_from_checkpoint: str = Field(
