@@ -14,6 +14,7 @@ from sipo.backbones.names import EMBEDDED as EMBEDDED
 from sipo.backbones.names import find_backbone
 from sipo.backbones.quantized import quantization
 from sipo.backbones.weights import check_weights
+from sipo.common.files import read_text
 
 FAMILIES = {
     "ChromaPipeline": "sipo.backbones.chroma:Chroma",
@@ -64,7 +65,7 @@ def load_backbone(
     backbone = kind.load(path, denoiser_only, DTYPES[dtype], quantization(quantize, DTYPES[dtype]))
     backbone.name = name
     if (file := Path(path) / SAMPLER_FILE).is_file():
-        backbone.default_sampler = Sampler.model_validate_json(file.read_text())
+        backbone.default_sampler = Sampler.model_validate_json(read_text(file))
     if weights is not None:
         backbone.load_weights(Path(weights), option)
     backbone.denoiser.requires_grad_(False).eval()

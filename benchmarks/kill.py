@@ -1,6 +1,7 @@
-"""Kill -9 at random moments, then compare with an undisturbed run.
+"""Kill -9 (or SIGTERM, SIGINT) at random moments, then compare with an undisturbed run.
 
     python benchmarks/kill.py generate|train|loop [--kills 10] [--seed 0] [--backbone mini-sd]
+        [--signal KILL|TERM|INT]
 
 Each command is small, so that most kills hit it at work. A command that ends before its kill is
 compared and begun again in a fresh folder, until as many kills as asked for have hit.
@@ -41,7 +42,11 @@ def command(stage: str, backbone: str, out: Path, shards: Path) -> list[str]:
     return ["sipo-loop", *sampling, *counts, *training, *often, "--out", str(out)]
 
 
-def run(words: list[str], kill_after_s: float | None = None) -> bool:
+def run(
+    words: list[str],
+    kill_after_s: float | None = None,
+    number: signal.Signals = signal.SIGKILL,
+) -> bool:
     """Whether it ended by itself. Raises where it failed."""
     process = subprocess.Popen(
         [str(BIN / words[0]), *words[1:]], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
@@ -49,9 +54,13 @@ def run(words: list[str], kill_after_s: float | None = None) -> bool:
     try:
         _, errors = process.communicate(timeout=kill_after_s)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        return False
+        process.send_signal(number)
+        _, errors = process.communicate()
+        if process.returncode not in (0, -number, 128 + number):
+            raise RuntimeError(
+                f"{' '.join(words)} was not stopped: {errors.decode()[-800:]}"
+            ) from None
+        return process.returncode == 0
     if process.returncode:
         raise RuntimeError(f"{' '.join(words)} failed: {errors.decode()[-800:]}")
     return True
@@ -80,8 +89,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backbone", default="mini-sd")
+    parser.add_argument("--signal", choices=["KILL", "TERM", "INT"], default="KILL")
     asked = parser.parse_args()
-    chance = random.Random(asked.seed)
+    chance, number = random.Random(asked.seed), signal.Signals[f"SIG{asked.signal}"]
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         shards = root / "shards"
@@ -99,7 +109,7 @@ def main() -> None:
             words = command(asked.stage, asked.backbone, out, shards)
             while kills < asked.kills:
                 after = chance.uniform(min(START_S, duration / 3), duration)
-                if run(words, after):
+                if run(words, after, number):
                     break
                 kills += 1
                 bar.update()
@@ -116,6 +126,7 @@ def main() -> None:
         json.dumps(
             {
                 "stage": asked.stage,
+                "signal": asked.signal,
                 "kills": kills,
                 "runs": runs,
                 "files_compared": len(calm),

@@ -2,8 +2,8 @@
 
 Library code raises ValueError that names argument, value and remedy; a command wears
 `@user_errors` and the sentence is what the user reads, with exit code 2. A command that is stopped
-(Ctrl-C, SIGTERM) says that it goes on when given again. Everything else is our bug and keeps its
-traceback.
+(Ctrl-C, SIGTERM) says what its KeyboardInterrupt says, or that it goes on when given again.
+Everything else is our bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def user_errors(command: Callable[P, R]) -> Callable[P, R]:
         except click.ClickException:
             raise
         except KeyboardInterrupt as stop:
-            raise Stopped(stop) from stop
+            raise Stopped(stop, str(stop) or STOPPED) from stop
         except Exception as error:
             if (sentence := explain(error)) is None:
                 raise

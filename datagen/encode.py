@@ -34,6 +34,7 @@ from sipo.datagen.review import carry_decisions
 from sipo.datagen.sampling import batches
 from sipo.datagen.settings import PACKAGES, described, named
 from sipo.datagen.shards import Sample, read_fields, scan
+from sipo.datagen.sources import remember
 from sipo.datagen.stages import (
     candidate_sample,
     embed_prompts,
@@ -82,6 +83,7 @@ def encode_folder(
             carry_decisions(folder)
         folder = ShardFolder(folder.path, folder.config | encoding)
         folder.write_config()
+        remember(folder.path, backbone.name)
         for number in tqdm(range(folder.shards), unit="shard", disable=not progress):
             if state_of(folder, number) == "sample":
                 write_candidates(folder, number, _encoded(folder, number, backbone))

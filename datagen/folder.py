@@ -11,14 +11,12 @@ import hashlib
 import json
 import os
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from sipo.common import files
 from sipo.common.files import atomic, write_json
 from sipo.datagen.schema import check_config, check_facts, read_object
 from sipo.datagen.settings import FORMAT
@@ -30,6 +28,9 @@ CANDIDATES, PAIRS = "candidates", "pairs"
 SHARD_NAME = re.compile(rf"({CANDIDATES}|{PAIRS})-\d{{6}}\.(tar|json|safetensors)")
 
 IMPORTED = "imported"  # the judge's id where people labelled the pairs
+
+only_writer = partial(files.only_writer, command="sipo-data")
+"""A context manager of the folder's path."""
 
 _PAIRING = ("policy", "margin", "max_pairs_per_prompt")
 _OPINION = ("judge", *_PAIRING)  # what `sipo-data judge` and `pair` change
@@ -284,44 +285,6 @@ def require_place(path: Path) -> None:
         mounted = hasattr(os, "statvfs") and os.statvfs(place).f_flag & os.ST_RDONLY
         code = errno.EROFS if mounted else errno.EACCES
         raise OSError(code, os.strerror(code), str(path))
-
-
-@contextmanager
-def only_writer(path: Path) -> Iterator[None]:
-    """Refuse a second process that would write into the same folder. Held while the block runs.
-
-    A folder that was made for it and in which nothing was written goes again.
-    """
-    made = [part for part in (path, *path.parents) if not part.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    try:
-        with _locked(path):
-            yield
-    finally:
-        for part in made:
-            with suppress(OSError):  # it is not empty
-                part.rmdir()
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise ValueError(f"another sipo-data is writing to {path}; wait for it to end") from None
-    except OSError:
-        pass  # a file system without locks
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _begun_at(path: Path) -> ShardFolder | None:

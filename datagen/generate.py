@@ -32,6 +32,7 @@ from sipo.datagen.judging import first_verdicts
 from sipo.datagen.records import Candidate
 from sipo.datagen.review import carry_decisions
 from sipo.datagen.settings import Settings, check_policy, judge_early, prompts_bytes
+from sipo.datagen.sources import remember
 from sipo.datagen.stages import (
     JUDGED,
     Track,
@@ -72,6 +73,7 @@ def generate(
 def run(job: Job, out: Path, progress: bool = True) -> dict[str, Any]:
     with only_writer(out):
         folder = claim_folder(out, job.config, prompts_bytes(job.prompts))
+        remember(out, job.backbone.name, job.weights)
         states = {n: state_of(folder, n) for n in range(folder.shards)}
         todo = [number for number, state in states.items() if state != "done"]
         unmade = (number for number, state in states.items() if state == "sample")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sipo.backbones.base import Backbone, Sampler
@@ -40,6 +41,7 @@ class Job:
     judge: Judge
     config: dict[str, Any]
     workers: int = 1
+    weights: Path | None = None  # of a trained policy, on the backbone
 
     def make(self, batch: list[Request]) -> list[Candidate]:
         """Sample and judge one batch."""
@@ -95,4 +97,4 @@ def prepare(
         judge = FrameJudge(judge, settings.judged_frames, settings.frame_score)
     config = config_of(settings, once, backbone, judge, device.type)
     config["prompts"]["repeated"] = len(asked) - len(once)
-    return Job(once, backbone, judge, config, workers)
+    return Job(once, backbone, judge, config, workers, settings.weights)

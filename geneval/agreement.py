@@ -60,7 +60,8 @@ def write_page(result: dict[str, Any], images: Path, out: Path, a: str, b: str, 
         )
         for row in rows
     )
-    out.write_text(_PAGE.format(count=len(rows), a=escape(a), b=escape(b), items=items))
+    page = _PAGE.format(count=len(rows), a=escape(a), b=escape(b), items=items)
+    out.write_text(page, encoding="utf-8")
     return len(rows)
 
 

@@ -94,10 +94,12 @@ def main(dry_run: bool, **options: Any) -> None:
         click.echo(_describe(settings))
         return
     from sipo.loop.rounds import loop
-    from sipo.loop.tables import rounds_table
+    from sipo.loop.tables import rounds_table, training_warnings
 
     result = loop(settings)
     click.echo(rounds_table(result))
+    for warning in training_warnings(result["rounds"]):
+        click.echo(f"Warning: training, {warning}")
     if result["warning"]:
         click.echo(f"Warning: {result['warning']}")
     click.echo(f"Report: {settings.out}/report.html")

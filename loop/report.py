@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from sipo.feedback.prompt import TAGS
 from sipo.loop.charts import Point, Series, binned, line_chart
 from sipo.loop.gallery import cards
+from sipo.loop.tables import training_warnings
+from sipo.train.rows import read_rows
 
 _HERE = Path(__file__).parent
 
@@ -40,6 +41,7 @@ def write_report(out: Path, result: dict[str, Any]) -> Path:
             last=rounds[-1],
             tags=[tag for tag in TAGS if tag in rounds[0]["tags"]],
             headline=headline(rounds),
+            training_warnings=training_warnings(rounds),
             scores=scores,
             score_chart=Markup(line_chart(scores, "round", "accuracy")),
             dynamics=dynamics[0],
@@ -56,13 +58,23 @@ def headline(rounds: list[dict[str, Any]]) -> str:
     if last is first:
         return f"The base scores {first['overall']:.3f}; no round is done yet."
     gain = last["gain"]
-    low, high = gain["interval"]
-    verdict = "a clear gain" if low > 0 else "a clear loss" if high < 0 else "no clear change"
+    verdict, bounds = "no clear change", f"no interval: {gain.get('no_interval')}"
+    if gain["interval"] is not None:
+        low, high = (round(end, 3) + 0.0 for end in gain["interval"])  # as they are shown
+        bounds = f"95% interval {low:+.3f} to {high:+.3f}"
+        if gain.get("clear", True) and not low <= 0 <= high:
+            verdict = "a clear gain" if low > 0 else "a clear loss"
     minutes = sum(entry["minutes"] for entry in rounds)
+    warned = ""
+    if count := len(training_warnings(rounds)):
+        things = "thing" if count == 1 else "things"
+        warned = (
+            f" Training warned of {count} {things}, below: look at the images before you use it."
+        )
     return (
         f"Overall went from {first['overall']:.3f} to {last['overall']:.3f} in "
         f"{last['round']} round{'s' * (last['round'] > 1)} and {minutes:.0f} minutes: {verdict} "
-        f"({gain['difference']:+.3f}, 95% interval {low:+.3f} to {high:+.3f})."
+        f"({gain['difference']:+.3f}, {bounds}).{warned}"
     )
 
 
@@ -94,8 +106,7 @@ def reward_series(out: Path, last: int) -> tuple[list[Series], str, str, list[fl
     ends = [0.0]
     for number in range(1, last + 1):
         path = out / f"round-{number}" / "train" / "log.jsonl"
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        seen = [(ends[-1] + row["pairs_seen"], row) for row in rows]
+        seen = [(ends[-1] + row["pairs_seen"], row) for row in read_rows(path)]
         winners += binned([(x, row["psi_w"]) for x, row in seen])
         losers += binned([(x, row["psi_l"]) for x, row in seen])
         ends.append(seen[-1][0] if seen else ends[-1])

@@ -20,6 +20,7 @@ from sipo.loop.ledger import Ledger
 from sipo.loop.plan import check, evaluation, second_opinion, shards, training
 from sipo.loop.report import write_report
 from sipo.loop.settings import LoopSettings
+from sipo.train.health import diagnose_run
 
 STAGES = ("shards", "train", "eval", "eval-judge")
 
@@ -101,6 +102,7 @@ def _entry(out: Path, ledger: Ledger, number: int) -> dict[str, Any]:
         "empty_share": summary["empty_share"],
         "pairs": made and made["pairs"],
         "best_of_n": made and made["overall"]["best_of_n"],
+        "warnings": [str(finding) for finding in diagnose_run(here / "train")] if number else [],
         "minutes": round(ledger.minutes(f"round-{number}/"), 2),
         "stage_minutes": {
             stage: round(ledger.minutes(f"round-{number}/{stage}"), 2)

@@ -35,3 +35,12 @@ def _gain(gain: dict[str, Any] | None) -> str:
         return "-"
     low, high = gain["interval"]
     return f"{gain['difference']:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def training_warnings(rounds: list[dict[str, Any]]) -> list[str]:
+    """What training warned of, by round; each cause once a round."""
+    return [
+        f"round {entry['round']}, {warning}"
+        for entry in rounds
+        for warning in entry.get("warnings", ())
+    ]

@@ -68,15 +68,18 @@ def test_the_command_line_wins(tmp_path: Path) -> None:
     assert resolved("generate", "--recipe", "flux-geneval", "--seed", "3")["guidance"] == 3.5
     assert resolved("geneval", "--recipe", "flux-geneval")["suite"] == "geneval"
     own = tmp_path / "own.yaml"
-    own.write_text("train: {rank: 3}")
-    assert resolved("train", "--recipe", str(own))["rank"] == 3
+    own.write_text("train: {rank: 3, quantize: no, train-timesteps: 1:50, output_dir: here}")
+    found = resolved("train", "--recipe", str(own))
+    assert (found["rank"], found["quantize"], found["train_timesteps"]) == (3, "no", "1:50")
+    assert found["out"] == "here"
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--recipe", "nonsense"], "'nonsense' is no recipe; choose one of cogvideox-2b"),
-        (["--recipe", "{own}"], "sets 'colour', which is no option"),
+        (["--recipe", "{own}"], "own.yaml', line 1 sets 'colour', which is no option"),
+        (["--recipe", "{twice}"], "line 2, column 8: 'rank' is set a second time"),
         (["--recipe", "wan-1.3b", "{own}"], "--recipe and a settings file"),
     ],
 )
@@ -85,7 +88,9 @@ def test_mistakes_are_one_sentence(tmp_path: Path, words: list[str], said: str) 
 
     own = tmp_path / "own.yaml"
     own.write_text("train: {colour: red}")
-    result = CliRunner().invoke(main, [word.format(own=own) for word in words])
+    twice = tmp_path / "twice.yaml"
+    twice.write_text("train: {rank: 1,\n       rank: 2}")
+    result = CliRunner().invoke(main, [word.format(own=own, twice=twice) for word in words])
     assert result.exit_code == 2
     assert said in " ".join(result.output.split())
 

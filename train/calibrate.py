@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sipo.backbones.base import Backbone
+from sipo.common.files import write_text
 from sipo.train.batches import Pairs, PairStream, generator
 from sipo.train.importance import log_weight
 from sipo.train.logs import BINS
@@ -127,7 +128,7 @@ def write_curve(curve: dict[str, Any], out: Path) -> Path:
     from matplotlib.figure import Figure
 
     out.mkdir(parents=True, exist_ok=True)
-    (out / "weights.json").write_text(json.dumps(curve, indent=1))
+    write_text(out / "weights.json", json.dumps(curve, indent=1))
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     axes = figure.subplots()
     axes.plot(curve["w"], label="w(t)")

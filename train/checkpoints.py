@@ -9,61 +9,90 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
 
+from sipo.common.files import read_text, write_text
+from sipo.common.yaml_files import to_yaml
 from sipo.train.settings import FREE_TO_CHANGE, Settings
 
-COMPLETE = "complete"
+COMPLETE, STATE = "complete", "state.pt"
+BETWEEN = "between"
+"""Marks a checkpoint between those of --checkpointing_steps: it goes when a newer one is there."""
 RUN, SUMMARY = "run.json", "summary.json"
 BEST, STEP = "best", "step"
 MADE_OF = {
     "pairs_per_step": "--train_batch_size times --gradient_accumulation_steps times processes"
 }
-
-
-def write_text(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.tmp")
-    beside.write_text(text)
-    os.replace(beside, path)
+_NAME = re.compile(r"checkpoint-(\d+)")
+SavePolicy = Callable[[Path], object]
+"""Writes the policy into a folder."""
 
 
 def checkpoints(out: Path) -> list[Path]:
-    """The complete ones, oldest first."""
-    return sorted((mark.parent for mark in out.glob(f"checkpoint-*/{COMPLETE}")), key=step_of)
+    """The complete ones, oldest first. Copies by another name are none."""
+    marks = out.glob(f"checkpoint-*/{COMPLETE}")
+    return sorted((m.parent for m in marks if _NAME.fullmatch(m.parent.name)), key=step_of)
 
 
 def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
-def new_checkpoint(out: Path, state: dict[str, Any], save_policy: Any, limit: int | None) -> Path:
-    """Written beside and renamed; then the oldest beyond `limit` go."""
+def new_checkpoint(
+    out: Path,
+    state: dict[str, Any],
+    save_policy: SavePolicy,
+    limit: int | None,
+    between: bool = False,
+) -> Path:
+    """Written beside and renamed; then those between, and the oldest beyond `limit`, go."""
     folder = out / f"checkpoint-{state['step']}"
     beside = out / f".{folder.name}.tmp"
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     save_policy(beside)
-    torch.save(state, beside / "state.pt")
+    torch.save(state, beside / STATE)
+    if between:
+        (beside / BETWEEN).touch()
+    _to_disk(beside)
     (beside / COMPLETE).touch()
     shutil.rmtree(folder, ignore_errors=True)  # incomplete, or of a run that went back
     os.replace(beside, folder)
-    for old in checkpoints(out)[: -limit if limit else 0]:
-        (old / COMPLETE).unlink()
-        shutil.rmtree(old)
+    others = [path for path in checkpoints(out) if path != folder]
+    passed = [path for path in others if (path / BETWEEN).exists()]
+    lasting = [path for path in others if path not in passed]
+    for old in passed + (lasting[: max(0, len(lasting) + 1 - limit)] if limit else []):
+        _remove(old)
     return folder
 
 
-def keep_best(out: Path, step: int, save_policy: Any) -> None:
+def _remove(checkpoint: Path) -> None:
+    (checkpoint / COMPLETE).unlink()
+    shutil.rmtree(checkpoint)
+
+
+def _to_disk(folder: Path) -> None:
+    """So that a machine that loses its power leaves no empty files under a complete name."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def keep_best(out: Path, step: int, save_policy: SavePolicy) -> None:
     """`best/`: the policy that did best in validation so far, and the step it is of."""
     beside = out / ".best.tmp"
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     save_policy(beside)
-    (beside / STEP).write_text(str(step))
+    write_text(beside / STEP, str(step))
     shutil.rmtree(out / BEST, ignore_errors=True)
     os.replace(beside, out / BEST)
 
@@ -80,7 +109,19 @@ def publish_best(out: Path) -> int:
         else:
             shutil.copy(saved, beside)
         os.replace(beside, target)
-    return int((out / BEST / STEP).read_text())
+    return best_step(out)
+
+
+def best_step(out: Path) -> int:
+    """Of what `keep_best` kept. Raises ValueError where it is gone or damaged."""
+    path = out / BEST / STEP
+    try:
+        return int(read_text(path))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{str(path)!r} is damaged ({_reason(error)}), so --keep_best does not know what it "
+            f"kept; {_go_back(out)}"
+        ) from None
 
 
 def is_finished(out: Path, resume: Path | None, steps: int, stop_on_collapse: bool) -> bool:
@@ -91,23 +132,70 @@ def is_finished(out: Path, resume: Path | None, steps: int, stop_on_collapse: bo
 
 
 def load_state(checkpoint: Path) -> dict[str, Any]:
-    state: dict[str, Any] = torch.load(
-        checkpoint / "state.pt", map_location="cpu", weights_only=True
-    )
+    """Raises ValueError for a damaged one, naming the newest before it that is whole."""
+    try:
+        return _read_state(checkpoint)
+    except ValueError as error:
+        remedy = f"give another --out, or remove {str(checkpoint)!r} to start again"
+        for older in reversed(checkpoints(checkpoint.parent)):
+            if step_of(older) < step_of(checkpoint) and _is_whole(older):
+                remedy = f"go on from the one before: --resume_from_checkpoint {older}"
+                break
+        raise ValueError(f"{error}; {remedy}") from None
+
+
+def _read_state(checkpoint: Path) -> dict[str, Any]:
+    path = checkpoint / STATE
+    try:
+        with ZipFile(path) as parts:  # PyTorch writes checksums and does not look at them
+            if (part := parts.testzip()) is not None:
+                raise BadZipFile(f"{part} has changed")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (MemoryError, PermissionError):
+        raise
+    except Exception as error:  # of zip, of pickle, of PyTorch: each has many for bytes cut or lost
+        raise ValueError(f"checkpoint {str(path)!r} is damaged ({_reason(error)})") from None
+    if not isinstance(state, dict) or state.get("step") != step_of(checkpoint):
+        raise ValueError(f"checkpoint {str(path)!r} is not of step {step_of(checkpoint)}")
     return state
 
 
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        _read_state(checkpoint)
+    except ValueError:
+        return False
+    return True
+
+
+def _reason(error: Exception) -> str:
+    """The first sentence of it."""
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return said[0].split(". ")[0].rstrip(".")[:160]
+
+
+def _go_back(out: Path) -> str:
+    """What is left when the folder no longer knows what the run was."""
+    newest = next(reversed(checkpoints(out)), None)
+    start = f", and --init_weights {newest} to start from its newest policy" if newest else ""
+    return f"give another --out{start}"
+
+
 def checkpoint_to_resume(out: Path, settings: Settings) -> Path | None:
-    """The newest checkpoint of the run, or the one that was named."""
+    """The newest checkpoint of the run, or the one that was named: by its name alone, or by a
+    path to this run's folder.
+    """
     if settings.resume_from_checkpoint == "latest":
         return next(reversed(checkpoints(out)), None)
     wanted = Path(settings.resume_from_checkpoint)
+    here = len(wanted.parts) == 1 or wanted.parent.resolve() == out.resolve()
     found = [path for path in checkpoints(out) if path.name == wanted.name]
-    if not found or (wanted.is_absolute() and wanted.parent.resolve() != out.resolve()):
+    if not found or not here:
         names = ", ".join(path.name for path in checkpoints(out)) or "none"
         raise ValueError(
-            f"--resume_from_checkpoint {str(wanted)!r} is no complete checkpoint of {str(out)!r}; "
-            f"there: {names}. (To start from another run's policy, use --init_weights.)"
+            f"--resume_from_checkpoint {settings.resume_from_checkpoint!r} is no complete "
+            f"checkpoint of {str(out)!r}; there: {names}. (To start from another run's policy, use "
+            "--init_weights.)"
         )
     return found[0]
 
@@ -120,7 +208,7 @@ def open_run(out: Path, settings: Settings, facts: dict[str, Any]) -> None:
     facts = {"settings": settings.model_dump(mode="json"), **facts}
     ours = (RUN, "weights.json", "weights.png", "curves.png", "curves.html")
     if (out / RUN).is_file() and checkpoints(out):
-        before = json.loads((out / RUN).read_text())
+        before = _read_run(out)
         for name, value in _comparable(facts).items():
             was = _comparable(before).get(name)
             if was != value:
@@ -135,7 +223,21 @@ def open_run(out: Path, settings: Settings, facts: dict[str, Any]) -> None:
         )
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / RUN, json.dumps(facts, indent=1))
-    write_text(out / "settings.yaml", _yaml(settings))
+    given = settings.model_dump(mode="json", exclude_none=True)
+    write_text(out / "settings.yaml", to_yaml(given))
+
+
+def _read_run(out: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(read_text(out / RUN))
+        if not isinstance(content["settings"], dict):
+            raise TypeError("no settings in it")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{str(out / RUN)!r} is damaged ({_reason(error)}), so nobody knows whether this "
+            f"command is the one that made the checkpoints; {_go_back(out)}"
+        ) from None
+    return dict(content)
 
 
 def _comparable(facts: dict[str, Any]) -> dict[str, Any]:
@@ -152,17 +254,18 @@ def _comparable(facts: dict[str, Any]) -> dict[str, Any]:
     return flags | others
 
 
-def _yaml(settings: Settings) -> str:
-    import yaml
-
-    given = settings.model_dump(mode="json", exclude_none=True)
-    return str(yaml.safe_dump(given, sort_keys=False))
-
-
 def summary(out: Path) -> dict[str, Any]:
-    """Of a finished run; empty for any other."""
+    """Of a finished run; empty for any other. Raises ValueError for a damaged one."""
     path = out / SUMMARY
-    return dict(json.loads(path.read_text())) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(read_text(path)))
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{str(path)!r} is damaged ({_reason(error)}); remove it, and the same command again "
+            "writes it"
+        ) from None
 
 
 def write_summary(out: Path, content: dict[str, Any]) -> None:

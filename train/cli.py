@@ -12,8 +12,9 @@ import click
 
 from sipo.common.errors import user_errors
 from sipo.common.options import PATH, PATH_TEXT
+from sipo.common.yaml_files import YamlMap
 from sipo.recipes import recipe_option
-from sipo.train.settings import ALIASES, Settings, make_settings, read_yaml
+from sipo.train.settings import ALIASES, SettingError, Settings, make_settings, read_yaml
 
 Command = Callable[..., Any]
 PATHS = {"out", "backbone", "init_weights", "resume_from_checkpoint"}
@@ -120,11 +121,9 @@ def main(config: Path | None, dry_run: bool, **options: Any) -> None:
         summary = train_on_cores(settings)
     except FloatingPointError as error:
         raise click.ClickException(str(error)) from error
-    last = summary["last"]
-    click.echo(
-        f"{summary['out']}: {summary['steps']} steps, {summary['pairs_seen']} pairs; "
-        f"psi_w {last['psi_w']:+.3f}, psi_l {last['psi_l']:+.3f}, acc {last['implicit_acc']:.2f}"
-    )
+    for warning in summary.get("warnings", ()):
+        click.echo(f"warning, {warning}", err=True)
+    click.echo(_last_word(summary))
 
 
 @click.command(context_settings=CONTEXT)
@@ -163,13 +162,25 @@ def plot(runs: tuple[Path, ...], out: Path | None) -> None:
 main.commands |= {"calibrate": calibrate, "plot": plot}
 
 
+def _last_word(summary: dict[str, Any]) -> str:
+    done = f"{summary['out']}: {summary['steps']} steps, {summary['pairs_seen']} pairs"
+    if not (last := summary["last"]):  # its log was taken away
+        return done
+    rewards = f"psi_w {last['psi_w']:+.3f}, psi_l {last['psi_l']:+.3f}"
+    return f"{done}; {rewards}, acc {last['implicit_acc']:.2f}"
+
+
 def _resolve(config: Path | None, options: dict[str, Any]) -> Settings:
     if config and click.get_current_context().default_map:
         raise ValueError("--recipe and a settings file were both given; give one")
-    given = read_yaml(config) if config else {}
-    given = {ALIASES.get(key.replace("-", "_"), key.replace("-", "_")): given[key] for key in given}
-    given |= {key: value for key, value in options.items() if value not in (None, ())}
-    settings = make_settings(given)
+    from_file = read_yaml(config) if config else YamlMap({}, "", {})
+    typed = {key: value for key, value in options.items() if value not in (None, ())}
+    try:
+        settings = make_settings({**from_file, **typed})
+    except SettingError as error:
+        if error.name in from_file and error.name not in typed:
+            raise ValueError(f"settings file {from_file.where(error.name)}: {error}") from None
+        raise
     if not settings.data:
         raise ValueError("--data is missing; give a folder of shards that sipo-data wrote")
     return settings
@@ -180,3 +191,7 @@ def _open(settings: Settings) -> tuple[Any, Any, Any]:
 
     pairs = open_data(settings)
     return pairs, open_backbone(settings, pairs), make_accelerator(settings)
+
+
+if __name__ == "__main__":
+    main()

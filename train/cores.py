@@ -17,6 +17,7 @@ from typing import Any
 from sipo.backbones.workers import end_with, workers_for
 from sipo.feedback.devices import find_device
 from sipo.train.settings import Settings
+from sipo.train.stopping import Stopping, deaf, held_back
 
 
 def train_on_cores(settings: Settings) -> dict[str, Any]:
@@ -34,26 +35,29 @@ def train_on_cores(settings: Settings) -> dict[str, Any]:
         )
     share = settings.model_copy(update={"train_batch_size": batch // count, "workers": 1})
     spawned = multiprocessing.get_context("spawn")
-    raised = spawned.SimpleQueue()
+    raised, told = spawned.SimpleQueue(), spawned.Event()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     group = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     processes = [
-        spawned.Process(target=_work, args=(share, group, rank, os.getpid(), raised))
+        spawned.Process(target=_work, args=(share, group, rank, os.getpid(), raised, told))
         for rank in range(count)
     ]
     try:
-        with _environment(OMP_NUM_THREADS="1"):
-            for process in processes:
-                process.start()
-        running: dict[Any, Any] = {process.sentinel: process for process in processes}
-        while running:
-            for sentinel in wait(list(running)):
-                if running.pop(sentinel).exitcode:  # the others would wait for it for ever
-                    running.clear()
+        with Stopping(pass_on=told.set) as stopping:
+            with _environment(OMP_NUM_THREADS="1"), held_back():
+                for process in processes:
+                    process.start()
+            running: dict[Any, Any] = {process.sentinel: process for process in processes}
+            while running:
+                for sentinel in wait(list(running)):
+                    if running.pop(sentinel).exitcode:  # the others would wait for it for ever
+                        running.clear()
         if not raised.empty():
-            raise raised.get()
+            error = raised.get()
+            stopped = isinstance(error, KeyboardInterrupt)
+            raise stopping.interrupt(str(error)) if stopped else error
         if any(process.exitcode for process in processes):
             raise ChildProcessError(
                 "a training process was killed, most likely for want of memory; set --workers or "
@@ -85,7 +89,10 @@ def _environment(**ours: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _work(settings: Settings, group: dict[str, str], rank: int, parent: int, raised: Any) -> None:
+def _work(
+    settings: Settings, group: dict[str, str], rank: int, parent: int, raised: Any, told: Any
+) -> None:
+    deaf()
     end_with(parent)
     os.environ |= group | {"RANK": str(rank), "LOCAL_RANK": str(rank), "ACCELERATE_USE_CPU": "true"}
     import torch
@@ -94,7 +101,7 @@ def _work(settings: Settings, group: dict[str, str], rank: int, parent: int, rai
 
     torch.set_num_threads(1)
     try:
-        train(settings)
-    except (ValueError, OSError, FloatingPointError) as error:
+        train(settings, stopping=Stopping(told))
+    except (ValueError, OSError, FloatingPointError, KeyboardInterrupt) as error:
         raised.put(error)
         raise SystemExit(1) from None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from sipo.common.files import write_text
 from sipo.train.importance import Weights
 from sipo.train.objectives import Errors, PairLoss
+from sipo.train.rows import read_rows
 
 BINS = 10
 MEANS = ["raw_model_loss", "ref_loss", "psi_w", "psi_l", "margin", "implicit_acc"]
@@ -73,7 +76,10 @@ def row_of(sums: Tensor, beta: float) -> dict[str, Any]:
 
 
 class Log:
-    """log.jsonl and TensorBoard of one run; on a restart the rows after `step` are taken back."""
+    """log.jsonl and TensorBoard of one run; on a restart the rows after `step` are taken back.
+
+    What a run that begins at step 0 finds there is kept beside it, under a number.
+    """
 
     def __init__(self, out: Path, step: int, report_to: str) -> None:
         self.path = out / "log.jsonl"
@@ -86,24 +92,24 @@ class Log:
             self.writer = SummaryWriter(str(out / "logs"), purge_step=purge)
 
     def _keep_until(self, step: int) -> None:
-        if not self.path.exists():
-            return
-        kept = []
-        for line in self.path.read_text().splitlines():
-            try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line)
-            except ValueError:  # the line that was being written when the run was killed
-                break
-        self.path.write_text("".join(f"{line}\n" for line in kept))
+        if not step and self.path.exists() and self.path.stat().st_size:
+            kept = _numbered(self.path)
+            self.path.replace(kept)
+            print(
+                f"{self.path.parent} has no checkpoint to go on from: begins at step 0; its log "
+                f"until now is {kept.name}",
+                file=sys.stderr,
+            )
+        elif self.path.exists():
+            kept_rows = [row for row in self.rows() if row["step"] <= step]
+            write_text(self.path, "".join(f"{json.dumps(row)}\n" for row in kept_rows))
 
     def rows(self) -> list[dict[str, Any]]:
         """What is written already."""
-        text = self.path.read_text() if self.path.exists() else ""
-        return [json.loads(line) for line in text.splitlines()]
+        return read_rows(self.path)
 
     def write(self, row: dict[str, Any]) -> None:
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         if self.writer is None:
             return
@@ -123,3 +129,11 @@ class Log:
     def close(self) -> None:
         if self.writer is not None:
             self.writer.close()
+
+
+def _numbered(path: Path) -> Path:
+    """log.jsonl.1, or the first number that is free."""
+    number = 1
+    while (other := path.with_name(f"{path.name}.{number}")).exists():
+        number += 1
+    return other

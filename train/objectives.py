@@ -184,8 +184,6 @@ OBJECTIVES: dict[str, Objective] = {
 }
 ONLINE = frozenset({"d3po"})
 """Learn from trajectories that are sampled and judged during training."""
-WITHOUT_Z = frozenset({"sft", "mapo", "d3po"})
-"""Their z is not a difference of rewards, or not in the loss."""
 UNPAIRED = frozenset({"diffusion-kto"})
 """Learn from single verdicts: a row's winner and loser are of different prompts."""
 

@@ -13,8 +13,9 @@ from accelerate.state import AcceleratorState
 from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.devices import keep_freed_memory
 from sipo.backbones.precision import has_bf16
-from sipo.backbones.registry import EMBEDDED, load_backbone
+from sipo.backbones.registry import load_backbone
 from sipo.backbones.weights import check_weights
+from sipo.common.files import is_written_to
 from sipo.feedback.demands import check_prompts
 from sipo.feedback.judge import load_judge, vocabulary_of
 from sipo.train.batches import Data, Pairs
@@ -22,6 +23,7 @@ from sipo.train.launch import wrapping_is_ours
 from sipo.train.objectives import ONLINE, UNPAIRED
 from sipo.train.policy import INIT, Frozen, Policy
 from sipo.train.settings import Settings
+from sipo.train.shards_backbone import backbone_of
 from sipo.train.steps import PairSource, Source
 from sipo.train.trajectories import Trajectories
 from sipo.train.validation import Validation, check_validation, validation_prompts
@@ -40,6 +42,13 @@ def open_data(settings: Settings) -> Data:
     from sipo.datagen.unpaired import UnpairedDataset
 
     folders = list(settings.data)
+    for folder in map(Path, folders):
+        if folder.is_file():
+            raise ValueError(f"--data {str(folder)!r} is a file; give the folder of shards")
+        if folder.is_dir() and is_written_to(folder):
+            raise ValueError(
+                f"--data {str(folder)!r}: sipo-data is writing to it; wait for it to end"
+            )
     if settings.validation_pairs:
         check_validation(settings, validation_prompts(settings))
     if settings.objective in ONLINE:
@@ -63,12 +72,7 @@ def open_backbone(settings: Settings, data: Data) -> Backbone:
 
     What samples, an objective or validation, needs the whole of it.
     """
-    name = settings.backbone or str(data.meta["backbone"]["name"])
-    if not settings.backbone and name not in EMBEDDED and "/" not in name:
-        raise ValueError(
-            f"--backbone is missing: the shards were sampled from a local folder named {name!r}, "
-            "and they do not record where; give its path"
-        )
+    name = settings.backbone or backbone_of(Path(next(iter(settings.data), ".")), data.meta)
     if settings.init_weights:
         check_weights(settings.init_weights, INIT)
     samples = settings.objective in ONLINE or settings.validation_pairs

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
+
+from sipo.common.files import write_text
+from sipo.train.health import Finding, diagnose_run
+from sipo.train.rows import read_rows
 
 PANELS = {
     "Reward of winners (psi_w)": "psi_w",
@@ -21,6 +24,8 @@ PANELS = {
     "Implicit accuracy": "implicit_acc",
     "Gradient norm": "grad_norm",
 }
+GROWTH = ("growth_w", "growth_l")
+ERRORS = ("error_w", "error_l", "ref_error_w", "ref_error_l")
 AROUND_ZERO = list(PANELS)[:5]
 COLUMNS = 3
 BINS = 100  # points of a curve; a noisy log made readable
@@ -32,10 +37,15 @@ def read_run(run: Path) -> list[dict[str, Any]]:
     path = run / "log.jsonl"
     if not path.is_file():
         raise ValueError(f"{str(run)!r} has no log.jsonl; give a run folder of sipo-train")
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows = read_rows(path)
     if not rows:
         raise ValueError(f"{path} is empty; train at least one step first")
+    needed = {"pairs_seen", *PANELS.values(), *ERRORS} - set(GROWTH)
     for row in rows:
+        if missing := needed - row.keys():
+            raise ValueError(
+                f"{path} has no {min(missing)!r} at step {row['step']}; give a run of sipo-train"
+            )
         for side in "wl":
             row[f"growth_{side}"] = row[f"error_{side}"] / row[f"ref_error_{side}"] - 1
     return rows
@@ -43,11 +53,13 @@ def read_run(run: Path) -> list[dict[str, Any]]:
 
 def plot(runs: Sequence[Path], out: Path) -> Path:
     """Draw `runs` into out/curves.png and out/curves.html; returns the page."""
-    logs = dict(zip(_names(runs), map(read_run, runs), strict=True))
+    names = _names(runs)
+    logs = dict(zip(names, map(read_run, runs), strict=True))
+    warnings = {name: diagnose_run(run) for name, run in zip(names, runs, strict=True)}
     out.mkdir(parents=True, exist_ok=True)
     _draw(logs, out / "curves.png")
     page = out / "curves.html"
-    page.write_text(_page(logs, (out / "curves.png").read_bytes()))
+    write_text(page, _page(logs, warnings, (out / "curves.png").read_bytes()))
     return page
 
 
@@ -114,7 +126,9 @@ def _binned(points: Points) -> tuple[list[float], list[float]]:
     )
 
 
-def _page(logs: dict[str, list[dict[str, Any]]], picture: bytes) -> str:
+def _page(
+    logs: dict[str, list[dict[str, Any]]], warnings: dict[str, list[Finding]], picture: bytes
+) -> str:
     keys = ["pairs_seen", *PANELS.values()]
     head = "".join(f"<th>{key}</th>" for key in ["run", *keys])
     body = ""
@@ -124,10 +138,9 @@ def _page(logs: dict[str, list[dict[str, Any]]], picture: bytes) -> str:
         cells = "".join(f"<td>{mean:.4g}</td>" for mean in means)
         body += f"<tr><td>{html.escape(name)}</td>{cells}</tr>"
     said = "".join(
-        f"<li>{html.escape(name)}, step {row['step']}: {html.escape(warning)}</li>"
-        for name, rows in logs.items()
-        for row in rows
-        for warning in row.get("warnings", ())
+        f"<li>{html.escape(name)}, {html.escape(str(finding))}</li>"
+        for name, findings in warnings.items()
+        for finding in findings
     )
     return (
         "<!doctype html><meta charset=utf-8><title>sipo-train</title>"

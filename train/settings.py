@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from sipo.common.settings import Seed, StrictModel
+
+if TYPE_CHECKING:
+    from sipo.common.yaml_files import YamlMap
 
 ALIASES = {
     "pretrained_model_name_or_path": "backbone",
@@ -21,7 +24,8 @@ ALIASES = {
 FREE_TO_CHANGE = frozenset(
     {"data", "backbone", "out", "max_train_steps", "pairs_seen", "num_train_epochs"}
     | {"train_batch_size", "gradient_accumulation_steps", "stop_on_collapse"}
-    | {"checkpointing_steps", "checkpoints_total_limit", "resume_from_checkpoint"}
+    | {"checkpointing_steps", "checkpointing_minutes", "checkpoints_total_limit"}
+    | {"resume_from_checkpoint"}
     | {"logging_steps", "report_to", "shard_weights", "workers"}
 )
 """May differ when a run goes on: they change no weight. (Data and backbone are compared by their
@@ -30,6 +34,8 @@ learning rate depends on it.)"""
 BETAS = {"diffusion-dpo": 5000.0, "flow-dpo": 5000.0, "diffusion-sdpo": 5000.0}
 BETAS |= {"mapo": 0.1, "d3po": 0.1}
 """Their papers' beta, where it is not 1000, in beta_dpo units (MaPO's weighs the ratio's term)."""
+WITHOUT_Z = frozenset({"sft", "mapo", "d3po"})
+"""Objectives whose z is not a difference of rewards, or not in the loss."""
 
 
 class Settings(StrictModel):
@@ -162,6 +168,11 @@ class Settings(StrictModel):
     gradient_checkpointing: bool = Field(False, description="Less memory, a third slower.")
 
     checkpointing_steps: int = Field(500, ge=1, description="Steps between checkpoints.")
+    checkpointing_minutes: float = Field(
+        10.0,
+        ge=0,
+        description="At most so long after the last; such a one makes room for the next. 0: never.",
+    )
     checkpoints_total_limit: int | None = Field(None, ge=1, description="Keep the newest N.")
     resume_from_checkpoint: str = Field(
         "latest", description="'latest' or a checkpoint folder of this run."
@@ -176,7 +187,7 @@ class Settings(StrictModel):
         given = dict(given)
         if beta := BETAS.get(str(given.get("objective"))):
             given.setdefault("beta_dpo", beta)
-        if str(given.get("full", False)).lower() in ("true", "1"):
+        if str(given.get("full", False)).lower() in ("true", "1", "yes", "on", "y", "t"):
             given.setdefault("learning_rate", 1e-5)
         given["out"] = given.get("out") or f"runs/{given.get('objective', 'sipo')}"
         return given
@@ -244,11 +255,11 @@ def make_settings(given: Mapping[str, Any]) -> Settings:
     """
     values: dict[str, Any] = {}
     for key, value in given.items():
-        name = ALIASES.get(key.replace("-", "_"), key.replace("-", "_"))
+        name = setting_name(key)
         if name not in Settings.model_fields:
             near = difflib.get_close_matches(name, [*Settings.model_fields, *ALIASES], 1, 0.4)
             hint = f"did you mean {near[0]!r}?" if near else "see sipo-train --help"
-            raise ValueError(f"unknown setting {key!r}; {hint}")
+            raise SettingError(key, f"unknown setting {key!r}; {hint}")
         if value is not None:
             values[name] = value
     try:
@@ -258,18 +269,41 @@ def make_settings(given: Mapping[str, Any]) -> Settings:
         message = first["msg"].removeprefix("Value error, ")
         if not first["loc"]:
             raise ValueError(message) from None
-        raise ValueError(f"--{first['loc'][0]} {first['input']!r}: {message}") from None
+        if first["type"] == "string_type" and isinstance(first["input"], int | float):
+            message += "; put it in quotes"
+        name = str(first["loc"][0])
+        given_as = repr(first["input"])[:80]
+        raise SettingError(name, f"--{name} {given_as}: {message}") from None
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file of settings, as `settings.yaml` of a run folder."""
-    import yaml
+class SettingError(ValueError):
+    """A value or a name that is wrong; `name` is the setting's."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+def setting_name(key: str) -> str:
+    """Ours for a name as people write it."""
+    name = key.replace("-", "_")
+    return ALIASES.get(name, name)
+
+
+def read_yaml(path: Path) -> YamlMap:
+    """A YAML file of settings, as `settings.yaml` of a run folder, by our names.
+
+    Raises ValueError that says the file and, where it can, the line.
+    """
+    from sipo.common import yaml_files
 
     try:
-        content = yaml.safe_load(path.read_text()) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"settings file {str(path)!r} cannot be read: {reason}") from None
-    if not isinstance(content, dict):
+        content = yaml_files.read_yaml(path, "settings file")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ValueError(
+            f"settings file {str(path)!r} cannot be read: {reason}; give a YAML file"
+        ) from None
+    if not isinstance(content, yaml_files.YamlMap):
         raise ValueError(f"settings file {str(path)!r} must hold 'name: value' lines")
-    return content
+    return content.renamed(setting_name)

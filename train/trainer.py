@@ -7,10 +7,10 @@ the same command ends with the same weights.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sipo.backbones.base import Backbone
+from sipo.common.files import only_writer
 from sipo.train import checkpoints
 from sipo.train.batches import Data, positions
 from sipo.train.ema import Ema
-from sipo.train.health import COLLAPSE, Health
+from sipo.train.health import COLLAPSE, Health, diagnose
 from sipo.train.launch import as_launched
 from sipo.train.logs import Log, row_of, tally
-from sipo.train.objectives import OBJECTIVES, WITHOUT_Z, add_terms
+from sipo.train.objectives import OBJECTIVES, add_terms
 from sipo.train.opening import (
     behaviour_of,
     make_accelerator,
@@ -38,19 +39,24 @@ from sipo.train.opening import (
 from sipo.train.optimizer import make_optimizer
 from sipo.train.plan import Plan, make_plan
 from sipo.train.policy import Policy
+from sipo.train.rows import read_rows
 from sipo.train.settings import Settings
 from sipo.train.sharding import whole
 from sipo.train.stepping import make_stepper
+from sipo.train.stopping import Stopping
 
 
 def train(
-    settings: Settings, backbone: Backbone | None = None, dataset: Data | None = None
+    settings: Settings,
+    backbone: Backbone | None = None,
+    dataset: Data | None = None,
+    stopping: Stopping | None = None,
 ) -> dict[str, Any]:
     """Train, or go on, or find that all is done; returns what `summary.json` holds.
 
     `backbone` must be the base model as `load_backbone` gives it; its denoiser is trained in place.
-    Raises ValueError for settings that cannot be met and FloatingPointError when the loss is no
-    longer finite.
+    Raises ValueError for settings that cannot be met, FloatingPointError when the loss is no
+    longer finite, and KeyboardInterrupt, with what was kept, when the process was asked to stop.
     """
     settings = as_launched(settings)
     data = open_data(settings) if dataset is None else dataset
@@ -65,18 +71,20 @@ def train(
         "steps": plan.steps,
         "pairs_per_step": plan.pairs_per_step,
     }
-    if accelerator.is_main_process:
-        checkpoints.open_run(out, settings, facts)
-    accelerator.wait_for_everyone()
-    resume = checkpoints.checkpoint_to_resume(out, settings)
-    if resume and checkpoints.is_finished(out, resume, plan.steps, settings.stop_on_collapse):
-        accelerator.print(f"{out} is finished ({resume.name}); nothing to do")
-        return checkpoints.summary(out)
-    policy = Policy(backbone, settings, behaviour_of(settings, data, backbone))
-    trainer = Trainer(settings, plan, accelerator, policy, data)
-    if resume:
-        trainer.load(resume)
-    return trainer.run()
+    alone = only_writer(out, "sipo-train") if accelerator.is_main_process else nullcontext()
+    with alone:
+        if accelerator.is_main_process:
+            checkpoints.open_run(out, settings, facts)
+        accelerator.wait_for_everyone()
+        resume = checkpoints.checkpoint_to_resume(out, settings)
+        if resume and checkpoints.is_finished(out, resume, plan.steps, settings.stop_on_collapse):
+            accelerator.print(f"{out} is finished ({resume.name}); nothing to do")
+            return checkpoints.summary(out)
+        policy = Policy(backbone, settings, behaviour_of(settings, data, backbone))
+        trainer = Trainer(settings, plan, accelerator, policy, data)
+        if resume:
+            trainer.load(resume)
+        return trainer.run(stopping or Stopping())
 
 
 class Trainer:
@@ -88,6 +96,8 @@ class Trainer:
         self.settings, self.plan, self.accelerator = settings, plan, accelerator
         self.policy, self.backbone = policy, policy.backbone
         self.out, self.done = Path(settings.out), 0
+        self.sums = torch.zeros(())  # of `tally`, over the steps since the last row of the log
+        self.saved_at = time.monotonic()
         policy.prepare(accelerator)
         self.source = open_source(settings, policy, data)
         self.validation = open_validation(settings, policy, data)
@@ -110,47 +120,85 @@ class Trainer:
         if accelerator.scaler is not None:
             self.parts["scaler"] = accelerator.scaler
 
-    def run(self) -> dict[str, Any]:
-        """The loop. A row of the log is the mean since the last one; checkpoints end a row."""
+    def run(self, stopping: Stopping) -> dict[str, Any]:
+        """The loop. A row of the log is the mean since the last one; checkpoints by steps end a
+        row, those by time and by signals do not: no row depends on the clock.
+        """
         settings, plan = self.settings, self.plan
         main = self.accelerator.is_main_process
+        stopping.again_at_once = self.accelerator.num_processes == 1
         log = Log(self.out, self.done, settings.report_to) if main else None
-        health, stop = Health(watch_z=settings.objective not in WITHOUT_Z), False
+        health = Health(settings=settings.model_dump())
         for earlier in log.rows() if log else ():
             health.look(earlier)
+        if settings.keep_best and health.best:
+            checkpoints.best_step(self.out)
         bar = tqdm(total=plan.pairs, unit="pairs", desc=self.out.name, disable=not main)
         bar.update(self.done * plan.pairs_per_step)
-        sums, began, row_began_at = torch.zeros(()), time.monotonic(), self.done
-        while self.done < plan.steps and not stop:
-            lr = self.scheduler.get_last_lr()[0]
-            step_sums, grad_norm = self.step()
-            sums = sums + step_sums
-            checkpoint = self.done % settings.checkpointing_steps == 0 or self.done == plan.steps
-            validate = self.validation_is_due()
-            bar.update(plan.pairs_per_step)
-            if log and (checkpoint or validate or self.done % settings.logging_steps == 0):
-                pairs = (self.done - row_began_at) * plan.pairs_per_step
-                row = {"step": self.done, "pairs_seen": self.done * plan.pairs_per_step, "lr": lr}
-                row |= row_of(sums, settings.beta_dpo) | {"grad_norm": grad_norm}
-                row |= {"validation": self.look()} if validate else {}
-                for warning in health.look(row):
-                    row.setdefault("warnings", []).append(warning)
-                    bar.write(f"warning at step {self.done}: {warning}", file=sys.stderr)
-                if settings.keep_best and health.best is row:
-                    checkpoints.keep_best(self.out, self.done, self.policy_saver())
-                log.write(row | {"pairs_per_s": round(pairs / (time.monotonic() - began), 2)})
-                bar.set_postfix({k: f"{row[k]:.3f}" for k in ("loss", "psi_w", "psi_l")})
-                sums, began, row_began_at = torch.zeros(()), time.monotonic(), self.done
-            stop = settings.stop_on_collapse and self.said_by_main(COLLAPSE in health.standing)
-            if checkpoint or stop:
-                self.save()
-            self.accelerator.wait_for_everyone()
+        began, began_at, stop = time.monotonic(), self.done, False
+        [ended] = self.agreed(settings.stop_on_collapse and COLLAPSE in health.standing)
+        with stopping:
+            while not (ended or stop or self.done == plan.steps):
+                lr = self.scheduler.get_last_lr()[0]
+                step_sums, grad_norm = self.step()
+                self.sums = self.sums + step_sums
+                checkpoint = (
+                    self.done % settings.checkpointing_steps == 0 or self.done == plan.steps
+                )
+                validate = self.validation_is_due()
+                bar.update(plan.pairs_per_step)
+                if log and (checkpoint or validate or self.done % settings.logging_steps == 0):
+                    pairs = (self.done - began_at) * plan.pairs_per_step
+                    row = self.row(lr, grad_norm, validate)
+                    for warning in health.look(row):
+                        row.setdefault("warnings", []).append(warning)
+                        bar.write(f"warning at step {self.done}: {warning}", file=sys.stderr)
+                    if settings.keep_best and health.best is row:
+                        checkpoints.keep_best(self.out, self.done, self.policy_saver())
+                    log.write(row | {"pairs_per_s": round(pairs / (time.monotonic() - began), 2)})
+                    bar.set_postfix({k: f"{row[k]:.3f}" for k in ("loss", "psi_w", "psi_l")})
+                    began, began_at = time.monotonic(), self.done
+                stop, late, ended = self.agreed(
+                    stopping.asked,
+                    main and self.checkpoint_is_late(),
+                    settings.stop_on_collapse and COLLAPSE in health.standing,
+                )
+                if checkpoint or ended or stop or late:
+                    self.save(between=not (checkpoint or ended))
+                self.accelerator.wait_for_everyone()
         bar.close()
         if log:
             log.close()
+        if stop and not (ended or self.done == plan.steps):
+            raise stopping.interrupt(self.stopped())
         self.finish()
         self.accelerator.wait_for_everyone()
         return checkpoints.summary(self.out)
+
+    def row(self, lr: float, grad_norm: float, validate: bool) -> dict[str, Any]:
+        """Of the log: means since the last one, and what the images look like where it is due."""
+        row = {"step": self.done, "pairs_seen": self.done * self.plan.pairs_per_step, "lr": lr}
+        row |= row_of(self.sums, self.settings.beta_dpo) | {"grad_norm": grad_norm}
+        self.sums = torch.zeros(())
+        return row | ({"validation": self.look()} if validate else {})
+
+    def agreed(self, *said: bool) -> list[bool]:
+        """What any process says, on all of them: they must do alike."""
+        if self.accelerator.num_processes == 1:
+            return list(said)
+        votes = torch.tensor([float(yes) for yes in said], device=self.accelerator.device)
+        return [bool(count > 0) for count in self.accelerator.reduce(votes).tolist()]
+
+    def checkpoint_is_late(self) -> bool:
+        minutes = self.settings.checkpointing_minutes
+        return bool(minutes) and time.monotonic() - self.saved_at >= 60 * minutes
+
+    def stopped(self) -> str:
+        """The last word of a run that was asked to stop."""
+        kept, again = self.out / f"checkpoint-{self.done}", "the same command again"
+        if self.settings.resume_from_checkpoint != "latest":
+            again = f"the same command with --resume_from_checkpoint {kept}"
+        return f"stopped at step {self.done} of {self.plan.steps}; kept {kept}; {again} goes on"
 
     def validation_is_due(self) -> bool:
         """After each --validation_pairs pairs, and at the end."""
@@ -163,11 +211,6 @@ class Trainer:
         assert self.validation is not None
         with self.ema.in_place():
             return self.validation.look(self.done)
-
-    def said_by_main(self, yes: bool) -> bool:
-        """What the main process says, on all of them."""
-        said = torch.tensor(float(yes and self.accelerator.is_main_process))
-        return bool(self.accelerator.reduce(said.to(self.accelerator.device)) > 0)
 
     def step(self) -> tuple[Tensor, float]:
         """One optimizer step; the sums of `tally` over all processes, and the gradient norm."""
@@ -203,14 +246,15 @@ class Trainer:
         steps = self.backbone.num_train_timesteps
         return tally(loss, errors, weights, batch.timesteps, steps), batch.keys
 
-    def save(self) -> None:
+    def save(self, between: bool) -> None:
         """All processes gather what they share, the main one writes."""
         state = whole({name: part.state_dict() for name, part in self.parts.items()})
-        state["step"] = self.done
+        state |= {"step": self.done, "row_sums": self.sums}
         saver = self.policy_saver()
         if self.accelerator.is_main_process:
             limit = self.settings.checkpoints_total_limit
-            checkpoints.new_checkpoint(self.out, state, saver, limit)
+            checkpoints.new_checkpoint(self.out, state, saver, limit, between)
+        self.saved_at = time.monotonic()
 
     def policy_saver(self) -> Callable[[Path], None]:
         """Writes what is meant to be used: the moving average where there is one."""
@@ -226,7 +270,12 @@ class Trainer:
     def load(self, checkpoint: Path) -> None:
         state = checkpoints.load_state(checkpoint)
         self.done = state["step"]
+        self.sums = state.get("row_sums", self.sums)  # older ones always ended a row
         for name, part in self.parts.items():
+            if name not in state:
+                raise ValueError(
+                    f"checkpoint {str(checkpoint)!r} has no {name}; give another --out"
+                )
             part.load_state_dict(state[name])
 
     def finish(self) -> None:
@@ -238,11 +287,13 @@ class Trainer:
             policy_of = checkpoints.publish_best(self.out)
         else:
             save_policy(self.out)
-        rows = (self.out / "log.jsonl").read_text().splitlines()
+        rows = read_rows(self.out / "log.jsonl")
         seen = self.done * self.plan.pairs_per_step
         done = {"out": str(self.out), "steps": self.done, "pairs_seen": seen}
         done |= {"epochs": round(seen / self.plan.dataset_pairs, 3), "policy_of_step": policy_of}
-        done |= {"stopped": self.done < self.plan.steps, "last": json.loads(rows[-1])}
+        found = diagnose(rows, self.settings.model_dump())
+        done |= {"warnings": [str(finding) for finding in found]}
+        done |= {"stopped": self.done < self.plan.steps, "last": rows[-1] if rows else {}}
         checkpoints.write_summary(self.out, done)
 
     def not_finite(self, keys: list[str]) -> str:

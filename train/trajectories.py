@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -129,7 +130,14 @@ class Trajectories:
             beside = path.with_suffix(f".{os.getpid()}.tmp")
             beside.write_bytes(save(self._sample(number)))
             os.replace(beside, path)
-        return {name: value.to(self.policy.device) for name, value in load_file(path).items()}
+        try:
+            block = load_file(path)
+        except SafetensorError as error:
+            raise ValueError(
+                f"{str(path)!r} is damaged ({error}); remove it, and go on from a checkpoint at or "
+                f"before step {number * self.settings.d3po_block} with --resume_from_checkpoint"
+            ) from None
+        return {name: value.to(self.policy.device) for name, value in block.items()}
 
     def _sample(self, number: int) -> dict[str, Tensor]:
         """Pairs of whole trajectories (P, S, C, H, W) and their conditioning (P, ...)."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from sipo.common.files import read_text, write_text
 from sipo.geneval.rows import read_rows
 from sipo.geneval.statistics import Tally, tally
 from sipo.train.plot import read_run
@@ -43,7 +43,7 @@ class Results:
         self.path, self.settings = path, settings
         self.arms: dict[str, dict[str, Any]] = {}
         if path.is_file():
-            found = json.loads(path.read_text())
+            found = json.loads(read_text(path))
             if found["settings"] != settings:
                 raise ValueError(f"{path} was made with {found['settings']}, not {settings}")
             self.arms = found["arms"]
@@ -54,7 +54,7 @@ class Results:
     def add(self, job: Job, folder: Path) -> None:
         """The evaluation of a run and how its training ended; written at once."""
         counts = tally(read_rows(folder / "eval" / "results.jsonl"))
-        summary = json.loads((folder / "eval" / "summary.json").read_text())
+        summary = json.loads(read_text(folder / "eval" / "summary.json"))
         entry: dict[str, Any] = {
             "correct": {
                 tag: "".join(str(correct) for correct, _ in prompts.values())
@@ -65,9 +65,8 @@ class Results:
         if job.options is not None:
             entry |= {"options": job.options, "steps": job.steps} | at_the_end(folder / "train")
         self.arms.setdefault(job.arm, {})[str(job.seed)] = entry
-        beside = self.path.with_suffix(".tmp")
-        beside.write_text(json.dumps({"settings": self.settings, "arms": self.arms}, indent=1))
-        os.replace(beside, self.path)
+        kept = {"settings": self.settings, "arms": self.arms}
+        write_text(self.path, json.dumps(kept, indent=1))
 
     def mean(self, arm: str, name: str) -> float:
         """Of a number that every seed has."""

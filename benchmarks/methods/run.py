@@ -103,7 +103,7 @@ def main() -> None:
                 bar.update()
         trained = [Job(arm, 0, None, 0).folder(asked.out) / "train" for arm in SHOWN]
         plot([run for run in trained if run.exists()], asked.out)
-    (asked.out / "methods.md").write_text(page(results) + "\n")
+    (asked.out / "methods.md").write_text(page(results) + "\n", encoding="utf-8")
     print(page(results))
 
 

@@ -54,7 +54,7 @@ def run_steps(
             if is_main and (k + 1) % 50 == 0:
                 row = {name: value / 50 for name, value in sums.items()}
                 row |= {"step": k + 1, "elapsed_s": round(time.monotonic() - began, 1)}
-                with (out / "log.jsonl").open("a") as log:
+                with (out / "log.jsonl").open("a", encoding="utf-8") as log:
                     log.write(json.dumps(row) + "\n")
                 bar.set_postfix({n: f"{v:.4f}" for n, v in row.items() if n in sums})
                 sums = {}

@@ -1,13 +1,21 @@
 """One way to open text: marks, line ends and bytes as people's editors leave them."""
 
 import codecs
+import errno
 import os
 import threading
 from pathlib import Path
 
 import pytest
 
-from sipo.common.files import atomic, decode_text, read_text, split_lines
+from sipo.common.files import (
+    atomic,
+    decode_text,
+    is_written_to,
+    only_writer,
+    read_text,
+    split_lines,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,3 +60,36 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
         file.write("no bytes")  # type: ignore[arg-type]
     assert [p.name for p in tmp_path.iterdir()] == ["kept"]
     assert path.read_text() == "old"
+
+
+def test_a_folder_has_one_writer(tmp_path: Path) -> None:
+    """The second is refused, one who only asks is told; afterwards the folder is free."""
+    out = tmp_path / "new" / "run"
+    with only_writer(out, "sipo-train"):
+        assert is_written_to(out)
+        with (
+            pytest.raises(ValueError, match=f"another sipo-train is writing to {out}; wait"),
+            only_writer(out, "sipo-train"),
+        ):
+            raise AssertionError("two writers")
+        (out / "log.jsonl").touch()
+    assert not is_written_to(out)
+
+
+def test_a_folder_in_which_nothing_was_written_goes_again(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), only_writer(tmp_path / "new" / "run", "sipo-train"):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_without_locks_refuses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with only_writer(tmp_path, "sipo-train"):
+        assert not is_written_to(tmp_path)

@@ -182,7 +182,7 @@ def test_a_folder_and_nothing(tmp_path: Path) -> None:
 def test_what_is_piped_is_read_as_often_as_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, found: list[str]
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(said.encode())))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(said.encode()), encoding="utf-8"))
     assert [texts("-"), texts("-")] == [found, found]
     os.mkfifo(tmp_path / "pipe")
     writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_text(said))
@@ -192,6 +192,8 @@ def test_what_is_piped_is_read_as_often_as_asked(
 
 
 def test_standard_input_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"prompt": 3}')))
+    monkeypatch.setattr(
+        sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"prompt": 3}'), encoding="utf-8")
+    )
     with pytest.raises(ValueError, match=r"^standard input, line 1: prompt"):
         read_prompts("-")

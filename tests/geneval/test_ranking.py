@@ -64,7 +64,7 @@ def test_an_answer_names_the_runs_and_is_found_again(make_runs: MakeRuns) -> Non
     session = RankSession(runs, Path("study"), "ann", 1)
     session.answer(3, [1, 0])
     session.answer(3, [0, 1])
-    [line, last] = Path("study/answers/ann.jsonl").read_text().splitlines()
+    [line, last] = Path("study/answers/ann.jsonl").read_text(encoding="utf-8").splitlines()
     row = json.loads(last)
     assert row["order"] == row["shown"] == json.loads(line)["order"][::-1]
     assert row["prompt"] == session.items[3].prompt

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import pytest
 
 from sipo.loop.charts import Series, binned, line_chart
 from sipo.loop.gallery import SIDE_PX, data_uri
-from sipo.loop.report import headline
+from sipo.loop.report import headline, write_report
+from sipo.loop.tables import training_warnings
 
 
 class Tags(HTMLParser):
@@ -87,6 +90,34 @@ def test_the_headline_says_what_the_interval_allows() -> None:
     assert "a clear loss" in headline([base, entry(1, 0.3, -0.2, -0.05)])
     assert "in 1 round and 4 minutes" in headline([base, entry(1, 0.5, 0.05, 0.2)])
     assert "no round is done" in headline([base])
+
+
+def test_the_headline_does_not_say_more_than_the_figures_beside_it() -> None:
+    """An interval shown from +0.000 is no clear gain; what training warned of is said with it."""
+    base = {"round": 0, "overall": 0.4, "minutes": 2.0, "gain": None}
+    gain = {"difference": 0.05, "interval": [0.0004, 0.1]}
+    last = {"round": 1, "overall": 0.45, "minutes": 2.0, "gain": gain}
+    assert "no clear change (+0.050, 95% interval +0.000 to +0.100)." in headline([base, last])
+    gain["interval"] = [0.01, 0.1]
+    warned = last | {"warnings": ["step 50: z is saturated"]}
+    assert "a clear gain" in headline([base, warned])
+    assert headline([base, warned]).endswith(
+        "Training warned of 1 thing, below: look at the images before you use it."
+    )
+    assert "warned" not in headline([base, last])
+
+
+def test_the_page_shows_what_training_warned_of(finished: Path, tmp_path: Path) -> None:
+    result = json.loads((finished / "loop.json").read_text())
+    assert [entry["warnings"] for entry in result["rounds"]] == [[], [], []]
+    folder = shutil.copytree(finished, tmp_path / "loop")
+    result["rounds"][2]["warnings"] = ["steps 50 to 60: the winner's reward falls"]
+    page = write_report(folder, result).read_text()
+    assert "<li>round 2, steps 50 to 60: the winner&#39;s reward falls</li>" in page
+    assert "Training warned of 1 thing" in page
+    assert training_warnings(result["rounds"]) == [
+        "round 2, steps 50 to 60: the winner's reward falls"
+    ]
 
 
 def test_points_lie_where_the_axis_says() -> None:

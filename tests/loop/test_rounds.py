@@ -28,7 +28,7 @@ def places(finished: Path) -> dict[str, Path]:
 
 
 def read(path: Path) -> Any:
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def test_what_a_loop_writes(finished: Path) -> None:

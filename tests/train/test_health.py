@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sipo.train.health import Health
+from sipo.train.health import Health, diagnose_run
 
 HEALTHY = {
     "psi_w": 0.5,
@@ -19,10 +21,19 @@ HEALTHY = {
 }
 
 
+def judged(*halves: dict[str, Any], window: int = 4, **settings: Any) -> Health:
+    """After that many rows of each; `settings` are the run's."""
+    health = Health(window, settings)
+    rows = [HEALTHY | half for half in halves for _ in range(window)]
+    for step, row in enumerate(rows, 1):
+        health.look(row | {"step": step})
+    return health
+
+
 def said(*halves: dict[str, Any], window: int = 4) -> list[str]:
     health = Health(window)
     rows = [HEALTHY | half for half in halves for _ in range(window)]
-    return [sentence for row in rows for sentence in health.look(row)]
+    return [s for step, row in enumerate(rows, 1) for s in health.look(row | {"step": step})]
 
 
 @pytest.mark.parametrize(
@@ -49,3 +60,68 @@ def test_health_is_silent() -> None:
 def test_it_is_said_again_after_it_has_cleared() -> None:
     sick = {"gradient_factor": 0.01}
     assert len(said({}, sick, {}, {}, sick)) == 2
+
+
+def test_a_cause_is_one_finding_with_its_steps() -> None:
+    """Sick in rows 5 to 8 and 17 to 20, of windows of 4."""
+    sick = {"gradient_factor": 0.01}
+    [finding] = judged({}, sick, {}, {}, sick).findings.values()
+    assert (finding.first, finding.last, finding.times) == (8, 20, 2)
+    assert str(finding).startswith("steps 8 to 20 (2 times): z is saturated")
+
+
+@pytest.mark.parametrize(
+    ("sick", "settings", "advised", "not_advised"),
+    [
+        ({"psi_w": -1.0}, {}, "--winner_anchor 1", "nothing else"),
+        ({"psi_w": -1.0}, {"winner_anchor": 1.0}, "Lower --learning_rate", "--winner_anchor"),
+        ({"error_w": 0.3, "error_l": 0.3}, {}, "--validation_pairs", "validation/"),
+        (
+            {"error_w": 0.3, "error_l": 0.3},
+            {"validation_pairs": 64},
+            "Look at validation/;",
+            "--validation_pairs",
+        ),
+    ],
+)
+def test_no_advice_is_what_the_run_has(
+    sick: dict[str, Any], settings: dict[str, Any], advised: str, not_advised: str
+) -> None:
+    [finding] = judged({}, sick, **settings).findings.values()
+    assert advised in finding.said
+    assert not_advised not in finding.said
+
+
+def test_a_collapse_advises_what_is_left_to_do() -> None:
+    looks = [
+        {"overall": overall, "prompts": {"colors": {str(i): overall for i in range(4)}}}
+        for overall in (0.8, 0.2)
+    ]
+    for settings, advised in (
+        ({}, "or train with --keep_best"),
+        ({"keep_best": True}, "ends with"),
+    ):
+        health = Health(settings=settings)
+        for step, seen in enumerate(looks, 1):
+            health.look(HEALTHY | {"step": step, "validation": seen})
+        health.look(HEALTHY | {"step": 3})
+        [finding] = health.findings.values()
+        assert (finding.first, finding.last, finding.times) == (2, 3, 1)
+        assert advised in finding.said
+
+
+def test_two_warnings_do_not_advise_the_opposite() -> None:
+    """Where nothing moves the winner's reward does not fall: its z is noise."""
+    [sentence] = said({"abs_z": 0.001}, {"abs_z": 0.001, "psi_w": -0.001})
+    assert "raise --beta_dpo or --learning_rate" in sentence
+
+
+def test_a_run_is_judged_by_its_folder(tmp_path: Path) -> None:
+    rows = [HEALTHY | {"step": step, "psi_w": 0.5 - step / 10} for step in range(1, 61)]
+    (tmp_path / "log.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (tmp_path / "run.json").write_text('{"settings": {"winner_anchor": 1.0}}')
+    [finding] = diagnose_run(tmp_path)
+    assert (finding.first, finding.last, finding.times) == (50, 60, 1)
+    assert finding.said.endswith("Lower --learning_rate")
+    (tmp_path / "run.json").write_text('{"settings": {"objective": "sft"}}')
+    assert len(diagnose_run(tmp_path)) == 1

@@ -96,6 +96,9 @@ def test_plot_draws_several_runs(run: Any, tmp_path: Path) -> None:
     assert not np.array_equal(both, drawn(tmp_path / "one" / "curves.png"))  # one curve less
     code, text = sipo_train("plot", str(tmp_path))
     assert (code, "has no log.jsonl" in text) == (2, True)
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "pairs_seen": 2}\n')
+    code, text = sipo_train("plot", str(tmp_path))
+    assert (code, "at step 1; give a run of sipo-train" in " ".join(text.split())) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -126,12 +129,60 @@ def test_unknown_settings_are_refused_with_the_nearest_name(tmp_path: Path) -> N
     assert (code, "did you mean 'learning_rate'?" in text) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("line", "name", "meant"),
+    [
+        ("mixed_precision: no", "mixed_precision", "no"),
+        ("quantize: no", "quantize", "no"),
+        ("train_timesteps: 1:50", "train_timesteps", "1:50"),
+        ("learning-rate: 1e-4", "learning_rate", 1e-4),
+        ("seed: 010", "seed", 10),
+        ("mask: off", "mask", False),
+        ("out: 2024-01-01", "out", "2024-01-01"),
+    ],
+)
+def test_a_settings_file_is_read_as_it_is_meant(
+    tmp_path: Path, line: str, name: str, meant: object
+) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(f"data: d\n{line}\n")
+    assert getattr(make_settings(read_yaml(file)), name) == meant
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("rank: many", "run.yaml', line 2: --rank 'many': Input should be a valid integer"),
+        ("max_train_steps: .nan", "line 2: --max_train_steps nan: "),
+        ("colour: red", "line 2: unknown setting 'colour'"),
+        ("data: e", "line 2, column 1: 'data' is set a second time"),
+        ("out: 7", "line 2: --out 7: Input should be a valid string; put it in quotes"),
+        ("beta: 1\nbeta-dpo: 2", "line 3: 'beta-dpo' and 'beta' are one setting"),
+    ],
+)
+def test_a_mistake_in_a_settings_file_says_its_line(tmp_path: Path, line: str, said: str) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(f"data: d\n{line}\n")
+    code, text = sipo_train(str(file))
+    assert (code, said in " ".join(text.split())) == (2, True), text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("seed", str(2**64)), ("seed", "-1"), ("learning_rate", "nan"), ("beta_dpo", "inf")],
+)
+def test_numbers_that_nothing_can_be_done_with_are_refused(name: str, value: str) -> None:
+    code, text = sipo_train("--data", "d", f"--{name}", value)
+    assert (code, f"--{name} " in text) == (2, True)
+
+
 def test_defaults_that_depend_on_others() -> None:
     assert make_settings({}).beta_dpo == 1000
     assert make_settings({"objective": "diffusion-dpo"}).beta_dpo == 5000
     assert make_settings({"objective": "diffusion-dpo", "beta": 7}).beta_dpo == 7
     assert make_settings({}).learning_rate == 1e-4
     assert make_settings({"full": True}).learning_rate == 1e-5
+    assert make_settings({"full": "yes"}).learning_rate == 1e-5
 
 
 def test_saved_settings_can_be_read_again(tmp_path: Path) -> None:
@@ -159,3 +210,10 @@ def test_curves_are_named_by_what_tells_runs_apart(tmp_path: Path) -> None:
     assert named("sipo/seed-0/train", "dpo-cm/seed-0/train") == ["sipo", "dpo-cm"]
     assert named("a/seed-0/train", "a/seed-1/train") == ["seed-0", "seed-1"]
     assert named("a", "a/a") == [str(tmp_path / "a"), str(tmp_path / "a/a")]
+
+
+def test_the_module_is_the_command_too() -> None:
+    """As launchers start it: `torchrun -m sipo.train.cli`."""
+    words = [sys.executable, "-m", "sipo.train.cli", "--data", "d", "--rank", "0"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, "--rank 0" in done.stderr) == (2, True)
