@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alike import same_bits
 from memory_pairs import MemoryPairs, Run
-from test_training_run import rows, same_weights, stop_after
+from test_training_run import rows, stop_after
 
 from sipo.backbones.base import LORA_FILE
 from sipo.common.errors import Terminated
@@ -63,7 +64,7 @@ def test_a_signal_ends_the_step_and_keeps_it(
     assert signal.getsignal(number) is handler
     assert names(tmp_path / "stopped") == {"checkpoint-2"}
     run("stopped", **GIVEN)
-    assert same_weights(tmp_path / "whole" / LORA_FILE, tmp_path / "stopped" / LORA_FILE)
+    assert same_bits(tmp_path / "whole" / LORA_FILE, tmp_path / "stopped" / LORA_FILE)
     assert rows(tmp_path / "whole") == rows(tmp_path / "stopped")
     assert names(tmp_path / "stopped") == {"checkpoint-4", "checkpoint-5"}
 
@@ -81,7 +82,7 @@ def test_checkpoints_by_time_change_nothing_and_make_room(
     assert names(tmp_path / "killed") == {"checkpoint-3"}
     assert (tmp_path / "killed" / "checkpoint-3" / checkpoints.BETWEEN).exists()
     run("killed", **often)
-    assert same_weights(tmp_path / "whole" / LORA_FILE, tmp_path / "killed" / LORA_FILE)
+    assert same_bits(tmp_path / "whole" / LORA_FILE, tmp_path / "killed" / LORA_FILE)
     assert rows(tmp_path / "whole") == rows(tmp_path / "killed")
     assert names(tmp_path / "killed") == {"checkpoint-4", "checkpoint-5"}
 
