@@ -225,10 +225,12 @@ def calibrate_judge_command(
     """
     _quiet()
     from sipo.common.files import write_json
+    from sipo.datagen.folder import require_file_place
     from sipo.feedback.calibrate import calibrate_judge, calibration_lines
     from sipo.feedback.judge import load_judge, vocabulary_of
     from sipo.feedback.labelled import read_labelled
 
+    require_file_place(out)
     rows = read_labelled(images)
     known = vocabulary_of([row.prompt for row in rows])
     loaded = load_judge(judge, judge_weights, known, judge_settings)

@@ -287,6 +287,15 @@ def require_place(path: Path) -> None:
         raise OSError(code, os.strerror(code), str(path))
 
 
+def require_file_place(path: Path) -> None:
+    """As `require_place`, for a file in a folder that is there."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    require_place(path.parent)
+
+
 def _begun_at(path: Path) -> ShardFolder | None:
     """The folder at `path` if another run finished a shard there; a new command may have the rest.
 

@@ -121,8 +121,8 @@ class _Pair(_Lenient):
     prompt: _Count
     tag: Tag
     margin: _Share
-    winner: str | None = None
-    loser: str | None = None
+    winner: str = ""
+    loser: str = ""
 
 
 class _Of(_Lenient):

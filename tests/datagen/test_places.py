@@ -28,6 +28,7 @@ COMMANDS = {
     "inspect": ["inspect", "{shards}"],
     "judge": ["judge", "{shards}", "--judge", "fake"],
     "pair": ["pair", "{shards}"],
+    "calibrate-judge": ["calibrate-judge", "{source}", "--judge", "yolo-world"],
 }
 
 
@@ -60,7 +61,7 @@ def test_a_name_of_260_characters(command: str, shards: Path, tmp_path: Path) ->
 def test_a_file_in_the_way(command: str, shards: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     said = refused(command, tmp_path / "file" / "out", shards, tmp_path)
-    assert "Not a directory" in said or "no directory" in said
+    assert "ot a directory" in said or "No such file" in said
     assert (tmp_path / "file").read_text() == ""
 
 

@@ -218,6 +218,7 @@ def test_a_damaged_index_is_named(name: str, at: tuple[str, ...], kind: str, sha
         ("candidates-000000", "tag", "colors"),
         ("pairs-000000", "margin", 0.123),
         ("pairs-000000", "winner", "cand-00000099"),
+        ("pairs-000000", "loser", ""),
     ],
 )
 def test_an_index_that_says_another_thing_than_its_tar(
