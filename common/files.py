@@ -77,14 +77,52 @@ def atomic(path: Path) -> Iterator[io.BufferedRandom]:
         raise
 
 
-def to_json(value: Any, indent: int | None = None) -> bytes:
-    """Keys sorted, so that a value read back is written as it was."""
-    return json.dumps(value, indent=indent, sort_keys=True).encode()
+def to_json(value: Any, indent: int | None = None, sort_keys: bool = True) -> bytes:
+    """Keys sorted, so that a value read back is written as it was, or in their own order."""
+    return json.dumps(value, indent=indent, sort_keys=sort_keys).encode()
 
 
-def write_json(path: Path, value: Any, indent: int | None = None) -> None:
+def write_json(path: Path, value: Any, indent: int | None = None, sort_keys: bool = True) -> None:
     with atomic(path) as file:
-        file.write(to_json(value, indent) + b"\n")
+        file.write(to_json(value, indent, sort_keys) + b"\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises ValueError for a file that is not a JSON object."""
+    try:
+        value = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{str(path)!r} is not JSON ({error.msg}, line {error.lineno})") from None
+    except RecursionError:
+        raise ValueError(f"{str(path)!r} is not JSON (nested too deep)") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{str(path)!r} holds no JSON object")
+    return value
+
+
+@contextmanager
+def only_writer(path: Path, command: str) -> Iterator[None]:
+    """Refuse a second process that would write into the same folder. Held while the block runs.
+
+    `command` names who else it may be ("sipo-data"). The folder is made where there is none.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"another {command} is writing to {path}; wait for it to end"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:

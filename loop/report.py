@@ -18,7 +18,7 @@ def write_report(out: Path, result: dict[str, Any]) -> Path:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    from sipo.geneval.layout import write_text
+    from sipo.common.files import write_text
 
     rounds = result["rounds"]
     last = rounds[-1]["round"]
@@ -56,13 +56,17 @@ def headline(rounds: list[dict[str, Any]]) -> str:
     if last is first:
         return f"The base scores {first['overall']:.3f}; no round is done yet."
     gain = last["gain"]
-    low, high = gain["interval"]
-    verdict = "a clear gain" if low > 0 else "a clear loss" if high < 0 else "no clear change"
+    verdict, bounds = "no clear change", f"no interval: {gain.get('no_interval')}"
+    if gain["interval"] is not None:
+        low, high = gain["interval"]
+        bounds = f"95% interval {low:+.3f} to {high:+.3f}"
+        if gain.get("clear", True) and not low <= 0 <= high:
+            verdict = "a clear gain" if low > 0 else "a clear loss"
     minutes = sum(entry["minutes"] for entry in rounds)
     return (
         f"Overall went from {first['overall']:.3f} to {last['overall']:.3f} in "
         f"{last['round']} round{'s' * (last['round'] > 1)} and {minutes:.0f} minutes: {verdict} "
-        f"({gain['difference']:+.3f}, 95% interval {low:+.3f} to {high:+.3f})."
+        f"({gain['difference']:+.3f}, {bounds})."
     )
 
 
