@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from sipo.backbones.base import Backbone, Sampler
+from sipo.backbones.names import EMBEDDED, check_name
 from sipo.backbones.quantized import quantization
 
 FAMILIES = {
@@ -25,7 +26,6 @@ FAMILIES = {
 }
 """diffusers pipeline class (`_class_name` of model_index.json) -> our class."""
 
-EMBEDDED = ("mini-sd",)
 SAMPLER_FILE = "sampler.json"
 """Beside model_index.json: how a checkpoint wants to be sampled. diffusers ignores it."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -76,11 +76,7 @@ def _pipeline_class(name: str, path: str) -> str:
     index = Path(path) / "model_index.json"
     if index.is_file():
         return str(json.loads(index.read_text())["_class_name"])
-    if Path(path).exists() or not _is_hub_id(name):
-        raise ValueError(
-            f"--backbone {name!r} is neither an embedded model ({', '.join(EMBEDDED)}), a "
-            "diffusers folder (one with model_index.json) nor a hub id like 'owner/name'"
-        )
+    check_name(name)
     from diffusers import DiffusionPipeline
 
     try:
@@ -88,11 +84,6 @@ def _pipeline_class(name: str, path: str) -> str:
     except OSError as error:
         first_line = str(error).strip().splitlines()[0]
         raise ValueError(f"--backbone {name!r} could not be loaded: {first_line}") from None
-
-
-def _is_hub_id(name: str) -> bool:
-    owner, _, repository = name.partition("/")
-    return bool(owner and repository) and not name.startswith((".", "/")) and "/" not in repository
 
 
 def _load_weights(backbone: Backbone, folder: Path) -> None:

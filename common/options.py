@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import click
+
+from sipo.common.errors import UserError
 
 SEED = click.IntRange(0, 2**63 - 1)
 """What torch's generators take."""
@@ -24,6 +27,32 @@ class FiniteRange(click.FloatRange):
 
 
 POSITIVE = FiniteRange(0, min_open=True)
+
+
+class Given(click.types.StringParamType):
+    """A text that is not empty, as `"$UNSET"` leaves it: no name, no number of anything."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        refuse_empty(value, param)
+        return super().convert(value, param, ctx)
+
+
+class GivenPath(click.Path):
+    """A path that is not empty: pathlib takes "" for the folder one stands in."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        refuse_empty(value, param)
+        return super().convert(value, param, ctx)
+
+
+def refuse_empty(value: Any, param: click.Parameter | None) -> None:
+    """Raises UserError naming the option."""
+    if isinstance(value, str) and not value.strip():
+        name = "a value" if param is None else max(param.opts, key=len)
+        raise UserError(f"{name} {value!r} is empty; give a value, or leave it out")
 
 
 def joined(context: click.Context, option: click.Parameter, names: tuple[str, ...]) -> str | None:

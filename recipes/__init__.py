@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from sipo.common.files import read_text
+
 FOLDER = Path(__file__).parent
 
 
@@ -27,9 +29,9 @@ def section(recipe: str, command: str) -> dict[str, Any]:
 
     path = FOLDER / f"{recipe}.yaml" if recipe in names() else Path(recipe)
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(read_text(path, "recipe"))
         own = content.get(command)
-    except (OSError, AttributeError, UnicodeDecodeError, yaml.YAMLError):
+    except (OSError, AttributeError, ValueError, yaml.YAMLError):
         raise ValueError(
             f"{recipe!r} is no recipe; choose one of {', '.join(names())}, or give a YAML file"
         ) from None

@@ -12,8 +12,9 @@ from accelerate.state import AcceleratorState
 
 from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.devices import keep_freed_memory
+from sipo.backbones.names import EMBEDDED
 from sipo.backbones.precision import has_bf16
-from sipo.backbones.registry import EMBEDDED, load_backbone
+from sipo.backbones.registry import load_backbone
 from sipo.feedback.judge import load_judge, vocabulary_of
 from sipo.train.batches import Data, Pairs
 from sipo.train.launch import wrapping_is_ours
