@@ -8,6 +8,16 @@ from sipo.backbones.folders import INDEX, check_pipeline
 from sipo.common.hub import cached_unless_reachable
 
 EMBEDDED = ("mini-sd",)
+"""The models that come with sipo; what is embedded beside them, suites and judges, is for them."""
+
+
+def is_embedded(name: str) -> bool:
+    """Whether it is an embedded model, by its name or by its folder."""
+    if name in EMBEDDED:
+        return True
+    from sipo.mini import WEIGHTS
+
+    return Path(name).resolve() in {(WEIGHTS / one).resolve() for one in EMBEDDED}
 
 
 def check_backbone(name: str) -> None:

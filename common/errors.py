@@ -12,6 +12,7 @@ import errno
 import functools
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_AGAIN_S = 0.05  # until a signal that was lost is sent again
 STOPPED = "stopped; the same command again goes on"
 
 
@@ -76,7 +78,8 @@ def user_errors(command: Callable[P, R]) -> Callable[P, R]:
 def sigterm_is_ctrl_c() -> Iterator[None]:
     """Inside, SIGTERM raises `Terminated`, so that files are closed and workers ended.
 
-    Only in a process's main thread.
+    Where Python can but print an exception (at a fork, in a destructor) it would be lost, and
+    Ctrl-C's too: there the signal is sent again. Only in a process's main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -85,10 +88,21 @@ def sigterm_is_ctrl_c() -> Iterator[None]:
     def terminate(number: int, frame: FrameType | None) -> NoReturn:
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    def say_again(lost: sys.UnraisableHookArgs) -> None:
+        if not isinstance(lost.exc_value, KeyboardInterrupt):
+            hook(lost)
+            return
+        number = signal.SIGTERM if isinstance(lost.exc_value, Terminated) else signal.SIGINT
+        later = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), number))
+        later.daemon = True
+        later.start()
+
+    before, hook = signal.signal(signal.SIGTERM, terminate), sys.unraisablehook
+    sys.unraisablehook = say_again
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, before)
 
 

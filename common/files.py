@@ -20,6 +20,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from sipo.common.strict_json import parse_json
+
 STDIN = Path("-")
 """As a path: what is piped into the command."""
 
@@ -79,14 +81,22 @@ def atomic(path: Path) -> Iterator[io.BufferedRandom]:
         raise
 
 
-def to_json(value: Any, indent: int | None = None) -> bytes:
-    """Keys sorted, so that a value read back is written as it was."""
-    return json.dumps(value, indent=indent, sort_keys=True).encode()
+def to_json(value: Any, indent: int | None = None, sort_keys: bool = True) -> bytes:
+    """Keys sorted, so that a value read back is written as it was, or in their own order."""
+    return json.dumps(value, indent=indent, sort_keys=sort_keys).encode()
 
 
-def write_json(path: Path, value: Any, indent: int | None = None) -> None:
+def write_json(path: Path, value: Any, indent: int | None = None, sort_keys: bool = True) -> None:
     with atomic(path) as file:
-        file.write(to_json(value, indent) + b"\n")
+        file.write(to_json(value, indent, sort_keys) + b"\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises ValueError for a file that is not a JSON object."""
+    value = parse_json(read_text(path), repr(str(path)))
+    if not isinstance(value, dict):
+        raise ValueError(f"{str(path)!r} holds no JSON object")
+    return value
 
 
 def write_text(path: Path, text: str) -> None:

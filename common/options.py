@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from sipo.common.errors import UserError
+
 SEED = click.IntRange(0, 2**63 - 1)
 """What torch's generators take."""
 
@@ -24,8 +26,16 @@ class FiniteRange(click.FloatRange):
         return number
 
 
+class TextOption(click.types.StringParamType):
+    """A text that is not empty, as `"$UNSET"` leaves it: no name, no number of anything."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        refuse_empty(value, param)
+        return super().convert(value, param, ctx)
+
+
 class PathOption(click.Path):
-    """A path; "" is refused, which pathlib takes for the folder that one is in.
+    """A path that is not empty: pathlib takes "" for the folder one stands in.
 
     `kind` is what the setting behind it has: Path or str.
     """
@@ -34,14 +44,19 @@ class PathOption(click.Path):
         super().__init__(path_type=kind)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not str(value):
-            self.fail("is empty; give a path, or leave the option out.", param, ctx)
+        refuse_empty(value, param)
         return super().convert(value, param, ctx)
 
 
-PATH, PATH_TEXT = PathOption(), PathOption(str)
-
+PATH, PATH_TEXT, TEXT = PathOption(), PathOption(str), TextOption()
 POSITIVE = FiniteRange(0, min_open=True)
+
+
+def refuse_empty(value: Any, param: click.Parameter | None) -> None:
+    """Raises UserError naming the option."""
+    if isinstance(value, str) and not value.strip():
+        name = "a value" if param is None else max(param.opts, key=len)
+        raise UserError(f"{name} {value!r} is empty; give a value, or leave it out")
 
 
 def joined(context: click.Context, option: click.Parameter, names: tuple[str, ...]) -> str | None:

@@ -19,7 +19,7 @@ class StrictModel(BaseModel):
         """Path("") would be the folder that one is in."""
         kind = cls.model_fields[info.field_name or ""].annotation
         if value == "" and Path in (kind, *get_args(kind)):
-            raise ValueError("is empty; give a path, or leave it out")
+            raise ValueError("is empty; give a value, or leave it out")
         return value
 
 

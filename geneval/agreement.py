@@ -7,8 +7,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from sipo.feedback.picture import read_clip, strip, to_bytes
+from sipo.common.files import write_text
+from sipo.feedback.picture import read_clip, read_image, strip, to_bytes
 from sipo.geneval.folder import RESULTS
+from sipo.geneval.layout import is_clip
 from sipo.geneval.rows import Row, read_rows
 
 _PAGE = """<!doctype html><meta charset="utf-8">
@@ -20,7 +22,7 @@ img{{height:128px;max-width:100%;object-fit:contain;image-rendering:pixelated}}
 p{{margin:.2em 0}}</style>
 <h1>{count} disagreements</h1><p>A: {a}<br>B: {b}</p><main>{items}</main>"""
 _ITEM = (
-    '<figure style="margin:0"><img alt="" src="data:image/png;base64,{image}">'
+    '<figure style="margin:0"><img alt="" src="{image}">'
     "<p><b>{prompt}</b></p><p>A: {a}</p><p>B: {b}</p><p><small>{filename}</small></p></figure>"
 )
 
@@ -55,20 +57,22 @@ def write_page(result: dict[str, Any], images: Path, out: Path, a: str, b: str, 
     rows = result["disagreements"][:most]
     items = "".join(
         _ITEM.format(
-            image=base64.b64encode(_png(images / row["filename"])).decode(),
+            image=_uri(images / row["filename"]),
             **{key: escape(text).replace("\n", "<br>") for key, text in row.items()},
         )
         for row in rows
     )
-    page = _PAGE.format(count=len(rows), a=escape(a), b=escape(b), items=items)
-    out.write_text(page, encoding="utf-8")
+    write_text(out, _PAGE.format(count=len(rows), a=escape(a), b=escape(b), items=items))
     return len(rows)
 
 
-def _png(path: Path) -> bytes:
-    """Of a clip three frames in a row."""
-    content = path.read_bytes()
-    return to_bytes(strip(read_clip(content))) if path.suffix == ".mp4" else content
+def _uri(path: Path) -> str:
+    """An image as PNG, of a clip three frames in a row; "" for what can no longer be read."""
+    try:
+        shown = strip(read_clip(path.read_bytes())) if is_clip(path) else read_image(path)
+    except ValueError:
+        return ""
+    return f"data:image/png;base64,{base64.b64encode(to_bytes(shown)).decode()}"
 
 
 def _by_name(path: Path) -> dict[str, Row]:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from sipo.common.errors import user_errors
-from sipo.common.options import PATH, SEED, FiniteRange, joined
+from sipo.common.options import PATH, SEED, TEXT, FiniteRange, joined
 from sipo.recipes import recipe_option
 
-_PATH = PATH
+_PATH, _TEXT = PATH, TEXT
 _PROMPTS = "GenEval JSONL, .txt of a prompt a line ('# ' begins a comment), or - (standard input)."
 
 
@@ -21,38 +22,57 @@ _PROMPTS = "GenEval JSONL, .txt of a prompt a line ('# ' begins a comment), or -
 @click.option(
     "--backbone",
     "--pretrained_model_name_or_path",
+    type=_TEXT,
     help="Embedded model, diffusers folder or hub id.  [default: mini-sd]",
 )
 @click.option("--weights", type=_PATH, help="A run of sipo-train: its LoRA or denoiser.")
-@click.option("--suite", help="geneval, mini, geneval-train or mini-train.  [default: mini]")
+@click.option("--base", is_flag=True, help="The backbone alone, though a recipe names --weights.")
+@click.option(
+    "--suite",
+    type=_TEXT,
+    help="geneval, mini, geneval-train or mini-train.  [default: geneval; mini with mini-sd]",
+)
 @click.option("--prompts", type=_PATH, help=_PROMPTS)
 @click.option(
     "--judge",
+    type=_TEXT,
     multiple=True,
     callback=joined,
-    help="Who looks at the images; several are one.  [default: mini-evaluator]",
+    help="Who looks; several are one.  [default: mask2former; mini-evaluator with mini-sd]",
 )
 @click.option("--judge-weights", type=_PATH, help="Its weights instead of the embedded ones.")
 @click.option("--judge-settings", type=_PATH, help="JSON by judge: thresholds, colours, ...")
 @click.option("--judged-frames", type=int, help="Of a clip.  [default: 8]")
-@click.option("--frame-score", help="A clip's of its frames': mean or worst.  [default: mean]")
-@click.option("--images-per-prompt", type=int, help="[default: 4]")
+@click.option(
+    "--frame-score", type=_TEXT, help="A clip's of its frames': mean or worst.  [default: mean]"
+)
+@click.option("--images-per-prompt", type=int, help="[default: 4; with --images what is there]")
 @click.option("--seed", type=SEED, help="[default: 0]")
 @click.option("--steps", type=int, help="Sampling steps.  [default: the checkpoint's]")
 @click.option("--guidance", type=FiniteRange(0), help="[default: the checkpoint's]")
+@click.option("--height", type=int, help="Pixels.  [default: the checkpoint's]")
+@click.option("--width", type=int, help="Pixels.  [default: the checkpoint's]")
+@click.option("--frames", type=int, help="Of a clip.  [default: the checkpoint's]")
 @click.option("--batch-size", type=int, help="[default: 32]")
-@click.option("--dtype", help="float32, bfloat16 or float16.  [default: float32]")
+@click.option("--dtype", type=_TEXT, help="float32, bfloat16 or float16.  [default: float32]")
 @click.option(
-    "--quantize", help="The denoiser: no, nf4 (bitsandbytes), int8 (torchao).  [default: no]"
+    "--quantize",
+    type=_TEXT,
+    help="The denoiser: no, nf4 (bitsandbytes), int8 (torchao).  [default: no]",
 )
-@click.option("--device", help="[default: cuda where there is one, else cpu]")
+@click.option("--device", type=_TEXT, help="[default: cuda where there is one, else cpu]")
 @click.option("--offload", is_flag=True, default=None, help="Models wait on the CPU until needed.")
 @click.option("--workers", type=int, help="Sampling processes on a CPU.  [default: one a core]")
-@click.option("--images", type=_PATH, help="Score this folder in GenEval's layout, sample nothing.")
+@click.option(
+    "--images",
+    type=_PATH,
+    help="Score these, sample nothing: a folder in GenEval's layout, or a CSV or JSONL with image "
+    "and prompt.",
+)
 @click.option("--out", "--output_dir", "out", type=_PATH, help="[default: eval]")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, load no model.")
 @user_errors
-def main(dry_run: bool, **options: Any) -> None:
+def main(dry_run: bool, base: bool, **options: Any) -> None:
     """Sample a prompt suite, judge every image, report GenEval accuracies with 95% intervals.
 
     The folder has the official GenEval layout, results.jsonl the official rows; summary.json holds
@@ -60,15 +80,15 @@ def main(dry_run: bool, **options: Any) -> None:
     """
     given = {name: value for name, value in options.items() if value is not None}
     if subcommand := click.get_current_context().invoked_subcommand:
-        if given or dry_run:
-            name = next(iter(given), "dry_run").replace("_", "-")
+        if given or dry_run or base:
+            name = next(iter(given), "base" if base else "dry_run").replace("_", "-")
             raise ValueError(f"--{name} has no effect on {subcommand!r}; leave it out")
         return
     from sipo.geneval.evaluate import evaluate, plan
     from sipo.geneval.settings import EvalSettings
     from sipo.geneval.tables import evaluation_table
 
-    settings = EvalSettings(**given)
+    settings = EvalSettings(**(_without_weights(given) if base else given))
     if dry_run:
         click.echo(_describe(settings, plan(settings)))
         return
@@ -77,10 +97,29 @@ def main(dry_run: bool, **options: Any) -> None:
     click.echo(f"Written to {settings.out}/summary.json and {settings.out}/results.jsonl")
 
 
+def _without_weights(given: dict[str, Any]) -> dict[str, Any]:
+    """A recipe's settings for its base, which go to another folder than those of its run."""
+    context = click.get_current_context()
+
+    def typed(name: str) -> bool:
+        return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+    if typed("weights"):
+        raise ValueError(
+            f"--base and --weights {str(given['weights'])!r} were both given; give one"
+        )
+    own = {name: value for name, value in given.items() if name != "weights"}
+    if "out" in own and not typed("out"):
+        own["out"] = own["out"].with_name(own["out"].name + "-base")
+    return own
+
+
 @main.command("compare")
 @click.argument("eval_a", type=_PATH)
 @click.argument("eval_b", type=_PATH)
-@click.option("--metric", help="Compare these scores of `metrics` instead of accuracies.")
+@click.option(
+    "--metric", type=_TEXT, help="Compare these scores of `metrics` instead of accuracies."
+)
 @click.option("--ranks", type=_PATH, help="Compare by the people of this study of `rank`.")
 @click.option("--vbench", is_flag=True, help="EVAL_A and EVAL_B are VBench's results.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -130,6 +169,7 @@ def compare_command(
 @click.argument("evals", nargs=-1, required=True, type=_PATH)
 @click.option(
     "--metric",
+    type=_TEXT,
     multiple=True,
     required=True,
     callback=joined,
@@ -199,7 +239,9 @@ def agree_command(
 @main.command("rank")
 @click.argument("evals", nargs=-1, type=_PATH)
 @click.option("--out", type=_PATH, default=Path("rank"), show_default=True, help="Of the study.")
-@click.option("--rater", default="rater", show_default=True, help="Who ranks; each a file.")
+@click.option(
+    "--rater", type=_TEXT, default="rater", show_default=True, help="Who ranks; each a file."
+)
 @click.option(
     "--images-per-prompt",
     type=click.IntRange(1),
@@ -271,14 +313,17 @@ def vbench_export_command(evaluation: Path, prompts: Path, out: Path) -> None:
 
 def _describe(settings: Any, work: Any) -> str:
     per_tag = ", ".join(f"{tag} {count}" for tag, count in work.tags.items())
-    total = len(work.prompts) * settings.images_per_prompt
-    source = f"found in {work.root}" if settings.images else f"of {settings.backbone}"
-    if settings.weights:
-        source += f" with {settings.weights}"
+    if settings.images:
+        images = f"{work.images_there} in {settings.images}: {work.counts}"
+    else:
+        total = len(work.prompts) * settings.images_per_prompt
+        images = f"{total} of {settings.backbone}"
+        images += f" with {settings.weights}" if settings.weights else ""
+        images += f"; {work.images_there} of them are there already"
     return "\n".join(
         [
             f"Prompts  {len(work.prompts)} ({per_tag})",
-            f"Images   {total} {source}; {work.images_there} of them are there already",
+            f"Images   {images}",
             f"Judge    {settings.judge}",
             f"Out      {settings.out}",
             f"Command  {settings.command()}",

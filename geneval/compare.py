@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sipo.geneval.folder import RESULTS, SUMMARY, read_json
+from sipo.geneval.folder import RESULTS, SUMMARY, read_summary
 from sipo.geneval.rows import read_rows
-from sipo.geneval.statistics import Tally, accuracies, paired_intervals, tally
+from sipo.geneval.statistics import (
+    OVERALL,
+    Tally,
+    accuracies,
+    is_clear,
+    lonely_tags,
+    paired_intervals,
+    said,
+    tally,
+)
 
 _MUST_AGREE = ("detector", "images_per_prompt", "prompts.sha256", "seeds.seed")
 _REMEDY = {
@@ -21,8 +32,10 @@ _REMEDY = {
 def compare(a: str | Path, b: str | Path) -> dict[str, Any]:
     """The gain of `b` over `a`, paired by prompt: `overall` and `tags`, each with
 
-    `a`, `b`, `difference` (b - a), `interval` (95 %) and `clear` (the interval excludes 0).
-    Raises ValueError when they differ in prompts, images per prompt, seed or detector.
+    `a`, `b`, `difference` (b - a), `interval` (95 %) and `clear` (the interval excludes 0, and
+    there are prompts enough). Where there is one prompt there is no interval: None, and why in
+    `no_interval`. Raises ValueError when they differ in prompts, images per prompt, seed or
+    detector, and where a tag has no prompt that both could judge.
     """
     first, second = _read(Path(a)), _read(Path(b))
     for key in _MUST_AGREE:
@@ -33,20 +46,23 @@ def compare(a: str | Path, b: str | Path) -> dict[str, Any]:
                 f"{str(a)!r} and {str(b)!r} differ in {key} ({mine!r} and {theirs!r}), so their "
                 f"difference would mean nothing; {_REMEDY[key]}"
             )
-    before, after, dropped = _common(_tally(Path(a)), _tally(Path(b)))
+    before, after, dropped = _common(_tally(Path(a), first), _tally(Path(b), second))
+    _require_tags(before, dropped, a, b)
     was, now, bounds = accuracies(before), accuracies(after), paired_intervals(before, after)
+    prompts = {tag: len(own) for tag, own in before.items()}
+    prompts[OVERALL] = sum(prompts.values())
     table = {
         name: {
             "a": was[name],
             "b": now[name],
             "difference": now[name] - was[name],
-            "interval": list(bounds[name]),
-            "clear": not bounds[name][0] <= 0 <= bounds[name][1],
+            **said(bounds[name], lonely_tags(before) if name == OVERALL else ()),
+            "clear": is_clear(bounds[name], prompts[name]),
         }
         for name in was
     }
-    overall = table.pop("overall")
-    return {"overall": overall, "tags": table, "prompts_dropped": dropped}
+    overall = table.pop(OVERALL)
+    return {"overall": overall, "tags": table, "prompts_dropped": sum(dropped.values())}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -56,15 +72,34 @@ def _read(path: Path) -> dict[str, Any]:
                 f"{str(path)!r} has no {name}; run sipo-geneval there first (--images DIR for "
                 "images made elsewhere)"
             )
-    return read_json(path / SUMMARY)
+    return read_summary(path)
 
 
-def _tally(path: Path) -> Tally:
-    return tally(read_rows(path / RESULTS))
+def _tally(path: Path, summary: Mapping[str, Any]) -> Tally:
+    """Raises ValueError where the rows are not those that the summary counted."""
+    rows = read_rows(path / RESULTS)
+    counted = [tag["images"] for tag in summary.get("tags", {}).values()]
+    if counted and sum(counted) != len(rows):
+        raise ValueError(
+            f"{str(path / RESULTS)!r} has {len(rows)} rows where {SUMMARY} counts {sum(counted)}; "
+            f"remove {SUMMARY} and run the same sipo-geneval again"
+        )
+    return tally(rows)
 
 
-def _common(a: Tally, b: Tally) -> tuple[Tally, Tally, int]:
-    """Both without the prompts that one of them could not judge at all, and how many those are."""
+def _require_tags(kept: Tally, dropped: Mapping[str, int], a: str | Path, b: str | Path) -> None:
+    """An overall of the other tags would mean something else."""
+    if lost := [tag for tag in dropped if tag not in kept]:
+        raise ValueError(
+            f"{str(a)!r} and {str(b)!r} have no prompt of tag {lost[0]!r} that both could judge; "
+            "see `failures` in their summary.json, mend the judge and evaluate again"
+        )
+    if not kept:
+        raise ValueError(f"{str(a)!r} and {str(b)!r} hold no judged image; evaluate them again")
+
+
+def _common(a: Tally, b: Tally) -> tuple[Tally, Tally, Counter[str]]:
+    """Both without the prompts that one of them could not judge at all; how many, by tag."""
     total = {(tag, p) for counts in (a, b) for tag, prompts in counts.items() for p in prompts}
     kept = {(tag, p) for tag, p in total if p in a.get(tag, {}) and p in b.get(tag, {})}
 
@@ -75,7 +110,7 @@ def _common(a: Tally, b: Tally) -> tuple[Tally, Tally, int]:
         }
         return {tag: prompts for tag, prompts in trimmed.items() if prompts}
 
-    return cut(a), cut(b), len(total) - len(kept)
+    return cut(a), cut(b), Counter(tag for tag, _ in total - kept)
 
 
 def _look_up(summary: dict[str, Any], key: str) -> Any:

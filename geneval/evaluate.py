@@ -7,34 +7,49 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sipo.backbones.names import is_embedded
+from sipo.common.files import only_writer
 from sipo.feedback.demands import check_prompts
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
-from sipo.feedback.judge import Judge, load_judge, vocabulary_of
+from sipo.feedback.judge import Judge, load_judge, split_names, vocabulary_of
 from sipo.feedback.prompt import Prompt
 from sipo.geneval import folder, layout
+from sipo.geneval.listed import lay_out, listed_images
+from sipo.geneval.outputs import expected
 from sipo.geneval.rows import write_rows
-from sipo.geneval.settings import EvalSettings, wanted_prompts
+from sipo.geneval.settings import EMBEDDED_SUITES, OF_CLIPS, SAMPLER, EvalSettings, wanted_prompts
 
 if TYPE_CHECKING:
     from sipo.backbones.base import Backbone
 
 Summary = dict[str, Any]
+SAMPLED = (".png", ".mp4")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be judged: `root` holds the images, sampled there or found there."""
+    """What is to be judged: `root` holds the images, sampled there or found there.
+
+    `samples` are the images of each prompt where they were made elsewhere; `listed` says that a
+    list names them, and that they are to be put under `root` first.
+    """
 
     prompts: list[Prompt]
     root: Path
     images_there: int
+    samples: list[list[Path]] | None = None
+    listed: bool = False
 
     @property
     def tags(self) -> dict[str, int]:
         """Prompts per tag."""
         names = [prompt.tag for prompt in self.prompts]
         return {tag: names.count(tag) for tag in dict.fromkeys(names)}
+
+    @property
+    def counts(self) -> str:
+        return layout.counts(self.samples or [])
 
 
 def plan(settings: EvalSettings, judge: Judge | None = None) -> Plan:
@@ -50,19 +65,60 @@ def _plan(settings: EvalSettings) -> Plan:
     settings.check()
     prompts = wanted_prompts(settings)
     if settings.images:
-        found = layout.read_prompt_folders(settings.images)
-        if prompts:
-            layout.check_same_prompts(settings.images, found, prompts)
-        suffix = layout.suffix_of(settings.images)
-        layout.find_images(settings.images, found, settings.images_per_prompt, suffix)
-        return Plan(found, settings.images, len(found) * settings.images_per_prompt)
-    suffix = layout.suffix_of(settings.out)
+        return _plan_of_images(settings, settings.images, prompts)
     names = (
         layout.image_name(number, index, suffix)
         for number in range(len(prompts))
         for index in range(settings.images_per_prompt)
+        for suffix in SAMPLED
     )
-    return Plan(prompts, settings.out, sum((settings.out / name).exists() for name in names))
+    work = Plan(prompts, settings.out, sum((settings.out / name).exists() for name in names))
+    folder.hold_early(settings.out, _known(settings, work) | _early(settings))
+    return work
+
+
+def _plan_of_images(settings: EvalSettings, images: Path, wanted: list[Prompt]) -> Plan:
+    """Of a list, or of a folder in GenEval's layout."""
+    given = "images_per_prompt" in settings.model_fields_set
+    count = settings.images_per_prompt if given else None
+    if listed := images.is_file():
+        found, samples = listed_images(images, wanted)
+        _require_count(images, found, samples, count)
+        layout.require_one_kind([path for row in samples for path in row])
+    else:
+        found = layout.read_prompt_folders(images)
+        if wanted:
+            layout.check_same_prompts(images, found, wanted)
+        samples = layout.find_images(images, found, count or expected(images))
+    _require_named_judge(settings, images)
+    there = sum(map(len, samples))
+    work = Plan(found, settings.out if listed else images, there, samples, listed)
+    folder.hold_early(settings.out, _known(settings, work))
+    return work
+
+
+def _require_count(
+    images: Path, prompts: list[Prompt], samples: list[list[Path]], count: int | None
+) -> None:
+    for prompt, row in zip(prompts, samples, strict=True):
+        if count is not None and len(row) != count:
+            raise ValueError(
+                f"{str(images)!r} has {len(row)} images of {prompt.text!r} where "
+                f"--images-per-prompt {count} are expected; leave that out to take what is there"
+            )
+
+
+def _require_named_judge(settings: EvalSettings, images: Path) -> None:
+    """The embedded evaluator is the default for images that are known to be of its world."""
+    model = folder.read_config(images).get("backbone") if images.is_dir() else None
+    name = model.get("name") if isinstance(model, dict) else None
+    embedded = settings.suite in EMBEDDED_SUITES or (name and is_embedded(str(name)))
+    if "judge" not in settings.model_fields_set and not embedded:
+        raise ValueError(
+            f"--judge was not given, and the images of {str(images)!r} may be any model's; give "
+            "--judge mask2former (the official evaluator's) or another, or mini-evaluator for "
+            "emoji scenes"
+        )
 
 
 def evaluate(
@@ -71,48 +127,96 @@ def evaluate(
     """Write images, `results.jsonl` and `summary.json` under `settings.out`; returns the summary.
 
     `backbone` and `judge` stand in for what the settings name (loaded already, or of one's own).
-    Raises ValueError for missing images, other settings in the same folder, and unknown names.
+    Raises ValueError for missing images, other settings in the same folder, unknown names, and
+    while another process evaluates into it.
     """
     work = plan(settings, judge)
+    with only_writer(settings.out, "sipo-geneval"):
+        return _evaluate(settings, work, backbone, judge)
+
+
+def _evaluate(
+    settings: EvalSettings, work: Plan, backbone: Backbone | None, judge: Judge | None
+) -> Summary:
     judge = judge or load_judge(
         settings.judge,
         settings.judge_weights,
         vocabulary_of(work.prompts),
         settings.judge_settings,
     )
-    require_company(judge, settings.batch_size, settings.images_per_prompt)
+    _require_company(judge, settings, work)
     backbone = None if settings.images else backbone or _load(settings)
-    clips = backbone.fps is not None if backbone else layout.suffix_of(work.root) == ".mp4"
+    clips = backbone.fps is not None if backbone else layout.is_clip(_first(work))
+    _check_clip_settings(settings, clips)
     if clips:
         judge = FrameJudge(judge, settings.judged_frames, settings.frame_score)
-    config = _config(settings, work, judge)
+    config = _known(settings, work) | {"detector": judge.describe()}
     if backbone:
         config |= _sample(settings, work, config, backbone)
-    else:
-        config |= _provenance(work.root)
-        folder.hold(settings.out, config)
-    suffix = ".mp4" if clips else ".png"
-    images = layout.find_images(work.root, work.prompts, settings.images_per_prompt, suffix)
-    return _score(settings, work, judge, config, [path for row in images for path in row])
+        samples = layout.find_images(work.root, work.prompts, settings.images_per_prompt)
+        return _score(settings, work, judge, config, samples)
+    config |= {} if work.listed else _provenance(work.root)
+    folder.hold(settings.out, config)
+    assert work.samples is not None
+    samples = lay_out(work.root, work.prompts, work.samples) if work.listed else work.samples
+    return _score(settings, work, judge, config, samples)
 
 
-def _config(settings: EvalSettings, work: Plan, judge: Judge) -> dict[str, Any]:
+def _first(work: Plan) -> Path:
+    assert work.samples is not None
+    return work.samples[0][0]
+
+
+def _require_company(judge: Judge, settings: EvalSettings, work: Plan) -> None:
+    sizes = {len(row) for row in work.samples or ()} or {settings.images_per_prompt}
+    if len(sizes) > 1 and judge.describe().get("rule") == "majority":
+        raise ValueError(
+            f"ensemble rule 'majority' compares the images of a prompt, and {work.counts}; give "
+            "as many of each, or another rule"
+        )
+    require_company(judge, settings.batch_size, max(sizes))
+
+
+def _check_clip_settings(settings: EvalSettings, clips: bool) -> None:
+    """Raises ValueError for a setting of clips where there are images."""
+    given = [name for name in OF_CLIPS if name in settings.model_fields_set]
+    given = [name for name in given if getattr(settings, name) is not None]
+    if given and not clips:
+        raise ValueError(
+            f"--{given[0].replace('_', '-')} {getattr(settings, given[0])} has no effect: "
+            f"{str(settings.images or settings.backbone)!r} makes images, not clips; leave it out"
+        )
+
+
+def _known(settings: EvalSettings, work: Plan) -> dict[str, Any]:
+    """What a folder is held to, as far as it is known before a model is loaded."""
     from sipo.geneval.summary import prompts_sha256
 
-    return {
+    sizes = sorted({len(row) for row in work.samples or ()}) or [settings.images_per_prompt]
+    known: dict[str, Any] = {
         "suite": settings.suite or (None if settings.prompts or settings.images else "mini"),
         "prompts": {"count": len(work.prompts), "sha256": prompts_sha256(work.prompts)},
-        "images_per_prompt": settings.images_per_prompt,
-        "images": str(settings.images) if settings.images else None,
+        "images_per_prompt": sizes[0] if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}",
+        "images": str(settings.images) if settings.images and not work.listed else None,
         "batch_size": settings.batch_size,
-        "detector": judge.describe(),
+        "judge": ",".join(name for name, _ in split_names(settings.judge)),
+    }
+    return known | ({"listed": str(settings.images)} if work.listed else {})
+
+
+def _early(settings: EvalSettings) -> dict[str, Any]:
+    """Of the models, what the settings alone say of them."""
+    asked = {name: getattr(settings, name) for name in SAMPLER}
+    return {
+        "backbone": {"name": Path(settings.backbone).name},
+        "seeds": {"seed": settings.seed},
+        "sampler": {name: value for name, value in asked.items() if value is not None},
     }
 
 
 def _provenance(images: Path) -> dict[str, Any]:
     """What a folder of our own says of how its images were sampled; {} for others."""
-    config = images / folder.CONFIG
-    known = folder.read_json(config) if config.is_file() else {}
+    known = folder.read_config(images)
     return {key: known[key] for key in ("backbone", "sampler", "seeds") if key in known}
 
 
@@ -125,9 +229,11 @@ def _sample(
     from sipo.feedback.devices import find_device
     from sipo.geneval.sampling import sample_images
 
-    given = {"steps": settings.steps, "guidance": settings.guidance}
+    given = {name: getattr(settings, name) for name in SAMPLER}
     overrides = {name: value for name, value in given.items() if value is not None}
-    sampler = backbone.sized(Sampler(**(backbone.default_sampler.model_dump() | overrides)))
+    sampler = backbone.sized(
+        Sampler.model_validate(backbone.default_sampler.model_dump() | overrides)
+    )
     described = backbone.describe()
     depends = {
         "backbone": described | {"name": Path(described["name"]).name},
@@ -166,19 +272,21 @@ def _score(
     work: Plan,
     judge: Judge,
     config: dict[str, Any],
-    paths: Sequence[Path],
+    samples: Sequence[Sequence[Path]],
 ) -> Summary:
     """Judge and count, unless these very images have all been judged here already."""
     from sipo.geneval.judging import judge_images
     from sipo.geneval.summary import images_sha256, summarise, versions
 
     done, results = settings.out / folder.SUMMARY, settings.out / folder.RESULTS
+    paths = [path for row in samples for path in row]
     sha256 = images_sha256(paths)
     if done.exists() and results.exists():
-        before = folder.read_json(done)
-        if before["images_sha256"] == sha256 and not before["failures"]["images"]:
+        before = folder.read_summary(settings.out)
+        failures = before.get("failures") or {"images": None}
+        if before.get("images_sha256") == sha256 and failures.get("images") == 0:
             return before
-    asked = [prompt for prompt in work.prompts for _ in range(settings.images_per_prompt)]
+    asked = [p for p, row in zip(work.prompts, samples, strict=True) for _ in row]
     verdicts = judge_images(judge, paths, asked, settings.batch_size)
     names = [path.relative_to(work.root).as_posix() for path in paths]
     rows, numbers = summarise(names, asked, verdicts)
@@ -191,4 +299,4 @@ def _score(
         "versions": versions(),
     }
     folder.write_json(done, summary)
-    return folder.read_json(done)
+    return folder.read_summary(settings.out)

@@ -7,11 +7,26 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sipo.geneval.layout import write_text
+from sipo.common import files
 
 CONFIG = "config.json"
 RESULTS = "results.jsonl"
 SUMMARY = "summary.json"
+
+_LATER = ("judge", "listed")
+"""What folders of earlier versions do not say."""
+_FLAGS = {
+    "detector": "--judge, --judge-weights or --judge-settings",
+    "backbone.weights_sha256": "--backbone or --weights",
+    "backbone": "--backbone",
+    "prompts": "--suite or --prompts",
+    "suite": "--suite",
+    "seeds": "--seed",
+    "listed": "--images",
+    "runs": "evaluations",
+    "per_prompt": "--images-per-prompt",
+}
+"""The option that decides a setting, by its name or the first part of it."""
 
 
 def hold(folder: Path, config: Mapping[str, Any]) -> None:
@@ -22,31 +37,68 @@ def hold(folder: Path, config: Mapping[str, Any]) -> None:
     path = folder / CONFIG
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(config, indent=2) + "\n")
+        write_json(path, config)
         return
-    before = dict(_flat(read_json(path)))
-    now = dict(_flat(json.loads(json.dumps(config))))
+    before, now = dict(_flat(read_config(folder))), dict(_flat(json.loads(json.dumps(config))))
     for key in [*now, *before]:
+        if key not in before and key in _LATER:
+            continue
         if before.get(key) != now.get(key):
-            raise ValueError(
-                f"{str(folder)!r} was started with {key} {before.get(key)!r} and is now asked to "
-                f"go on with {now.get(key)!r}; give another --out, or the settings it started with"
-            )
+            refuse(folder, key, before.get(key), now.get(key))
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Raises ValueError for a file that is not a JSON object."""
+def hold_early(folder: Path, known: Mapping[str, Any]) -> None:
+    """As `hold`, for what is known before a model is loaded: nothing is written, and of a setting
+
+    that the folder does not name nothing is said.
+    """
+    before = dict(_flat(read_config(folder)))
+    for key, value in _flat(json.loads(json.dumps(known))):
+        if key in before and before[key] != value:
+            refuse(folder, key, before[key], value)
+
+
+def refuse(folder: Path, key: str, before: Any, now: Any) -> None:
+    """Raises the ValueError that names the setting and the option that decides it."""
+    first, _, leaf = key.partition(".")
+    plain = f"--{(leaf if first == 'sampler' else first).replace('_', '-')}"
+    option = _FLAGS.get(key) or _FLAGS.get(first) or plain
+    raise ValueError(
+        f"{str(folder)!r} was started with {key} {before!r} and is now asked to go on with "
+        f"{now!r}; give another --out, or the {option} it started with"
+    )
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """{} where there is none yet. Raises ValueError for a damaged one."""
+    path = folder / CONFIG
+    if not path.is_file():
+        return {}
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{str(path)!r} is not JSON ({error.msg}); remove it") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"{str(path)!r} holds no JSON object; remove it")
-    return value
+        return files.read_json(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; restore it, or give another --out") from None
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Raises ValueError for a folder without a whole `summary.json`."""
+    path = folder / SUMMARY
+    remedy = "run the same sipo-geneval again"
+    if not path.is_file():
+        raise ValueError(f"{str(folder)!r} has no {SUMMARY}; {remedy}")
+    try:
+        summary = files.read_json(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; remove it and {remedy}") from None
+    for key in ("detector", "images_per_prompt", "prompts"):
+        if key not in summary:
+            raise ValueError(f"{str(path)!r} does not say {key!r}; remove it and {remedy}")
+    return summary
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    write_text(path, json.dumps(value, indent=2) + "\n")
+    """Keys in the order that readers meet them: tags as GenEval has them, runs as given."""
+    files.write_json(path, value, indent=2, sort_keys=False)
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

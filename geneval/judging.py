@@ -16,6 +16,7 @@ from sipo.feedback.judge import Judge
 from sipo.feedback.picture import Picture, read_clip, read_image
 from sipo.feedback.prompt import Prompt
 from sipo.feedback.verdict import Verdict, failed_verdict
+from sipo.geneval.layout import is_clip
 
 
 def judge_images(
@@ -49,7 +50,7 @@ def _judge_batch(judge: Judge, paths: Sequence[Path], prompts: Sequence[Prompt])
 
 def _open(path: Path) -> Picture | Verdict:
     try:
-        if path.suffix == ".mp4":
+        if is_clip(path):
             return read_clip(path.read_bytes())
         return read_image(path)
     except ValueError as error:

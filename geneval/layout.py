@@ -1,7 +1,7 @@
 """GenEval's folders: `NNNNN/metadata.jsonl` (one JSON object) and `NNNNN/samples/*.png`.
 
 Source: djghosh13/geneval, README and `evaluation/evaluate_images.py`. Upstream scores what it
-finds; here prompts x images is enforced and what is missing is named.
+finds; here what is there is counted and what is missing is named.
 """
 
 from __future__ import annotations
@@ -10,8 +10,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from sipo.common.files import atomic, read_text, write_text
 from sipo.feedback.picture import Picture, to_bytes
 from sipo.feedback.prompt import Prompt, parse_prompt
+
+IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+CLIPS = (".mp4", ".webm", ".mov", ".mkv", ".avi")
+"""File names, in upper case too."""
 
 _FOLDER = re.compile(r"\d{5,}")
 _NAMED = 5  # missing images are named up to this many
@@ -20,6 +25,10 @@ _NAMED = 5  # missing images are named up to this many
 def image_name(number: int, index: int, suffix: str = ".png") -> str:
     """Image `index` of prompt `number`, relative to the evaluation's folder."""
     return f"{number:05d}/samples/{index:04d}{suffix}"
+
+
+def is_clip(path: Path) -> bool:
+    return path.suffix.lower() in CLIPS
 
 
 def write_prompt_folders(root: Path, prompts: Sequence[Prompt]) -> None:
@@ -31,15 +40,8 @@ def write_prompt_folders(root: Path, prompts: Sequence[Prompt]) -> None:
 
 def save_image(image: Picture, path: Path) -> None:
     """Appears whole or not at all, so that what exists need not be sampled again."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(to_bytes(image))
-    temporary.replace(path)
-
-
-def write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with atomic(path) as file:
+        file.write(to_bytes(image))
 
 
 def read_prompt_folders(root: Path) -> list[Prompt]:
@@ -50,45 +52,50 @@ def read_prompt_folders(root: Path) -> list[Prompt]:
     if not numbers:
         raise ValueError(
             f"{str(root)!r} has no folders 00000, 00001, ...; GenEval's layout is "
-            "NNNNN/metadata.jsonl and NNNNN/samples/0000.png"
+            "NNNNN/metadata.jsonl and NNNNN/samples/0000.png. Other images are given by a list: "
+            "a CSV or JSONL with image and prompt"
         )
     prompts = []
     for number in range(numbers[-1] + 1):
         path = root / f"{number:05d}" / "metadata.jsonl"
         if not path.is_file():
             raise ValueError(f"{str(path)!r} is missing; generate that prompt again")
-        prompts.append(parse_prompt(path.read_text(encoding="utf-8"), str(path)))
+        prompts.append(parse_prompt(read_text(path, "prompt"), str(path)))
     return prompts
 
 
 def find_images(
-    root: Path, prompts: Sequence[Prompt], per_prompt: int, suffix: str = ".png"
+    root: Path, prompts: Sequence[Prompt], per_prompt: int | None = None
 ) -> list[list[Path]]:
-    """Per prompt its images, `per_prompt` each, in numeric order (0000.png and 00000.png alike).
+    """Per prompt its images (or clips), in numeric order (0000.png and 00000.png alike).
 
-    `suffix` ".mp4" finds clips instead. Raises ValueError that counts and names what is missing
-    or too many.
+    `per_prompt` each; None: as many as there are, of each prompt one or more. Raises ValueError
+    that counts and names what is missing or too many, and where images and clips are mixed.
     """
-    found = [numbered(root / f"{number:05d}" / "samples", suffix) for number in range(len(prompts))]
+    folders = [root / f"{number:05d}" / "samples" for number in range(len(prompts))]
+    found = [numbered(folder) for folder in folders]
+    suffix = next((p.suffix for images in found for p in images.values()), ".png")
+    wanted = [per_prompt or max(images, default=0) + 1 for images in found]
     missing = [
         image_name(number, index, suffix)
         for number, images in enumerate(found)
-        for index in range(per_prompt)
+        for index in range(wanted[number])
         if index not in images
     ]
     if missing:
-        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
         raise ValueError(
-            f"{len(missing)} of {len(prompts) * per_prompt} images are missing in {str(root)!r}: "
-            f"{', '.join(missing[:_NAMED])}{more}; generate them, or set --images-per-prompt"
+            f"{len(missing)} of {sum(wanted)} images are missing in {str(root)!r}: "
+            f"{named(missing)}; generate them, or set --images-per-prompt"
         )
     for number, images in enumerate(found):
-        if len(images) > per_prompt:
+        if len(images) > wanted[number]:
             raise ValueError(
                 f"{str(root / f'{number:05d}')!r} has {len(images)} images where {per_prompt} are "
                 f"expected; set --images-per-prompt {len(images)} or remove what is too many"
             )
-    return [[images[index] for index in range(per_prompt)] for images in found]
+    samples = [[images[index] for index in sorted(images)] for images in found]
+    require_one_kind([path for row in samples for path in row])
+    return samples
 
 
 def check_same_prompts(root: Path, found: Sequence[Prompt], wanted: Sequence[Prompt]) -> None:
@@ -111,11 +118,47 @@ def check_same_prompts(root: Path, found: Sequence[Prompt], wanted: Sequence[Pro
         )
 
 
-def suffix_of(root: Path) -> str:
-    """ ".mp4" where the first prompt's samples are clips, else ".png"."""
-    return ".mp4" if numbered(root / "00000" / "samples", ".mp4") else ".png"
+def numbered(folder: Path) -> dict[int, Path]:
+    """The samples of one prompt by their number; {} where there is no such folder.
+
+    Files whose names are no numbers are numbered in the order of their names. Raises ValueError
+    for two files of one number.
+    """
+    known = (*IMAGES, *CLIPS)
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    paths = [p for p in paths if p.suffix.lower() in known and not p.name.startswith(".")]
+    if not all(path.stem.isdecimal() for path in paths):
+        return dict(enumerate(paths))
+    found: dict[int, Path] = {}
+    for path in paths:
+        if (other := found.setdefault(int(path.stem), path)) is not path:
+            raise ValueError(
+                f"{str(folder)!r} has {other.name} and {path.name}, both image {int(path.stem)} of "
+                "the prompt; remove one"
+            )
+    return found
 
 
-def numbered(folder: Path, suffix: str = ".png") -> dict[int, Path]:
-    """The samples of one prompt by their number; {} where there is no such folder."""
-    return {int(p.stem): p for p in sorted(folder.glob(f"*{suffix}")) if p.stem.isdecimal()}
+def counts(samples: Sequence[Sequence[Path]]) -> str:
+    """ "4 a prompt", or "2 to 4 a prompt" with how many prompts have fewer than the most."""
+    sizes = [len(row) for row in samples]
+    if min(sizes) == max(sizes):
+        return f"{sizes[0]} a prompt"
+    fewer = sum(size < max(sizes) for size in sizes)
+    return f"{min(sizes)} to {max(sizes)} a prompt, {fewer} of {len(sizes)} have fewer than most"
+
+
+def named(missing: Sequence[str]) -> str:
+    """The first few, and how many more."""
+    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    return ", ".join(missing[:_NAMED]) + more
+
+
+def require_one_kind(paths: Sequence[Path]) -> None:
+    """Raises ValueError for images and clips together."""
+    clips = [path for path in paths if is_clip(path)]
+    if clips and len(clips) < len(paths):
+        image = next(path for path in paths if not is_clip(path))
+        raise ValueError(
+            f"{str(image)!r} is an image and {str(clips[0])!r} a clip; evaluate them apart"
+        )

@@ -5,20 +5,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from sipo.common.files import read_json
 from sipo.feedback.demands import check_prompts
 from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import JUDGES, Judge, load_judge, vocabulary_of
 from sipo.feedback.verdict import Verdict
-from sipo.geneval.folder import read_json, write_json
+from sipo.geneval import layout
+from sipo.geneval.folder import write_json
 from sipo.geneval.judging import judge_images
 from sipo.geneval.outputs import Outputs, open_same
-from sipo.geneval.statistics import mean_interval
+from sipo.geneval.statistics import mean_interval, said
 from sipo.geneval.summary import images_sha256
 
 METRICS = "metrics"
@@ -83,7 +86,8 @@ def compare_metric(a: Path, b: Path, metric: str) -> dict[str, Any]:
 def paired(a: Scores, b: Scores) -> dict[str, Any]:
     """Over the images that both have: means of `a` and `b`, `difference` b - a and `win_rate` of
 
-    b, both with `interval`, `pairs`, and `dropped`, the images that only one of them has.
+    b, both with `interval`, `pairs` of how many `prompts`, and `dropped`, the images that only one
+    of them has.
     """
     both = sorted(a.keys() & b.keys())
     if not both:
@@ -96,6 +100,7 @@ def paired(a: Scores, b: Scores) -> dict[str, Any]:
         "difference": _estimate(gaps),
         "win_rate": _estimate(wins),
         "pairs": len(both),
+        "prompts": len({_prompt_of(name) for name in both}),
         "dropped": len(a.keys() ^ b.keys()),
     }
 
@@ -113,14 +118,19 @@ def raw_score(verdict: Verdict) -> float:
 def _score(judge: Judge, run: Outputs, file: Path, batch_size: int) -> dict[str, Any]:
     """What `file` has, if it has it of this judge and these images."""
     paths = [path for row in run.samples for path in row]
-    looking = FrameJudge(judge) if paths[0].suffix == ".mp4" else judge
+    looking = FrameJudge(judge) if layout.is_clip(paths[0]) else judge
     about = {"judge": looking.describe(), "images_sha256": images_sha256(paths)}
-    kept = read_json(file) if file.is_file() else {}
+    kept = _kept(file) if file.is_file() else {}
     if {key: kept.get(key) for key in about} == about:
         return kept
-    prompts = [prompt for prompt in run.prompts for _ in range(run.per_prompt)]
+    prompts = [p for p, row in zip(run.prompts, run.samples, strict=True) for _ in row]
     verdicts = judge_images(looking, paths, prompts, batch_size)
-    names = [path.relative_to(run.root).as_posix() for path in paths]
+    suffix = ".mp4" if layout.is_clip(paths[0]) else ".png"  # whatever the files are
+    names = [
+        layout.image_name(number, index, suffix)
+        for number, row in enumerate(run.samples)
+        for index in range(len(row))
+    ]
     said = list(zip(names, verdicts, strict=True))
     about["scores"] = {name: raw_score(verdict) for name, verdict in said if not verdict.failed}
     about["failures"] = {name: verdict.failure for name, verdict in said if verdict.failed}
@@ -140,7 +150,23 @@ def _read(evaluation: Path, metric: str) -> dict[str, Any]:
             f"{str(evaluation)!r} has no scores of {metric!r}; run sipo-geneval metrics "
             f"{evaluation} --metric {metric} first"
         )
-    return read_json(file)
+    return _kept(file)
+
+
+def _kept(file: Path) -> dict[str, Any]:
+    """Raises ValueError for a damaged file."""
+    remedy = "remove it and run sipo-geneval metrics again"
+    try:
+        kept = read_json(file)
+    except ValueError as error:
+        raise ValueError(f"{error}; {remedy}") from None
+    scores = kept.get("scores")
+    numbers = list(scores.values()) if isinstance(scores, dict) else []
+    if not numbers or not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
+        raise ValueError(f"{str(file)!r} has no scores, or one that is no number; {remedy}")
+    if not isinstance(kept.get("failures"), dict):
+        raise ValueError(f"{str(file)!r} does not say 'failures'; {remedy}")
+    return kept
 
 
 def _file(evaluation: Path, metric: str) -> Path:
@@ -151,9 +177,14 @@ def _estimate(scores: Scores) -> dict[str, Any]:
     """Mean and interval; the prompt, which is the folder of its images, is resampled."""
     groups: dict[str, list[float]] = {}
     for name in sorted(scores):
-        groups.setdefault(name.split("/")[0], []).append(scores[name])
+        groups.setdefault(_prompt_of(name), []).append(scores[name])
     mean, interval = mean_interval(list(groups.values()))
-    return {"value": mean, "interval": list(interval)}
+    return {"value": mean, **said(interval)}
+
+
+def _prompt_of(name: str) -> str:
+    """ "00003/samples/0001.png" -> "00003"."""
+    return name.split("/")[0]
 
 
 def _wins(scores: Mapping[str, Scores]) -> dict[str, dict[str, float]]:

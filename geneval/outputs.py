@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sipo.feedback.prompt import Prompt
 from sipo.geneval import layout
-from sipo.geneval.folder import CONFIG, read_json
+from sipo.geneval.folder import read_config
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Outputs:
 
     @property
     def per_prompt(self) -> int:
-        return len(self.samples[0])
+        """Of each prompt there are so many, or more."""
+        return min(map(len, self.samples))
 
 
 def open_outputs(evaluation: Path) -> Outputs:
@@ -31,9 +32,13 @@ def open_outputs(evaluation: Path) -> Outputs:
     """
     root = _root(evaluation)
     prompts = layout.read_prompt_folders(root)
-    suffix = layout.suffix_of(root)
-    per_prompt = max(layout.numbered(root / "00000" / "samples", suffix), default=0) + 1
-    return Outputs(root, prompts, layout.find_images(root, prompts, per_prompt, suffix))
+    return Outputs(root, prompts, layout.find_images(root, prompts, expected(root)))
+
+
+def expected(root: Path) -> int | None:
+    """Images per prompt that an evaluation of our own was asked for; None where it is not said."""
+    count = read_config(root).get("images_per_prompt")
+    return count if type(count) is int else None
 
 
 def open_same(evaluations: Sequence[Path]) -> dict[str, Outputs]:
@@ -49,6 +54,5 @@ def open_same(evaluations: Sequence[Path]) -> dict[str, Outputs]:
 
 def _root(evaluation: Path) -> Path:
     """Where the images lie: in the folder itself, or where `--images` said they are."""
-    path = evaluation / CONFIG
-    elsewhere = read_json(path).get("images") if path.is_file() else None
+    elsewhere = read_config(evaluation).get("images")
     return Path(elsewhere) if isinstance(elsewhere, str) else evaluation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from sipo.feedback.answers import append_answer, read_answers
 from sipo.feedback.prompt import Prompt
 from sipo.geneval import folder
+from sipo.geneval.layout import is_clip
 from sipo.geneval.outputs import open_same
 from sipo.geneval.ranking import ANSWERS
 from sipo.geneval.summary import images_sha256, prompts_sha256
@@ -19,7 +20,11 @@ from sipo.geneval.summary import images_sha256, prompts_sha256
 T = TypeVar("T")
 
 _RATER = re.compile(r"\w[\w.-]{0,63}")
-_MEDIA = {".png": "image/png", ".mp4": "video/mp4"}
+_MEDIA = {
+    **{".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"},
+    **{".bmp": "image/bmp", ".mp4": "video/mp4", ".webm": "video/webm", ".mov": "video/mp4"},
+}
+"""What browsers show."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class RankSession:
         }
         if num_prompts is not None:
             config["num_prompts"] = num_prompts
+        _require_shown([path for rows in samples.values() for row in rows for path in row])
         asked = _drawn(list(enumerate(prompts)), num_prompts)
         folder.hold(out, config)
         self.items = [
@@ -81,24 +87,25 @@ class RankSession:
         answers = read_answers(self.path, "item")
         return {
             "mode": "order",
-            "title": "Which shows the prompt best? Choose from best to worst.",
+            "title": "Which shows the prompt best? Choose from best to worst; some may be equal.",
             "done": f"sipo-geneval rank --results {self.out}",
             "tasks": [self._task(item, answers.get(item.name)) for item in self.items],
         }
 
     def content(self, task: int, item: int) -> tuple[bytes, str]:
         path = self.items[task].shown[item][1]
-        return path.read_bytes(), _MEDIA[path.suffix]
+        return path.read_bytes(), _MEDIA[path.suffix.lower()]
 
     def answer(self, task: int, value: Any) -> None:
-        """`value` has the places on the screen, best first."""
+        """`value` has the numbers of the images on the screen, best first; equal ones as a list."""
         item = self.items[task]
-        places = list(range(len(item.shown)))
-        whole = isinstance(value, list) and len(value) == len(places)
-        if not whole or any(place not in value for place in places):
-            raise ValueError(f"answer {value!r} is no order of {places}; choose every image once")
+        if not _is_order(value, len(item.shown)):
+            raise ValueError(
+                f"answer {value!r} is no order of {list(range(len(item.shown)))}; choose every "
+                "image once"
+            )
         shown = [run for run, _ in item.shown]
-        order = [shown[place] for place in value]
+        order = _named(value, shown.__getitem__)
         asked = {"rater": self.rater, "item": item.name, "prompt": item.prompt}
         append_answer(self.path, asked | {"shown": shown, "order": order})
 
@@ -114,10 +121,10 @@ class RankSession:
         return {
             "prompt": item.prompt,
             "items": [
-                {"label": str(place), "note": "", "video": path.suffix == ".mp4"}
+                {"label": str(place), "note": "", "video": is_clip(path)}
                 for place, (_, path) in enumerate(item.shown, 1)
             ],
-            "answer": [shown.index(run) for run in answer["order"]] if answer else None,
+            "answer": _named(answer["order"], shown.index) if answer else None,
         }
 
     def _shuffled(self, values: list[T], salt: str) -> list[T]:
@@ -127,6 +134,31 @@ class RankSession:
             return hashlib.sha256(f"{self.rater}\0{salt}\0{place}".encode()).digest()
 
         return [values[place] for place in sorted(range(len(values)), key=draw)]
+
+
+def _require_shown(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.suffix.lower() not in _MEDIA:
+            raise ValueError(
+                f"{str(path)!r} is nothing that a browser shows; give {', '.join(_MEDIA)}"
+            )
+
+
+def _is_order(value: Any, count: int) -> bool:
+    """Of the numbers below `count`, each once; two or more that are equal are a list."""
+    if not isinstance(value, list):
+        return False
+    flat: list[Any] = []
+    for place in value:
+        tied = isinstance(place, list)
+        if tied and len(place) < 2:
+            return False
+        flat += place if tied else [place]
+    return all(type(number) is int for number in flat) and sorted(flat) == list(range(count))
+
+
+def _named(order: Sequence[Any], name: Callable[[Any], T]) -> list[T | list[T]]:
+    return [[*map(name, p)] if isinstance(p, list) else name(p) for p in order]
 
 
 def _drawn(prompts: list[tuple[int, Prompt]], count: int | None) -> list[tuple[int, Prompt]]:

@@ -1,36 +1,64 @@
 """What rankings by people say: who comes first, how sure that is, how far raters agree.
 
-K runs, M raters. A ranking is a permutation of the runs, best first, without ties.
+K runs, M raters. A ranking is the runs from best to worst, some of them perhaps equal: runs that
+share a place share the mean of the ranks it takes (mid-ranks; Kendall 1945).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from sipo.feedback.answers import read_answers
-from sipo.geneval.folder import CONFIG, read_json
-from sipo.geneval.statistics import mean_interval
+from sipo.geneval.folder import CONFIG, read_config
+from sipo.geneval.statistics import mean_interval, said
 
 ANSWERS = "answers"
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """One rater's order of the runs for one item (an image index of a prompt), best first."""
+    """One rater's order of the runs for one item (an image index of a prompt), best first.
+
+    `order` has a place each: a run, or a tuple of runs that are equal.
+    """
 
     rater: str
     item: str
     prompt: str
-    order: tuple[str, ...]
+    order: tuple[str | tuple[str, ...], ...]
 
-    def rank(self, run: str) -> int:
-        """From 1, the best."""
-        return self.order.index(run) + 1
+    @cached_property
+    def places(self) -> tuple[tuple[str, ...], ...]:
+        """The runs of each place."""
+        return tuple(place if isinstance(place, tuple) else (place,) for place in self.order)
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        return tuple(run for place in self.places for run in place)
+
+    def rank(self, run: str) -> float:
+        """From 1, the best; of equal runs the mean of their ranks."""
+        before = 0
+        for place in self.places:
+            if run in place:
+                return before + (len(place) + 1) / 2
+            before += len(place)
+        raise KeyError(run)
+
+    def first(self, run: str) -> float:
+        """1 for the best; runs that share the first place share it evenly."""
+        return 1 / len(self.places[0]) if run in self.places[0] else 0.0
+
+    def wins(self, a: str, b: str) -> float:
+        """1 where `a` is above `b`, half where they are equal."""
+        return above(self.rank(a), self.rank(b))
 
 
 def read_rankings(study: Path) -> tuple[list[str], list[Ranking]]:
@@ -39,7 +67,7 @@ def read_rankings(study: Path) -> tuple[list[str], list[Ranking]]:
         raise ValueError(
             f"{str(study)!r} has no {CONFIG}; give a folder of sipo-geneval rank --out"
         )
-    runs = list(read_json(study / CONFIG).get("runs", ()))
+    runs = list(read_config(study).get("runs", ()))
     rankings = [
         _ranking(path, item, answer, runs)
         for path in sorted((study / ANSWERS).glob("*.jsonl"))
@@ -52,22 +80,31 @@ def read_rankings(study: Path) -> tuple[list[str], list[Ranking]]:
 
 def _ranking(path: Path, item: str, answer: dict[str, Any], runs: Sequence[str]) -> Ranking:
     order, prompt = answer.get("order"), answer.get("prompt")
-    if not isinstance(order, list) or sorted(map(str, order)) != sorted(runs):
+    places = [place if isinstance(place, list) else [place] for place in order or ()]
+    flat = [run for place in places for run in place]
+    if not isinstance(order, list) or sorted(map(str, flat)) != sorted(runs) or not all(places):
         raise ValueError(
             f"{path}: item {item} is ordered {order!r}, which is no order of {', '.join(runs)}; "
             "take that line out"
         )
-    return Ranking(path.stem, item, str(prompt), tuple(map(str, order)))
+    return Ranking(path.stem, item, str(prompt), tuple(tuple(map(str, p)) for p in places))
+
+
+def above(a: float, b: float) -> float:
+    """Of two ranks: 1 where the first is better, half where they are equal."""
+    return 0.5 if a == b else float(a < b)
 
 
 def rank_results(study: Path) -> dict[str, Any]:
     """`runs` (per run `rank_1` and `mean_rank`, each with `interval`), `wins` (row over column:
 
-    share of answers that rank the row's run above the column's), `agreement`, `answers`, `raters`.
+    share of answers that rank the row's run above the column's, ties half), `agreement`,
+    `answers`, `ties` (answers with runs that are equal), `raters`.
     """
     runs, rankings = read_rankings(study)
     return {
         "answers": len(rankings),
+        "ties": sum(len(r.places) < len(runs) for r in rankings),
         "items": len({ranking.item for ranking in rankings}),
         "raters": {
             name: sum(r.rater == name for r in rankings)
@@ -75,14 +112,13 @@ def rank_results(study: Path) -> dict[str, Any]:
         },
         "runs": {
             run: {
-                "rank_1": _estimate(rankings, [float(r.rank(run) == 1) for r in rankings]),
-                "mean_rank": _estimate(rankings, [float(r.rank(run)) for r in rankings]),
+                "rank_1": _estimate(rankings, [r.first(run) for r in rankings]),
+                "mean_rank": _estimate(rankings, [r.rank(run) for r in rankings]),
             }
             for run in runs
         },
         "wins": {
-            a: {b: fmean(r.rank(a) < r.rank(b) for r in rankings) for b in runs if b != a}
-            for a in runs
+            a: {b: fmean(r.wins(a, b) for r in rankings) for b in runs if b != a} for a in runs
         },
         "agreement": agreement_of(rankings),
     }
@@ -91,7 +127,7 @@ def rank_results(study: Path) -> dict[str, Any]:
 def compare_ranks(study: Path, a: str, b: str) -> dict[str, Any]:
     """Paired by answer: mean ranks of `a` and `b`, their `difference` b - a (below 0 where b is
 
-    better) and the `win_rate` of b, both with `interval`.
+    better) and the `win_rate` of b, ties half, both with `interval`.
 
     Raises ValueError for a run that the study does not rank.
     """
@@ -99,24 +135,27 @@ def compare_ranks(study: Path, a: str, b: str) -> dict[str, Any]:
     for run in (a, b):
         if run not in runs:
             raise ValueError(f"{str(study)!r} does not rank {run!r}; choose of {', '.join(runs)}")
-    wins = [float(r.rank(b) < r.rank(a)) for r in rankings]
-    gaps = [float(r.rank(b) - r.rank(a)) for r in rankings]
+    wins = [r.wins(b, a) for r in rankings]
+    gaps = [r.rank(b) - r.rank(a) for r in rankings]
     return {
         "a": fmean(r.rank(a) for r in rankings),
         "b": fmean(r.rank(b) for r in rankings),
         "difference": _estimate(rankings, gaps),
         "win_rate": _estimate(rankings, wins),
         "pairs": len(rankings),
+        "prompts": len({ranking.prompt for ranking in rankings}),
     }
 
 
 def agreement_of(rankings: Sequence[Ranking]) -> dict[str, Any]:
     """Means over the items that several people ranked; None where there is no such item.
 
-    `kendall_w`: W = 12 S / (M^2 (K^3 - K)), S the squared deviations of the runs' rank sums
-    (Kendall & Babington Smith 1939); 1 for full agreement, by chance 1/M.
-    `kendall_tau`: (concordant - discordant) / pairs of runs, mean over pairs of raters
-    (Kendall 1938); by chance 0.
+    `kendall_w`: W = 12 S / (M^2 (K^3 - K) - M T), S the squared deviations of the runs' rank sums,
+    T the sum of t^3 - t over all places that t runs share (Kendall & Babington Smith 1939; with
+    ties Kendall & Gibbons 1990, chapter 6); 1 for full agreement, by chance 1/M.
+    `kendall_tau`: tau-b, (concordant - discordant) / sqrt((n - n_x)(n - n_y)) of n pairs of runs,
+    of which n_x and n_y are equal to the one rater and to the other, mean over pairs of raters
+    (Kendall 1938, 1945); by chance 0. Where all runs are equal there is neither.
     """
     by_item: dict[str, list[Ranking]] = {}
     for ranking in rankings:
@@ -124,26 +163,39 @@ def agreement_of(rankings: Sequence[Ranking]) -> dict[str, Any]:
     shared = [group for group in by_item.values() if len(group) > 1]
     return {
         "items": len(shared),
-        "kendall_w": fmean(map(_kendall_w, shared)) if shared else None,
-        "kendall_tau": fmean(map(_kendall_tau, shared)) if shared else None,
+        "kendall_w": _mean(map(_kendall_w, shared)),
+        "kendall_tau": _mean(map(_kendall_tau, shared)),
     }
 
 
-def _kendall_w(group: Sequence[Ranking]) -> float:
-    m, runs = len(group), group[0].order
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Of those that there are."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _kendall_w(group: Sequence[Ranking]) -> float | None:
+    m, runs = len(group), group[0].runs
     k = len(runs)
     expected = m * (k + 1) / 2
     deviations = sum((sum(r.rank(run) for r in group) - expected) ** 2 for run in runs)
-    return 12 * deviations / (m**2 * (k**3 - k))
+    tied = sum(len(place) ** 3 - len(place) for r in group for place in r.places)
+    most = m**2 * (k**3 - k) - m * tied
+    return 12 * deviations / most if most else None
 
 
-def _kendall_tau(group: Sequence[Ranking]) -> float:
-    signs = [
-        1.0 if (x.rank(a) < x.rank(b)) == (y.rank(a) < y.rank(b)) else -1.0
-        for x, y in combinations(group, 2)
-        for a, b in combinations(x.order, 2)
-    ]
-    return fmean(signs)
+def _kendall_tau(group: Sequence[Ranking]) -> float | None:
+    return _mean(_tau_b(x, y) for x, y in combinations(group, 2))
+
+
+def _tau_b(x: Ranking, y: Ranking) -> float | None:
+    pairs = list(combinations(x.runs, 2))
+    signs = [[2 * r.wins(a, b) - 1 for a, b in pairs] for r in (x, y)]  # 1, 0 or -1
+    untied = [sum(map(abs, one)) for one in signs]
+    if not all(untied):
+        return None
+    both = sum(p * q for p, q in zip(*signs, strict=True))
+    return float(both / math.sqrt(untied[0] * untied[1]))
 
 
 def _estimate(rankings: Sequence[Ranking], values: Sequence[float]) -> dict[str, Any]:
@@ -152,4 +204,4 @@ def _estimate(rankings: Sequence[Ranking], values: Sequence[float]) -> dict[str,
     for ranking, value in zip(rankings, values, strict=True):
         groups.setdefault(ranking.prompt, []).append(value)
     mean, interval = mean_interval([groups[prompt] for prompt in sorted(groups)])
-    return {"value": mean, "interval": list(interval)}
+    return {"value": mean, **said(interval)}

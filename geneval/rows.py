@@ -9,11 +9,11 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sipo.common.files import read_text, split_lines, write_text
 from sipo.feedback.prompt import Prompt, Tag
 from sipo.feedback.verdict import Verdict
-from sipo.geneval.layout import write_text
 
 
 class Row(BaseModel):
@@ -52,5 +52,31 @@ def write_rows(rows: Iterable[Row], path: Path) -> None:
 
 
 def read_rows(path: Path) -> list[Row]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [Row.model_validate_json(line) for line in lines if line.strip()]
+    """Raises ValueError that names the line which is no row, or is the second of an image."""
+    rows: dict[str, Row] = {}
+    for number, line in enumerate(split_lines(read_text(path)), 1):
+        if not line.strip():
+            continue
+        row = _row(line, f"{path}, line {number}")
+        if row.filename in rows:
+            raise ValueError(
+                f"{path}, line {number}: a second row of {row.filename!r}; take one of them out"
+            )
+        rows[row.filename] = row
+    if not rows:
+        raise ValueError(
+            f"{str(path)!r} has no rows; remove it and run the same sipo-geneval again"
+        )
+    return list(rows.values())
+
+
+def _row(line: str, where: str) -> Row:
+    try:
+        return Row.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"])) or "row"
+        raise ValueError(
+            f"{where}: {field}: {first['msg']}; give results.jsonl as sipo-geneval or GenEval's "
+            "evaluate_images.py wrote it"
+        ) from None

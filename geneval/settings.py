@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from sipo.backbones.names import check_backbone
+from sipo.backbones.names import check_backbone, is_embedded
 from sipo.backbones.weights import check_weights
 from sipo.common.settings import Seed, StrictModel
 from sipo.feedback.frames import FRAMES, FrameScore
@@ -24,18 +25,26 @@ SUITES = {
 }
 """Prompt sets by name; `geneval` is the official one of 553."""
 
+SAMPLER = ("steps", "guidance", "height", "width", "frames")
+"""What is asked of the checkpoint's sampler; None leaves it its own."""
+OF_CLIPS = ("frames", "judged_frames", "frame_score")
+
 _SAMPLING = frozenset(
-    {"backbone", "weights", "seed", "steps", "guidance", "dtype", "quantize"}
-    | {"device", "offload", "workers"}
+    {"backbone", "weights", "seed", *SAMPLER, "dtype", "quantize", "device", "offload", "workers"}
 )
+EMBEDDED_SUITES = ("mini", "mini-train")
+_OFFICIAL = {"judge": "mask2former", "suite": "geneval"}
+"""Of a model that is not embedded: the official suite and the official evaluator's detector."""
+_PUBLISHED = {"yolo-world": "yolov8x-worldv2.pt"}
+"""Judges whose default weights are the embedded ones, and official weights of theirs."""
 
 
 class EvalSettings(StrictModel):
     backbone: str = "mini-sd"
     weights: Path | None = None  # a folder of sipo-train; None: the backbone as it is
-    suite: str | None = None  # None: "mini", or with `images` the prompts found there
+    suite: str | None = None  # None: "mini" or "geneval", or with `images` the prompts found there
     prompts: Path | None = None  # a GenEval JSONL file, or a .txt, instead of a suite
-    judge: str = "mini-evaluator"
+    judge: str = "mini-evaluator"  # of the embedded world; else "mask2former"
     judge_weights: Path | None = None
     judge_settings: Path | None = None  # JSON by judge
     judged_frames: int = Field(default=FRAMES, ge=1)  # of a clip
@@ -44,14 +53,28 @@ class EvalSettings(StrictModel):
     seed: Seed = 0
     steps: int | None = Field(default=None, ge=1)  # None: the checkpoint's own
     guidance: float | None = Field(default=None, ge=0)
+    height: int | None = Field(default=None, ge=1)  # pixels
+    width: int | None = Field(default=None, ge=1)
+    frames: int | None = Field(default=None, ge=1)  # of a clip
     batch_size: int = Field(default=32, ge=1)
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     quantize: Literal["no", "nf4", "int8"] = "no"  # the denoiser
     device: str = "auto"  # cuda where there is one
     offload: bool = False  # only the model that computes is on the device
     workers: int | None = Field(default=None, ge=1)  # processes on a CPU; None: one a core
-    images: Path | None = None  # score this folder, made elsewhere, instead of sampling
+    images: Path | None = None  # score this folder or list, made elsewhere, instead of sampling
     out: Path = Path("eval")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_its_world(cls, given: Any) -> Any:
+        """The embedded suite and evaluator are the defaults of embedded models alone."""
+        if not isinstance(given, dict) or in_embedded_world(given):
+            return given
+        sources = ("suite", "prompts", "images")
+        told = any(given.get(name) is not None for name in sources)
+        own = {name: _OFFICIAL[name] for name in ("judge", "suite")[: 1 if told else 2]}
+        return given | {k: v for k, v in own.items() if given.get(k) is None}
 
     def check(self) -> None:
         """Raises ValueError for settings that contradict each other or name nothing."""
@@ -59,15 +82,18 @@ class EvalSettings(StrictModel):
             raise ValueError(f"--suite {self.suite!r} and --prompts were both given; give one")
         split_names(self.judge)
         read_settings(self.judge_settings)
-        if self.weights is not None:
-            check_weights(self.weights)
         if self.images is None:
             check_backbone(self.backbone)
+            if not in_embedded_world(self.model_dump(exclude_none=True)):
+                require_published(self.judge, self.judge_weights)
+        if self.weights is not None:
+            check_weights(self.weights)
         if self.images:
             ignored = sorted(_SAMPLING & self.model_fields_set)
             if ignored:
+                option = ignored[0].replace("_", "-")
                 raise ValueError(
-                    f"--{ignored[0]} has no effect with --images {str(self.images)!r}, where the "
+                    f"--{option} has no effect with --images {str(self.images)!r}, where the "
                     "images are there already; leave one of the two out"
                 )
 
@@ -81,6 +107,23 @@ class EvalSettings(StrictModel):
             elif value != field.default:
                 words += ["--" + name.replace("_", "-"), str(value)]
         return shlex.join(words)
+
+
+def in_embedded_world(given: Mapping[str, Any]) -> bool:
+    """Whether an embedded model, or a suite of its world, is what settings speak of."""
+    named = given.get("suite") in EMBEDDED_SUITES
+    return named or is_embedded(str(given.get("backbone") or "mini-sd"))
+
+
+def require_published(judge: str, weights: Path | None, option: str = "--judge") -> None:
+    """Raises ValueError for a judge whose default weights know the embedded world alone."""
+    for name, own in split_names(judge, option):
+        if name in _PUBLISHED and not own and weights is None:
+            raise ValueError(
+                f"{option} {name!r} has no weights of its own here but those of the embedded emoji "
+                f"world, which know no other model's images; give {option}-weights "
+                f"{_PUBLISHED[name]}, or {option} {name}={_PUBLISHED[name]}"
+            )
 
 
 def load_suite(name: str) -> list[Prompt]:

@@ -1,13 +1,15 @@
 """Accuracies, their intervals, and paired differences. P prompts of a tag, R resamples.
 
 The prompt is the unit that is resampled: images of one prompt are not independent. Intervals are
-95 % percentile bootstraps, stratified by tag (Efron & Tibshirani 1993, chapters 8 and 13).
+95 % percentile bootstraps, stratified by tag (Efron & Tibshirani 1993, chapters 8 and 13). One
+prompt says nothing of how far another would differ: a tag of one prompt has no interval, and
+neither has an overall that such a tag is part of, for it would be too narrow by what is not known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,11 @@ from sipo.geneval.rows import Row
 RESAMPLES = 10_000
 LEVEL = 0.95
 OVERALL = "overall"
+FEWEST = 6
+"""Prompts that a clear difference takes: five that all point one way are chance in 2 / 2^5 = 6 %
+of cases (the sign test), and a bootstrap of them would still leave out 0."""
 
+Interval = tuple[float, float]
 Floats = NDArray[np.float64]
 Tally = dict[str, dict[str, tuple[int, int]]]
 """tag -> prompt (its row as JSON) -> (correct images, judged images)."""
@@ -46,20 +52,20 @@ def accuracies(counts: Tally) -> dict[str, float]:
     return tags | {OVERALL: sum(tags.values()) / len(tags)}
 
 
-def intervals(counts: Tally) -> dict[str, tuple[float, float]]:
-    """Per tag and `overall`: the 95 % interval of the accuracy."""
+def intervals(counts: Tally) -> dict[str, Interval | None]:
+    """Per tag and `overall`: the 95 % interval of the accuracy; None where there is none."""
     rng = np.random.default_rng(0)
     draws = {}
     for tag, prompts in counts.items():
         table = np.array(list(prompts.values()), dtype=np.float64)  # (P, 2)
         draws[tag] = _accuracy(resamples(len(table), rng), table)
-    return _bounds(draws)
+    return _bounds(draws, lonely_tags(counts))
 
 
-def paired_intervals(a: Tally, b: Tally) -> dict[str, tuple[float, float]]:
+def paired_intervals(a: Tally, b: Tally) -> dict[str, Interval | None]:
     """Per tag and `overall`: the 95 % interval of b - a, both resampled by the same prompts.
 
-    `a` and `b` hold the same tags and prompts.
+    `a` and `b` hold the same tags and prompts. None where there is no interval.
     """
     rng = np.random.default_rng(0)
     draws = {}
@@ -68,15 +74,37 @@ def paired_intervals(a: Tally, b: Tally) -> dict[str, tuple[float, float]]:
         after = np.array([b[tag][prompt] for prompt in prompts], dtype=np.float64)
         weights = resamples(len(before), rng)
         draws[tag] = _accuracy(weights, after) - _accuracy(weights, before)
-    return _bounds(draws)
+    return _bounds(draws, lonely_tags(a))
 
 
-def mean_interval(groups: Sequence[Sequence[float]]) -> tuple[float, tuple[float, float]]:
-    """The mean of all values and its 95 % interval; a group holds what belongs to one prompt."""
+def lonely_tags(counts: Tally) -> tuple[str, ...]:
+    """The tags of which there is one prompt."""
+    return tuple(tag for tag, prompts in counts.items() if len(prompts) == 1)
+
+
+def mean_interval(groups: Sequence[Sequence[float]]) -> tuple[float, Interval | None]:
+    """The mean of all values and its 95 % interval; a group holds what belongs to one prompt.
+
+    One group has no interval.
+    """
     table = np.array([(sum(values), len(values)) for values in groups], dtype=np.float64)  # (P, 2)
-    draws = _accuracy(resamples(len(table), np.random.default_rng(0)), table)
     mean = float(table[:, 0].sum() / table[:, 1].sum())
-    return mean, quantiles(draws)
+    if len(table) == 1:
+        return mean, None
+    return mean, quantiles(_accuracy(resamples(len(table), np.random.default_rng(0)), table))
+
+
+def said(interval: Interval | None, lonely: Sequence[str] = ()) -> dict[str, Any]:
+    """As JSON: `interval`, which is null where there is none, and then `no_interval`, why."""
+    if interval is not None:
+        return {"interval": list(interval)}
+    where = f"{', '.join(lonely)}: one prompt" if lonely else "one prompt"
+    return {"interval": None, "no_interval": f"{where}, which says nothing of others"}
+
+
+def is_clear(interval: Interval | None, prompts: int, chance: float = 0.0) -> bool:
+    """Whether it is told from chance: the interval leaves that out, of `FEWEST` prompts or more."""
+    return interval is not None and prompts >= FEWEST and not interval[0] <= chance <= interval[1]
 
 
 def resamples(prompts: int, rng: np.random.Generator) -> Floats:
@@ -91,13 +119,14 @@ def _accuracy(weights: Floats, table: Floats) -> Floats:
     return share
 
 
-def _bounds(draws: Mapping[str, Floats]) -> dict[str, tuple[float, float]]:
+def _bounds(draws: Mapping[str, Floats], lonely: Sequence[str]) -> dict[str, Interval | None]:
     """(R,) per tag -> bounds per tag and of the unweighted mean over tags."""
+    bounds = {tag: None if tag in lonely else quantiles(drawn) for tag, drawn in draws.items()}
     mean = np.mean(list(draws.values()), axis=0)
-    return {name: quantiles(values) for name, values in [*draws.items(), (OVERALL, mean)]}
+    return bounds | {OVERALL: None if lonely else quantiles(mean)}
 
 
-def quantiles(draws: Floats) -> tuple[float, float]:
+def quantiles(draws: Floats) -> Interval:
     """(R,) -> the bounds of the 95 % percentile interval."""
     tail = (1 - LEVEL) / 2
     return float(np.quantile(draws, tail)), float(np.quantile(draws, 1 - tail))

@@ -13,7 +13,7 @@ from typing import Any
 from sipo.feedback.prompt import Prompt
 from sipo.feedback.verdict import Verdict
 from sipo.geneval.rows import Row, to_row
-from sipo.geneval.statistics import OVERALL, accuracies, intervals, tally
+from sipo.geneval.statistics import OVERALL, accuracies, intervals, lonely_tags, said, tally
 
 _PACKAGES = ("sipo", "torch", "diffusers", "transformers", "ultralytics", "numpy", "pillow")
 
@@ -55,11 +55,11 @@ def summarise(
     empty = sum(not verdict.boxes for verdict in verdicts if not verdict.failed)
     return rows, {
         "overall": shares[OVERALL],
-        "interval": bounds[OVERALL],
+        **said(bounds[OVERALL], lonely_tags(counts)),
         "tags": {
             tag: {
                 "accuracy": shares[tag],
-                "interval": bounds[tag],
+                **said(bounds[tag]),
                 "images": sum(images for _, images in by_prompt.values()),
                 "prompts": len(by_prompt),
             }

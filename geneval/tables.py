@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from sipo.geneval.statistics import FEWEST, Interval, is_clear
+
 _WIDTH = 16
+_NONE = "none"
+"""In the place of an interval."""
 
 
 def evaluation_table(summary: dict[str, Any]) -> str:
@@ -14,6 +18,7 @@ def evaluation_table(summary: dict[str, Any]) -> str:
         lines.append(_line(tag, entry["accuracy"], entry["interval"], entry["images"]))
     total = sum(entry["images"] for entry in summary["tags"].values())
     lines.append(_line("overall", summary["overall"], summary["interval"], total))
+    lines += _reasons([*summary["tags"].values(), summary])
     return "\n".join([*lines, *notes(summary)])
 
 
@@ -59,10 +64,12 @@ def paired_table(result: dict[str, Any], a: str, b: str, unit: str) -> str:
         "",
         f"{'':{_WIDTH}}{'A':>10}{'B':>10}{'B - A':>10}{'95 % interval':>22}",
         f"{unit:{_WIDTH}}{result['a']:>10.4f}{result['b']:>10.4f}{gap['value']:>+10.4f}"
-        f"{_signed(gap['interval']):>22}{_clear(gap['interval'], 0)}",
+        f"{_signed(gap['interval']):>22}{_mark(gap['interval'], result['prompts'], 0)}",
         f"{'B wins':{_WIDTH}}{'':20}{wins['value']:>10.3f}{_bounds(wins['interval'], 3):>22}"
-        f"{_clear(wins['interval'], 0.5)}",
-        f"* the interval excludes chance (paired by prompt, {result['pairs']} pairs)",
+        f"{_mark(wins['interval'], result['prompts'], 0.5)}",
+        f"* the interval excludes chance (paired by prompt, {FEWEST} prompts or more; "
+        f"{result['pairs']} pairs of {result['prompts']})",
+        *_reasons([gap]),
     ]
     if result.get("dropped"):
         lines.append(f"{result['dropped']} images were left out: only one run has their score.")
@@ -80,6 +87,7 @@ def metrics_table(result: dict[str, Any]) -> str:
             f"{run:{wide}}{row['mean']['value']:>10.4f}{bounds:>22}"
             f"{row['images']:>9}{row['failures']:>9}"
         )
+    lines += _reasons([row["mean"] for row in result["runs"].values()])
     if len(result["runs"]) > 1:
         lines += ["", *_wins(result["wins"], wide)]
     return "\n".join(lines)
@@ -105,11 +113,14 @@ def rank_table(result: dict[str, Any]) -> str:
             f"{run:{wide}}{first['value']:>8.3f}{_bounds(first['interval'], 3):>18}"
             f"{mean['value']:>11.2f}{_bounds(mean['interval'], 2):>18}"
         )
+    lines += _reasons([row["mean_rank"] for row in result["runs"].values()])
     lines += ["", *_wins(result["wins"], wide), ""]
     raters = ", ".join(f"{name} {count}" for name, count in result["raters"].items())
     lines.append(f"{result['answers']} answers on {result['items']} items ({raters})")
     agreement = result["agreement"]
-    if agreement["items"]:
+    if result["ties"]:
+        lines.append(f"{result['ties']} of them have ties: a shared place counts as its mean rank")
+    if agreement["kendall_tau"] is not None:
         lines.append(
             f"Raters agree with Kendall's W {agreement['kendall_w']:.3f}, mean tau "
             f"{agreement['kendall_tau']:.3f}, on {agreement['items']} items ranked by several"
@@ -140,14 +151,20 @@ def vbench_comparison_table(result: dict[str, Any], a: str, b: str) -> str:
 def _compared(rows: dict[str, dict[str, Any]], wide: int) -> list[str]:
     lines = [f"{'':{wide}}{'A':>8}{'B':>8}{'B - A':>9}{'95 % interval':>20}"]
     for name, row in rows.items():
-        low, high = row["interval"]
-        interval = f"[{low:+.3f}, {high:+.3f}]"
+        interval = _signed(row["interval"], 3)
         mark = " *" if row["clear"] else ""
         lines.append(
             f"{name:{wide}}{row['a']:>8.3f}{row['b']:>8.3f}"
             f"{row['difference']:>+9.3f}{interval:>20}{mark}"
         )
-    return [*lines, "* the interval excludes 0 (paired by prompt)"]
+    lines.append(f"* the interval excludes 0 (paired by prompt, {FEWEST} prompts or more)")
+    return lines + _reasons(rows.values())
+
+
+def _reasons(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Why there are intervals missing, each reason once."""
+    known = dict.fromkeys(row["no_interval"] for row in rows if row.get("no_interval"))
+    return [f"No interval where it says {_NONE}: {reason}." for reason in known]
 
 
 def _wins(wins: dict[str, dict[str, float]], wide: int) -> list[str]:
@@ -159,17 +176,21 @@ def _wins(wins: dict[str, dict[str, float]], wide: int) -> list[str]:
     return lines
 
 
-def _signed(interval: list[float]) -> str:
-    return f"[{interval[0]:+.4f}, {interval[1]:+.4f}]"
+def _signed(interval: Sequence[float] | None, digits: int = 4) -> str:
+    if interval is None:
+        return _NONE
+    return f"[{interval[0]:+.{digits}f}, {interval[1]:+.{digits}f}]"
 
 
-def _clear(interval: list[float], chance: float) -> str:
-    return "" if interval[0] <= chance <= interval[1] else " *"
+def _mark(interval: Interval | None, prompts: int, chance: float) -> str:
+    return " *" if is_clear(interval, prompts, chance) else ""
 
 
-def _bounds(interval: list[float], digits: int) -> str:
+def _bounds(interval: Sequence[float] | None, digits: int) -> str:
+    if interval is None:
+        return _NONE
     return f"[{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
 
 
-def _line(name: str, accuracy: float, interval: list[float], images: int) -> str:
+def _line(name: str, accuracy: float, interval: Sequence[float] | None, images: int) -> str:
     return f"{name:{_WIDTH}}{accuracy:>10.3f}{_bounds(interval, 3):>18}{images:>9}"

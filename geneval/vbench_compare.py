@@ -1,18 +1,19 @@
 """Two VBench evaluations, paired by clip. P prompts, R resamples.
 
 The prompt is the unit that is resampled, with all its clips and dimensions at once, within those
-prompts that are judged in the same dimensions (Efron & Tibshirani 1993, chapter 8).
+prompts that are judged in the same dimensions (Efron & Tibshirani 1993, chapter 8). Where there is
+but one such prompt it is resampled with those of the largest group (collapsed strata: Cochran 1977,
+section 5A.12). A dimension of one prompt has no interval.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sipo.geneval.statistics import Floats, quantiles, resamples
+from sipo.geneval.statistics import Floats, Interval, is_clear, quantiles, resamples, said
 from sipo.geneval.vbench import COMPOSITES, QUALITY, SEMANTIC, combine, normalise
 from sipo.geneval.vbench_results import Dimension, read_results
 
@@ -24,7 +25,8 @@ def compare_vbench(a: Path, b: Path) -> dict[str, Any]:
     """The gain of `b` over `a` over the clips that both have, normalised: `dimensions`, and
 
     `quality`, `semantic`, `total` where all sixteen are there; each with `a`, `b`, `difference`
-    (b - a), `interval` (95 %) and `clear`. `pairs` and `dropped` count scores of clips.
+    (b - a), `interval` (95 %; None of one prompt) and `clear`. `pairs` and `dropped` count scores
+    of clips.
     Raises ValueError where the two have nothing in common.
     """
     first, second = read_results([a]), read_results([b])
@@ -38,11 +40,15 @@ def compare_vbench(a: Path, b: Path) -> dict[str, Any]:
         )
     totals = {name: sum(prompts.values(), np.zeros(3)) for name, prompts in sums.items()}
     means = [{name: float(t[side] / t[2]) for name, t in totals.items()} for side in (0, 1)]
-    draws = _draws(sums)
+    draws, prompts = _draws(sums), {name: len(own) for name, own in sums.items()}
     if sums.keys() == (QUALITY | SEMANTIC).keys():
         means = [each | combine(each) for each in means]
         draws |= combine(draws)
-    rows = {name: _row(means[0][name], means[1][name], draws[name]) for name in draws}
+        prompts |= dict.fromkeys(COMPOSITES, min(prompts.values()))
+    rows = {
+        name: _row(means[0][name], means[1][name], drawn, prompts[name])
+        for name, drawn in draws.items()
+    }
     composites = {name: rows.pop(name) for name in COMPOSITES if name in rows}
     pairs = sum(int(t[2]) for t in totals.values())
     clips = sum(len(d.clips) for found in (first, second) for d in found.values())
@@ -63,29 +69,33 @@ def _draws(sums: dict[str, Sums]) -> dict[str, Floats]:
     """Dimension -> (R,) differences b - a of means."""
     rng = np.random.default_rng(0)
     drawn: dict[str, Floats] = {}
-    for names, prompts in _strata(sums):
+    nothing = np.zeros(3)
+    for prompts in _strata(sums):
         weights = resamples(len(prompts), rng)
-        for name in names:
-            table = np.array([sums[name][prompt] for prompt in prompts])  # (P, 3)
+        for name in sums:
+            table = np.array([sums[name].get(prompt, nothing) for prompt in prompts])  # (P, 3)
             drawn[name] = drawn.get(name, 0.0) + weights @ table
-    return {name: (drawn[name][:, 1] - drawn[name][:, 0]) / drawn[name][:, 2] for name in sums}
+    with np.errstate(invalid="ignore"):  # a draw without a clip of the dimension: nan
+        return {name: (drawn[name][:, 1] - drawn[name][:, 0]) / drawn[name][:, 2] for name in sums}
 
 
-def _strata(sums: dict[str, Sums]) -> Iterable[tuple[tuple[str, ...], list[str]]]:
-    """(dimensions, the prompts that are judged in just these)."""
+def _strata(sums: dict[str, Sums]) -> list[list[str]]:
+    """Prompts that are judged in the same dimensions; one that is alone joins the largest."""
     strata: dict[tuple[str, ...], list[str]] = {}
     for prompt in sorted({prompt for prompts in sums.values() for prompt in prompts}):
         names = tuple(name for name, prompts in sums.items() if prompt in prompts)
         strata.setdefault(names, []).append(prompt)
-    return strata.items()
+    largest, *others = sorted(strata.values(), key=len, reverse=True)
+    alone = [prompt for prompts in others if len(prompts) == 1 for prompt in prompts]
+    return [largest + alone, *(prompts for prompts in others if len(prompts) > 1)]
 
 
-def _row(a: float, b: float, draws: Floats) -> dict[str, Any]:
-    low, high = quantiles(draws)
+def _row(a: float, b: float, draws: Floats, prompts: int) -> dict[str, Any]:
+    interval: Interval | None = quantiles(draws[np.isfinite(draws)]) if prompts > 1 else None
     return {
         "a": a,
         "b": b,
         "difference": b - a,
-        "interval": [low, high],
-        "clear": not low <= 0 <= high,
+        **said(interval),
+        "clear": is_clear(interval, prompts),
     }

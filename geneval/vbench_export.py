@@ -6,12 +6,13 @@ Source of the names: Vchitect/VBench, `prompts/README.md`.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 
+from sipo.common.files import read_text, split_lines
+from sipo.geneval.listed import link
 from sipo.geneval.outputs import open_outputs
 
+_LONGEST = 255  # bytes of a file name
 CLIPS_PER_PROMPT = 5  # VBench takes; its static filter chooses them among more
 
 
@@ -32,7 +33,7 @@ def export_clips(evaluation: Path, prompts: Path, out: Path) -> int:
     clips = {
         f"{text}-{index}.mp4": clip for text in wanted for index, clip in enumerate(by_text[text])
     }
-    if made.per_prompt < CLIPS_PER_PROMPT or made.samples[0][0].suffix != ".mp4":
+    if made.per_prompt < CLIPS_PER_PROMPT or made.samples[0][0].suffix.lower() != ".mp4":
         raise ValueError(
             f"{str(evaluation)!r} has {made.per_prompt} {made.samples[0][0].suffix[1:]} a prompt "
             f"where VBench wants {CLIPS_PER_PROMPT} mp4; sample a video model with "
@@ -40,19 +41,15 @@ def export_clips(evaluation: Path, prompts: Path, out: Path) -> int:
         )
     out.mkdir(parents=True, exist_ok=True)
     for name, clip in clips.items():
-        (out / name).unlink(missing_ok=True)
-        _link(clip, out / name)
+        link(clip, out / name)
     return len(clips)
 
 
 def read_list(path: Path) -> list[str]:
     """The prompts of VBench's list, each once. Raises ValueError for a file that is none."""
-    if not path.is_file():
+    if not path.exists():
         raise ValueError(f"--prompts {str(path)!r} does not exist; give VBench's list of prompts")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"--prompts {str(path)!r} is not UTF-8 ({error}); save it so") from None
+    text = read_text(path, "--prompts")
     if path.suffix == ".json":
         try:
             texts = [str(row["prompt_en"]) for row in json.loads(text)]
@@ -61,14 +58,20 @@ def read_list(path: Path) -> list[str]:
                 f"--prompts {str(path)!r} has no rows with 'prompt_en'; give VBench_full_info.json"
             ) from None
     else:
-        texts = [line.strip() for line in text.splitlines() if line.strip()]
-    if unusable := [text for text in texts if "/" in text]:
-        raise ValueError(f"prompt {unusable[0]!r} cannot name a file; take the '/' out of it")
+        texts = [line.strip() for line in split_lines(text) if line.strip()]
+    if not texts:
+        raise ValueError(f"--prompts {str(path)!r} has no prompts; give VBench's list of prompts")
+    for text in texts:
+        _require_file_name(text)
     return list(dict.fromkeys(texts))
 
 
-def _link(clip: Path, name: Path) -> None:
-    try:
-        os.link(clip, name)
-    except OSError:  # another disk, or one that knows no links
-        shutil.copyfile(clip, name)
+def _require_file_name(text: str) -> None:
+    """VBench finds clips by their prompts."""
+    if unusable := [character for character in ("/", "\0") if character in text]:
+        raise ValueError(f"prompt {text!r} cannot name a file; take the {unusable[0]!r} out of it")
+    if (size := len(f"{text}-00.mp4".encode())) > _LONGEST:
+        raise ValueError(
+            f"prompt {text[:60]!r}... cannot name a file: {size} bytes, of {_LONGEST} at most; "
+            "leave it out of the list"
+        )

@@ -6,10 +6,13 @@ Source: Vchitect/VBench, `vbench/__init__.py` (files) and the files of the dimen
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from sipo.common.files import read_text
 
 FILES = "*_eval_results.json"
 _CLIP_UNIT = {"imaging_quality": 100.0}
@@ -52,16 +55,20 @@ def _files(path: Path) -> list[Path]:
 
 def _read(path: Path) -> dict[str, Dimension]:
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = json.loads(read_text(path, "results"))
         found = {
             name.replace(" ", "_"): Dimension(float(row[0]), dict(_clips(name, row[1:])))
             for name, row in rows.items()
         }
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         raise ValueError(
             f"{str(path)!r} is not {{dimension: [score, per clip]}}; give VBench's {FILES}"
         ) from None
     for name, dimension in found.items():
+        if wrong := [clip for clip, score in dimension.clips.items() if not math.isfinite(score)]:
+            raise ValueError(
+                f"{str(path)!r} has {name} of {wrong[0]!r}, which is no number; evaluate it again"
+            )
         if not 0 <= dimension.score <= 1:
             raise ValueError(
                 f"{str(path)!r} has {name} {dimension.score:g}, which is not in 0 to 1; give "

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from sipo.common.errors import user_errors
-from sipo.common.options import PATH, POSITIVE, SEED, FiniteRange
+from sipo.common.options import PATH, POSITIVE, SEED, TEXT, FiniteRange, joined
 
-_PATH = PATH
+_PATH, _TEXT = PATH, TEXT
 _PAIR = "NAME=VALUE"
 _EXAMPLES = {
     "generate": "batch_size=4",
@@ -24,21 +24,35 @@ _EXAMPLES = {
 @click.option(
     "--backbone",
     "--pretrained_model_name_or_path",
+    type=_TEXT,
     help="Embedded model, diffusers folder or hub id.  [default: mini-sd]",
 )
 @click.option("--seed", type=SEED, help="Of everything.  [default: 0]")
 @click.option("--steps", type=int, help="Sampling steps.  [default: the checkpoint's]")
 @click.option("--guidance", type=FiniteRange(0), help="[default: the checkpoint's]")
-@click.option("--suite", help="Prompts to learn from.  [default: mini-train]")
+@click.option("--height", type=int, help="Pixels, of all images.  [default: the checkpoint's]")
+@click.option("--width", type=int, help="Pixels, of all images.  [default: the checkpoint's]")
+@click.option("--frames", type=int, help="Of clips.  [default: the checkpoint's]")
+@click.option(
+    "--suite",
+    type=_TEXT,
+    help="Prompts to learn from.  [default: geneval-train; mini-train with mini-sd]",
+)
 @click.option("--prompts", type=_PATH, help="GenEval JSONL or .txt instead of that suite.")
 @click.option("--num-prompts", type=int, help="Of them, fresh ones each round.")
 @click.option("--candidates", type=int, help="Images per prompt to choose from.")
-@click.option("--policy", help="Which candidates become pairs, see sipo-data generate.")
+@click.option("--policy", type=_TEXT, help="Which candidates become pairs, see sipo-data generate.")
 @click.option("--margin", type=FiniteRange(0, 1), help="Least difference of scores in a pair.")
-@click.option("--judge", help="Who chooses winners.  [default: yolo-world]")
-@click.option("--judge-weights", type=_PATH, help="The judge's, instead of the embedded ones.")
+@click.option(
+    "--judge",
+    type=_TEXT,
+    multiple=True,
+    callback=joined,
+    help="Who chooses winners; several are one.  [default: yolo-world]",
+)
+@click.option("--judge-weights", type=_PATH, help="The judge's; mini-sd's are embedded.")
 @click.option("--judge-settings", type=_PATH, help="JSON by judge, the evaluator's included.")
-@click.option("--objective", help="Of sipo-train, on pairs.  [default: sipo]")
+@click.option("--objective", type=_TEXT, help="Of sipo-train, on pairs.  [default: sipo]")
 @click.option("--max_train_steps", "--max-train-steps", type=int, help="A round.")
 @click.option("--train_batch_size", "--train-batch-size", type=int, help="Pairs per step.")
 @click.option(
@@ -68,11 +82,19 @@ _EXAMPLES = {
     "train_timesteps=400:1000 lr_scheduler=cosine]",
 )
 @click.option("--evaluate", multiple=True, metavar=_PAIR, help="Any other of sipo-geneval.")
-@click.option("--eval-suite", help="Prompts held out.  [default: mini]")
+@click.option(
+    "--eval-suite", type=_TEXT, help="Prompts held out.  [default: geneval; mini with mini-sd]"
+)
 @click.option("--eval-prompts", type=_PATH, help="GenEval JSONL or .txt instead of that suite.")
 @click.option("--images-per-prompt", type=int, help="In evaluations.  [default: 2]")
-@click.option("--evaluator", help="Independent of the judge.  [default: mini-evaluator]")
-@click.option("--evaluator-weights", type=_PATH, help="Instead of the embedded ones.")
+@click.option(
+    "--evaluator",
+    type=_TEXT,
+    multiple=True,
+    callback=joined,
+    help="Independent of the judge.  [default: mask2former; mini-evaluator with mini-sd]",
+)
+@click.option("--evaluator-weights", type=_PATH, help="The evaluator's.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, load no model.")
 @user_errors
 def main(dry_run: bool, **options: Any) -> None:
@@ -114,6 +136,7 @@ def _name_and_value(stage: str, text: str) -> tuple[str, str]:
 
 def _describe(settings: Any) -> str:
     prompts = settings.prompts or settings.suite
+    size = {name: getattr(settings, name) for name in ("height", "width", "frames")}
     lines = [
         f"Base       {settings.backbone}, evaluated by {settings.evaluator}",
         f"Each of {settings.rounds} round{'s' * (settings.rounds > 1)}",
@@ -123,9 +146,14 @@ def _describe(settings: Any) -> str:
         f"{settings.objective}, against the {settings.reference}",
         f"  evaluate {settings.eval_prompts or settings.eval_suite} x "
         f"{settings.images_per_prompt} images",
+        *(f"  {name:8} {value}" for name, value in size.items() if value),
         f"Out        {settings.out}",
     ]
     for number in range(settings.rounds + 1):
         there = (settings.out / f"round-{number}" / "eval" / "summary.json").exists()
         lines.append(f"  round {number}: {'done' if there else 'to do'}")
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,7 @@ from pathlib import Path
 from sipo.feedback.picture import Clip, read_clip, read_image, to_bytes
 from sipo.feedback.prompt import TAGS
 from sipo.geneval.folder import RESULTS
+from sipo.geneval.layout import is_clip
 from sipo.geneval.rows import Row, read_rows
 
 PER_TAG = 2
@@ -64,7 +65,7 @@ def _show(folder: Path, rows: list[Row]) -> tuple[Picture, ...]:
 
 def data_uri(path: Path) -> str:
     """Small images as they are; larger ones at `SIDE_PX` as JPEG; clips as moving WebP."""
-    if path.suffix == ".mp4":
+    if is_clip(path):
         return _uri("webp", _moving(read_clip(path.read_bytes())))
     image = read_image(path)  # as it was judged
     if max(image.size) <= SIDE_PX:

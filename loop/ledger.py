@@ -6,8 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from sipo.geneval.folder import read_json, write_json
+from sipo.common.files import read_json, write_json
 
 BEAT_S = 5.0
 
@@ -20,7 +21,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._stages = read_json(path) if path.exists() else {}
+        self._stages = _read(path) if path.exists() else {}
 
     def run(self, stage: str, result: Path, work: Callable[[], object]) -> None:
         """Do the work, unless it is done and the `result` it writes last is there.
@@ -36,7 +37,7 @@ class Ledger:
         def note(done: bool) -> None:
             elapsed = before + time.monotonic() - start
             self._stages[stage] = {"seconds": round(elapsed, 1), "done": done}
-            write_json(self.path, self._stages)
+            write_json(self.path, self._stages, indent=2, sort_keys=False)  # in the order of work
 
         def beat() -> None:
             while not ended.wait(BEAT_S):
@@ -69,3 +70,15 @@ class Ledger:
         """Of all stages whose name begins so."""
         names = [name for name in self._stages if name.startswith(prefix)]
         return sum(self.seconds(name) for name in names) / 60
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Raises ValueError for a damaged file; the stages themselves know what of them is done."""
+    try:
+        stages = read_json(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; remove it, and the stages say what is done") from None
+    for name, entry in stages.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("seconds", 0.0), int | float):
+            raise ValueError(f"{str(path)!r}: {name} is {entry!r}; remove the file, and go on")
+    return stages

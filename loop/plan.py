@@ -5,13 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sipo.backbones.names import check_backbone
 from sipo.feedback.demands import check_prompts
 from sipo.feedback.judge import split_names
 from sipo.feedback.prompt import Prompt, read_prompts
-from sipo.geneval.settings import EvalSettings, load_suite, wanted_prompts
+from sipo.geneval.settings import (
+    SAMPLER,
+    EvalSettings,
+    in_embedded_world,
+    load_suite,
+    require_published,
+    wanted_prompts,
+)
 from sipo.loop.settings import LoopSettings
 
 if TYPE_CHECKING:
@@ -30,18 +37,20 @@ OF_CLIPS = {"judged_frames", "frame_score"}
 
 def check(settings: LoopSettings) -> None:
     """Raises ValueError for what can be seen to fail before anything is done."""
-    rewarding = {name for name, _ in split_names(settings.judge)} - {"fake"}
-    measuring = {name for name, _ in split_names(settings.evaluator, "--evaluator")}
-    if shared := rewarding & measuring:
-        raise ValueError(
-            f"--evaluator {min(shared)!r} also chooses winners and would mark its own homework; "
-            "give a judge that is not in --judge"
-        )
-    check_backbone(settings.backbone)
-    held_out = evaluation(settings, 0)
+    from sipo.datagen.settings import asked_prompts, check_policy
+
+    for stage, own in OWN.items():
+        if ours := (own | SHARED) & getattr(settings, stage).keys():
+            raise ValueError(
+                f"--{stage} {min(ours)}=... is decided by the loop itself; leave it out"
+            )
+    _check_judges(settings)
+    held_out, learning = evaluation(settings, 0), shards(settings, 1)
+    held_out.check()
     measured, source = wanted_prompts(held_out), held_out.prompts or held_out.suite or "mini"
     check_prompts(held_out.judge, measured, source, held_out.judge_settings, "--evaluator")
     check_prompts(settings.judge, measured, source, settings.judge_settings)
+    check_policy(learning.policy)
     prompts = read_prompts(settings.prompts) if settings.prompts else load_suite(settings.suite)
     needed = settings.rounds * settings.num_prompts
     if len(prompts) < needed:
@@ -50,16 +59,35 @@ def check(settings: LoopSettings) -> None:
             f"prompts, each used in one round only, and there are {len(prompts)}; "
             f"set --num-prompts {len(prompts) // settings.rounds}"
         )
+    asked_prompts(learning)
     source = settings.prompts or settings.suite
     check_prompts(settings.judge, prompts[:needed], source, settings.judge_settings)
     _warn_of_tags_used_up(settings, prompts)
-    for stage, own in OWN.items():
-        if ours := (own | SHARED) & getattr(settings, stage).keys():
-            raise ValueError(
-                f"--{stage} {min(ours)}=... is decided by the loop itself; leave it out"
-            )
-    shards(settings, 1)
     training(settings, 1)
+
+
+def _check_judges(settings: LoopSettings) -> None:
+    """They can be had for this model, and the one that measures gives no reward."""
+    check_backbone(settings.backbone)
+    judge, evaluator = (
+        str(own.get("judge", named))
+        for own, named in (
+            (settings.generate, settings.judge),
+            (settings.evaluate, settings.evaluator),
+        )
+    )
+    rewarding = {name for name, _ in split_names(judge)} - {"fake"}
+    measuring = {name for name, _ in split_names(evaluator, "--evaluator")}
+    if shared := rewarding & measuring:
+        raise ValueError(
+            f"--evaluator {min(shared)!r} also chooses winners and would mark its own homework; "
+            "give a judge that is not in --judge"
+        )
+    if not in_embedded_world(settings.model_dump()):
+        weights = settings.generate.get("judge_weights", settings.judge_weights)
+        require_published(judge, weights)
+        weights = settings.evaluate.get("judge_weights", settings.evaluator_weights)
+        require_published(evaluator, weights, "--evaluator")
 
 
 def _warn_of_tags_used_up(settings: LoopSettings, prompts: Sequence[Prompt]) -> None:
@@ -97,8 +125,7 @@ def evaluation(settings: LoopSettings, number: int) -> EvalSettings:
         "judge_settings": settings.judge_settings,
         "images_per_prompt": settings.images_per_prompt,
         "seed": settings.seed,
-        "steps": settings.steps,
-        "guidance": settings.guidance,
+        **_sampler(settings),
         "out": settings.out / f"round-{number}" / "eval",
     }
     return EvalSettings.model_validate(own | settings.evaluate)
@@ -112,7 +139,7 @@ def second_opinion(settings: LoopSettings, number: int) -> EvalSettings:
         "judge": settings.judge,
         "judge_weights": settings.judge_weights,
         "judge_settings": settings.judge_settings,
-        "images_per_prompt": settings.images_per_prompt,
+        "images_per_prompt": evaluation(settings, number).images_per_prompt,
         "out": settings.out / f"round-{number}" / "eval-judge",
     }
     return EvalSettings.model_validate(own | rule)
@@ -136,8 +163,7 @@ def shards(settings: LoopSettings, number: int) -> sipo.datagen.settings.Setting
         "policy": settings.policy,
         "margin": settings.margin,
         "seed": settings.seed + number,  # never the noise that is evaluated with
-        "steps": settings.steps,
-        "guidance": settings.guidance,
+        **_sampler(settings),
         "out": settings.out / f"round-{number}" / "shards",
     }
     return Settings.model_validate(own | settings.generate)
@@ -165,6 +191,12 @@ def training(settings: LoopSettings, number: int) -> sipo.train.settings.Setting
     named = {name: getattr(settings, name) for name in ("learning_rate", "beta_dpo", "rank")}
     given = {name: value for name, value in named.items() if value is not None}
     return make_settings(own | tuned | given | settings.train)
+
+
+def _sampler(settings: LoopSettings) -> dict[str, Any]:
+    """What is asked of it, alike for candidates and evaluations; shards say it to training."""
+    asked = {name: getattr(settings, name) for name in SAMPLER}
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _workers(batch: int) -> int:

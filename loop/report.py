@@ -19,7 +19,7 @@ def write_report(out: Path, result: dict[str, Any]) -> Path:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    from sipo.geneval.layout import write_text
+    from sipo.common.files import write_text
 
     rounds = result["rounds"]
     last = rounds[-1]["round"]

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sipo.common.files import only_writer, read_json
 from sipo.feedback.divergence import divergence_warning
 from sipo.geneval import folder
 from sipo.geneval.compare import compare
@@ -28,9 +29,15 @@ STAGES = ("shards", "train", "eval", "eval-judge")
 def loop(settings: LoopSettings) -> dict[str, Any]:
     """Run what is left of the rounds; returns and writes `loop.json`, and `report.html` beside it.
 
-    Raises ValueError for other settings in the same folder and for what the stages refuse.
+    Raises ValueError for other settings in the same folder, for what the stages refuse, and while
+    another process works in it.
     """
     check(settings)
+    with only_writer(settings.out, "sipo-loop"):
+        return _loop(settings)
+
+
+def _loop(settings: LoopSettings) -> dict[str, Any]:
     folder.hold(settings.out, settings.config())
     ledger = Ledger(settings.out / "stages.json")
     result: dict[str, Any] = {}
@@ -71,8 +78,8 @@ def _train(settings: LoopSettings, number: int) -> None:
 def _result(settings: LoopSettings, ledger: Ledger, last: int) -> dict[str, Any]:
     """`loop.json` after round `last`."""
     rounds = [_entry(settings.out, ledger, number) for number in range(last + 1)]
-    summary = folder.read_json(settings.out / "round-0" / "eval" / folder.SUMMARY)
-    judged = folder.read_json(settings.out / "round-0" / "eval-judge" / folder.SUMMARY)
+    summary = folder.read_summary(settings.out / "round-0" / "eval")
+    judged = folder.read_summary(settings.out / "round-0" / "eval-judge")
     seen = [[entry[key] for entry in rounds] for key in ("judge_overall", "overall")]
     return {
         "rounds": rounds,
@@ -87,9 +94,9 @@ def _result(settings: LoopSettings, ledger: Ledger, last: int) -> dict[str, Any]
 
 def _entry(out: Path, ledger: Ledger, number: int) -> dict[str, Any]:
     here = out / f"round-{number}"
-    summary = folder.read_json(here / "eval" / folder.SUMMARY)
-    judged = folder.read_json(here / "eval-judge" / folder.SUMMARY)
-    made = folder.read_json(here / "shards" / folder.SUMMARY) if number else None
+    summary = folder.read_summary(here / "eval")
+    judged = folder.read_summary(here / "eval-judge")
+    made = read_json(here / "shards" / folder.SUMMARY) if number else None
     gain = compare(out / "round-0" / "eval", here / "eval") if number else None
     return {
         "round": number,

@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sipo.common.settings import Seed, StrictModel
+from sipo.geneval.settings import in_embedded_world
 
 GROWS = ("rounds", "out")
 """Settings that may differ when a loop goes on; `out` is where it is, not what it is."""
+
+
+OFFICIAL = {"suite": "geneval-train", "eval_suite": "geneval", "evaluator": "mask2former"}
+"""Of a model that is not embedded: GenEval's grammar, and the official evaluator's detector."""
 
 
 class LoopSettings(StrictModel):
@@ -20,6 +25,9 @@ class LoopSettings(StrictModel):
     seed: Seed = 0
     steps: int | None = Field(default=None, ge=1)  # None: the checkpoint's own
     guidance: float | None = Field(default=None, ge=0)
+    height: int | None = Field(default=None, ge=1)  # pixels, of candidates and evaluations
+    width: int | None = Field(default=None, ge=1)
+    frames: int | None = Field(default=None, ge=1)  # of a clip
 
     suite: str = "mini-train"  # prompts to learn from, each used in one round only
     prompts: Path | None = None
@@ -27,7 +35,7 @@ class LoopSettings(StrictModel):
     candidates: int = Field(default=5, ge=2)  # a prompt
     policy: str = "all-over-margin"
     margin: float = Field(default=0.3, ge=0, le=1)
-    judge: str = "yolo-world"  # chooses winners
+    judge: str = "yolo-world"  # chooses winners; of a model that is not embedded with its weights
     judge_weights: Path | None = None
     judge_settings: Path | None = None  # JSON by judge, the evaluator's included
 
@@ -47,6 +55,16 @@ class LoopSettings(StrictModel):
     images_per_prompt: int = Field(default=2, ge=1)
     evaluator: str = "mini-evaluator"  # independent of the judge
     evaluator_weights: Path | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_its_world(cls, given: Any) -> Any:
+        """The embedded suites and evaluator are the defaults of embedded models alone."""
+        if not isinstance(given, dict) or in_embedded_world(given):
+            return given
+        files = {"suite": "prompts", "eval_suite": "eval_prompts"}  # that stand in for a suite
+        own = {k: v for k, v in OFFICIAL.items() if given.get(files.get(k, k)) is None}
+        return own | given
 
     def config(self) -> dict[str, Any]:
         """What a folder is held to: all that its rounds depend on."""

@@ -33,6 +33,8 @@ def rounds_table(result: dict[str, Any]) -> str:
 def _gain(gain: dict[str, Any] | None) -> str:
     if gain is None:
         return "-"
+    if gain["interval"] is None:
+        return f"{gain['difference']:+.3f} (no interval)"
     low, high = gain["interval"]
     return f"{gain['difference']:+.3f} ({low:+.3f} to {high:+.3f})"
 

@@ -98,3 +98,23 @@ def test_mistakes_are_one_sentence(tmp_path: Path, words: list[str], said: str) 
 def test_a_recipe_without_that_section_says_so() -> None:
     with pytest.raises(ValueError, match="has no section 'geneval'; it has generate, train"):
         section("wan-1.3b", "geneval")
+
+
+def test_a_recipes_base_is_evaluated_into_a_folder_of_its_own(tmp_path: Path) -> None:
+    from sipo.geneval.cli import main
+
+    (tmp_path / "own.yaml").write_text("geneval: {weights: runs/none, out: eval/own}")
+    words = ["--recipe", str(tmp_path / "own.yaml"), "--dry-run"]
+    refused = CliRunner().invoke(main, words)
+    assert refused.exit_code == 2
+    assert "--weights 'runs/none' is not a folder" in refused.output
+    said = CliRunner().invoke(main, [*words, "--base"]).output
+    assert "of mini-sd; 0 of them are there already" in said
+    assert "Out      eval/own-base" in said
+    said = CliRunner().invoke(main, [*words, "--base", "--out", "x"]).output
+    assert "Out      x" in said
+
+
+@pytest.mark.parametrize("name", sorted(PAPERS))
+def test_no_recipe_names_what_its_owner_withdrew(name: str) -> None:
+    assert "runwayml" not in (FOLDER / f"{name}.yaml").read_text()

@@ -110,16 +110,19 @@ def fall(best: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[float, float]
     """How far `overall` lies below the best look's, and half the 95 % interval of that.
 
     Differences are paired by prompt; the variance is that of a stratified mean (Cochran 1977,
-    eq. 5.7), with tags as strata of equal weight.
+    eq. 5.7), with tags as strata of equal weight. A tag of one prompt has no variance and is left
+    out; of such tags alone nothing is known: (0, inf).
     """
     below, squared_error = [], 0.0
     for tag, before in best["prompts"].items():
         after = now["prompts"].get(tag, {})
         lost = [before[text] - after[text] for text in before if text in after]
-        if not lost:
+        if len(lost) < 2:
             continue
         below.append(fmean(lost))
-        squared_error += variance(lost) / len(lost) if len(lost) > 1 else 0.0
+        squared_error += variance(lost) / len(lost)
+    if not below:
+        return 0.0, math.inf
     return fmean(below), 1.96 * math.sqrt(squared_error) / len(below)
 
 

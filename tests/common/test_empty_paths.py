@@ -32,7 +32,7 @@ from sipo.common.settings import StrictModel
 def test_an_empty_path_is_refused(room: str, words: list[str]) -> None:
     result = CliRunner().invoke(import_module(f"sipo.{room}.cli").main, words)
     assert result.exit_code == 2
-    assert "is empty; give a path" in result.output
+    assert "is empty; give a value" in result.output
 
 
 class Asked(StrictModel):
@@ -42,6 +42,6 @@ class Asked(StrictModel):
 
 @pytest.mark.parametrize("name", ["weights", "out"])
 def test_so_it_is_in_a_file_of_settings(name: str) -> None:
-    with pytest.raises(ValueError, match="is empty; give a path"):
+    with pytest.raises(ValueError, match="is empty; give a value"):
         Asked(**{name: ""})  # type: ignore[arg-type]
     assert Asked(**{name: "."}) is not None  # type: ignore[arg-type]

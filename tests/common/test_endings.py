@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from sipo.common.errors import STOPPED, user_errors
+from sipo.common.errors import STOPPED, Terminated, sigterm_is_ctrl_c, user_errors
 from sipo.common.options import FiniteRange
 
 
@@ -71,3 +71,26 @@ def test_a_number_that_is_not_finite_is_refused(value: str) -> None:
     result = CliRunner().invoke(command, ["--margin", value])
     assert result.exit_code == 2
     assert "--margin" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)]
+)
+def test_a_signal_that_meets_a_destructor_is_not_lost(
+    number: signal.Signals, kind: type[KeyboardInterrupt]
+) -> None:
+    """Python prints what a destructor raises, and goes on."""
+
+    class Falls:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+            for _ in range(1000):  # a signal is raised between two steps
+                pass
+
+    def work() -> None:
+        Falls()
+        time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt) as stop, sigterm_is_ctrl_c():
+        work()
+    assert stop.type is kind

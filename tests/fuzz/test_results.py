@@ -8,7 +8,7 @@ from hypothesis import given
 from mutations import damaged, json_files, lines_of
 from outcome import outcome
 
-from sipo.geneval.folder import read_json
+from sipo.common.files import read_json
 from sipo.geneval.rows import read_rows
 from sipo.geneval.vbench_export import read_list
 from sipo.geneval.vbench_results import read_results

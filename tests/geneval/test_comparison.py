@@ -90,3 +90,37 @@ def test_images_made_elsewhere_have_no_seed(write: Write) -> None:
 def test_a_folder_without_summary_is_refused(write: Write, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no summary\.json; run sipo-geneval there first"):
         compare(write("a", {"p": [True]}), tmp_path)
+
+
+def test_one_prompt_has_no_interval_and_no_star(write: Write) -> None:
+    """Two images of one prompt are one draw, however alike they changed."""
+    result = compare(write("a", {"p": [False, False]}), write("b", {"p": [True, True]}))
+    assert result["overall"] == {
+        "a": 0.0,
+        "b": 1.0,
+        "difference": 1.0,
+        "interval": None,
+        "no_interval": "counting: one prompt, which says nothing of others",
+        "clear": False,
+    }
+    lines = comparison_table(result, "base", "tuned").splitlines()
+    assert "counting           0.000   1.000   +1.000                none" in lines
+    assert "No interval where it says none: one prompt, which says nothing of others." in lines
+
+
+def test_five_prompts_earn_no_star(write: Write) -> None:
+    five = {f"p{i}": [False] for i in range(5)}
+    better = {p: [True] for p in five}
+    result = compare(write("a", five), write("b", better))
+    assert result["overall"]["interval"] == [1.0, 1.0]
+    assert not result["overall"]["clear"]
+    six = compare(write("c", five | {"q": [False]}), write("d", better | {"q": [True]}))
+    assert six["overall"]["clear"]
+
+
+def test_folders_without_a_word_of_the_judge_are_refused(write: Write, tmp_path: Path) -> None:
+    a, b = write("a", {"p": [True]}), write("b", {"p": [True]})
+    for folder in (a, b):
+        (folder / "summary.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"summary\.json' does not say 'detector'; remove it"):
+        compare(a, b)

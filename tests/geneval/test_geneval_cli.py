@@ -54,6 +54,23 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
         (["--images-per-prompt", "0"], "--images-per-prompt: Input should be greater"),
         (["--weights", "nowhere"], "--weights 'nowhere' does not exist"),
         (["--seed", "1", "compare", "a", "b"], "--seed has no effect on 'compare'"),
+        (["--weights", ""], "--weights '' is empty; give a value, or leave it out"),
+        (["--prompts", ""], "--prompts '' is empty"),
+        (["--images", " "], "--images ' ' is empty"),
+        (["--out", ""], "--output_dir '' is empty"),
+        (["--suite", ""], "--suite '' is empty"),
+        (["--judge", ""], "--judge '' is empty"),
+        (["--backbone", ""], "--pretrained_model_name_or_path '' is empty"),
+        (["--backbone", "FLUX.1-dev"], "--backbone 'FLUX.1-dev' is neither an embedded model"),
+        (["--batch-size", "0"], "--batch-size: Input should be greater"),
+        (["--height", "0"], "--height: Input should be greater"),
+        (["--images", "x", "--width", "64"], "--width has no effect with --images"),
+        (
+            ["--backbone", "owner/model", "--judge", "yolo-world"],
+            "give --judge-weights yolov8x-worldv2.pt, or --judge yolo-world=yolov8x-worldv2.pt",
+        ),
+        (["--base", "compare", "a", "b"], "--base has no effect on 'compare'"),
+        (["--base", "--weights", "x"], "--base and --weights 'x' were both given"),
     ],
 )
 def test_mistakes_are_one_sentence_and_exit_code_2(words: list[str], sentence: str) -> None:
@@ -62,3 +79,61 @@ def test_mistakes_are_one_sentence_and_exit_code_2(words: list[str], sentence: s
     assert said.startswith("Error: ")
     assert sentence in said
     assert len(said.splitlines()) == 1
+
+
+def test_weights_that_train_left_and_others(tmp_path: Path) -> None:
+    """An empty folder, shards, and a folder above a run are refused in the dry run."""
+    empty, shards, run_folder = (tmp_path / name for name in ("empty", "shards", "run"))
+    for folder in (empty, shards, run_folder):
+        folder.mkdir()
+    (shards / "config.json").write_text('{"format": "sipo shards 1"}')
+    (run_folder / "pytorch_lora_weights.safetensors").touch()
+    assert run("--dry-run", "--weights", run_folder)[0] == 0
+    for folder, said in (
+        (empty, "is no run of sipo-train: it holds neither pytorch_lora_weights.safetensors nor"),
+        (shards, "is a folder of sipo-data: it holds neither"),
+        (tmp_path, "is no run of sipo-train"),
+    ):
+        code, output = run("--dry-run", "--weights", folder)
+        assert code == 2
+        assert f"--weights '{folder}' {said}" in output
+
+
+def test_the_defaults_are_those_of_the_models_world() -> None:
+    from sipo.geneval.settings import EvalSettings
+
+    def defaults(**given: object) -> tuple[str | None, str]:
+        settings = EvalSettings.model_validate(given)
+        return settings.suite, settings.judge
+
+    assert defaults() == (None, "mini-evaluator")  # the suite is mini
+    assert defaults(backbone="mini/weights/mini-sd") == (None, "mini-evaluator")
+    assert defaults(backbone="owner/model") == ("geneval", "mask2former")
+    assert defaults(backbone="owner/model", suite="mini") == ("mini", "mini-evaluator")
+    assert defaults(backbone="owner/model", prompts="x") == (None, "mask2former")
+    assert defaults(backbone="owner/model", judge="pickscore") == ("geneval", "pickscore")
+    code, said = run("--dry-run", "--backbone", "owner/model")
+    assert code == 0
+    assert "Prompts  553" in said
+    assert "Judge    mask2former" in said
+
+
+def test_images_of_another_size(tmp_path: Path, tiny_folder: Path, prompt_file: Path) -> None:
+    from PIL import Image
+
+    code, said = run(
+        *("--backbone", tiny_folder, "--out", tmp_path / "e", "--prompts", prompt_file),
+        *("--judge", "fake", "--images-per-prompt", 1, "--height", 24, "--width", 32),
+    )
+    assert code == 0, said
+    with Image.open(tmp_path / "e/00000/samples/0000.png") as image:
+        assert image.size == (32, 24)
+    summary = json.loads((tmp_path / "e/summary.json").read_text())
+    assert (summary["sampler"]["height"], summary["sampler"]["width"]) == (24, 32)
+    assert "--height 24 --width 32" in summary["command"]
+    code, said = run(
+        *("--backbone", tiny_folder, "--out", tmp_path / "f", "--prompts", prompt_file),
+        *("--judge", "fake", "--frames", 9),
+    )
+    assert code == 2
+    assert "--frames 9 has no effect" in said

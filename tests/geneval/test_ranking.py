@@ -198,3 +198,76 @@ def test_a_study_that_was_edited_is_named(tmp_path: Path) -> None:
     write_json(tmp_path / "config.json", {})
     with pytest.raises(ValueError, match="which is no order of"):
         rank_results(tmp_path)
+
+
+def tied(*rows: str) -> list[Ranking]:
+    """A word a rater: "a bc" has a first, and b and c equal after it."""
+    return [
+        Ranking(f"r{n}", "i", "p", tuple(tuple(place) for place in row.split()))
+        for n, row in enumerate(rows)
+    ]
+
+
+def test_equal_runs_share_the_mean_of_their_ranks() -> None:
+    [ranking] = tied("ab cd e")
+    assert [ranking.rank(run) for run in "abcde"] == [1.5, 1.5, 3.5, 3.5, 5]
+    assert [ranking.first(run) for run in "abcde"] == [0.5, 0.5, 0, 0, 0]
+    assert (ranking.wins("a", "b"), ranking.wins("b", "c"), ranking.wins("e", "c")) == (0.5, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "w", "tau"),
+    [
+        (("ab c", "ab c"), 1, 1),
+        # Ranks (1.5, 1.5, 3) and (1, 2, 3): sums 2.5, 3.5, 6, S = 2.25 + 0.25 + 4 = 6.5, T = 6;
+        # W = 78 / (96 - 12); of three pairs two agree and one is tied: 2 / sqrt(2 * 3).
+        (("ab c", "a b c"), 78 / 84, 2 / 6**0.5),
+        # The same order seen as ties at either end: sums 2.5, 4, 5.5, S = 4.5, T = 12;
+        # W = 54 / (96 - 24); one pair of two and two untied agrees: 1 / 2.
+        (("ab c", "a bc"), 54 / 72, 1 / 2),
+        # One rater sees no difference: sums 2.5, 3.5, S = 0.5, T = 6; W = 6 / (24 - 12), no tau.
+        (("ab", "a b"), 0.5, None),
+        (("abc", "abc"), None, None),
+    ],
+)
+def test_agreement_with_ties_by_hand(
+    rows: tuple[str, ...], w: float | None, tau: float | None
+) -> None:
+    found = agreement_of(tied(*rows))
+    assert found["kendall_w"] == (w if w is None else pytest.approx(w))
+    assert found["kendall_tau"] == (tau if tau is None else pytest.approx(tau))
+
+
+def test_w_with_ties_is_the_mean_spearman_correlation_too() -> None:
+    """(M W - 1) / (M - 1), where raters have as many ties as each other; Spearman's of mid-ranks
+    is Pearson's."""
+    import numpy as np
+
+    group = tied("ab c de", "c ab ed", "de ac b")
+    ranks = np.array([[r.rank(run) for run in "abcde"] for r in group])
+    pairs = np.corrcoef(ranks)[np.triu_indices(3, 1)]
+    assert (3 * agreement_of(group)["kendall_w"] - 1) / 2 == pytest.approx(pairs.mean())
+
+
+def test_a_tie_is_answered_kept_and_evaluated(make_runs: MakeRuns) -> None:
+    runs = make_runs("base", "tuned", "other")
+    session = RankSession(runs, Path("study"), "ann", 1)
+    session.answer(0, [[2, 0], 1])
+    [line] = Path("study/answers/ann.jsonl").read_text(encoding="utf-8").splitlines()
+    row = json.loads(line)
+    shown = row["shown"]
+    assert row["order"] == [[shown[2], shown[0]], shown[1]]
+    again = RankSession(runs, Path("study"), "ann", 1).describe()["tasks"][0]
+    assert again["answer"] == [[2, 0], 1]
+    for wrong in ([[0, 1]], [[0, 1], [2]], [[0, 1], 1], [[], 0, 1, 2], [True, 0, 2], [[0, 1], 2.0]):
+        with pytest.raises(ValueError, match="choose every image once"):
+            session.answer(0, wrong)
+    result = rank_results(Path("study"))
+    assert result["ties"] == 1
+    assert result["runs"][shown[2]]["rank_1"]["value"] == 0.5
+    assert result["runs"][shown[2]]["mean_rank"]["value"] == 1.5
+    assert result["wins"][shown[2]] == {shown[0]: 0.5, shown[1]: 1.0}
+    assert result["runs"][shown[2]]["rank_1"]["interval"] is None
+    said = CliRunner().invoke(main, ["rank", "--results", "study"]).output
+    assert "1 of them have ties: a shared place counts as its mean rank" in said
+    assert "No interval where it says none: one prompt" in said

@@ -3,7 +3,15 @@
 import pytest
 
 from sipo.geneval.rows import Row
-from sipo.geneval.statistics import accuracies, intervals, paired_intervals, tally
+from sipo.geneval.statistics import (
+    accuracies,
+    intervals,
+    is_clear,
+    mean_interval,
+    paired_intervals,
+    said,
+    tally,
+)
 
 ONE_OF_EIGHT = {f"p{i}": (int(i == 0), 1) for i in range(8)}
 
@@ -34,13 +42,48 @@ def test_interval_of_one_correct_prompt_in_eight() -> None:
 
 
 def test_images_of_one_prompt_are_no_independent_evidence() -> None:
-    assert intervals({"counting": {"p": (2, 4)}})["counting"] == (0.5, 0.5)
+    """Four images of it are one draw; two prompts of four images are two."""
+    assert intervals({"counting": {"p": (2, 4)}}) == {"counting": None, "overall": None}
+    two = {"counting": {"p": (4, 4), "q": (0, 4)}}
+    assert (
+        intervals(two)["counting"]
+        == intervals({"counting": {"p": (1, 1), "q": (0, 1)}})["counting"]
+    )
 
 
 def test_strata_keep_their_size() -> None:
-    """All of one tag right, all of the other wrong: nothing to be unsure of."""
-    counts = {"counting": {"a": (1, 1), "b": (1, 1)}, "colors": {"c": (0, 1)}}
+    """All of one tag right, all of the other wrong: a resample by tag never mixes them."""
+    counts = {"counting": {"a": (1, 1), "b": (1, 1)}, "colors": {"c": (0, 1), "d": (0, 1)}}
     assert intervals(counts)["overall"] == (0.5, 0.5)
+
+
+def test_one_prompt_of_a_tag_leaves_it_and_overall_without_interval() -> None:
+    """What it would vary by is unknown, and overall would be too narrow by just that."""
+    before = {"counting": {"a": (1, 1), "b": (0, 1)}, "colors": {"c": (1, 1)}}
+    after = {"counting": {"a": (1, 1), "b": (1, 1)}, "colors": {"c": (0, 1)}}
+    found = paired_intervals(before, after)
+    assert found["counting"] == (0.0, 1.0)
+    assert found["colors"] is found["overall"] is None
+    assert intervals(before)["overall"] is None
+
+
+def test_five_prompts_that_agree_are_chance() -> None:
+    """2 / 2**5 = 0.0625 by the sign test, 2 / 2**6 = 0.03125."""
+    certain = mean_interval([[1.0]] * 5)[1]
+    assert certain == (1.0, 1.0)
+    assert not is_clear(certain, 5)
+    assert is_clear(certain, 6)
+    assert not is_clear(certain, 6, chance=1.0)
+    assert not is_clear(None, 100)
+
+
+def test_a_missing_interval_says_why() -> None:
+    assert said((0.0, 1.0)) == {"interval": [0.0, 1.0]}
+    assert said(None, ["colors"]) == {
+        "interval": None,
+        "no_interval": "colors: one prompt, which says nothing of others",
+    }
+    assert mean_interval([[0.1, 0.2, 0.6]])[1] is None
 
 
 def test_paired_difference_of_one_changed_prompt_in_eight() -> None:

@@ -13,7 +13,7 @@ from sipo.geneval.cli import main
 from sipo.geneval.layout import image_name, write_prompt_folders
 from sipo.geneval.vbench import QUALITY, SEMANTIC, vbench_scores
 from sipo.geneval.vbench_compare import compare_vbench
-from sipo.geneval.vbench_export import export_clips
+from sipo.geneval.vbench_export import export_clips, read_list
 
 COGVIDEOX_5B = (
     *(96.23, 96.52, 98.66, 96.92, 70.97, 61.98, 62.90),
@@ -168,3 +168,39 @@ def test_what_vbench_could_not_judge_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot name a file"):
         export_clips(tmp_path / "few", listed, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_clip_whose_name_no_disk_takes_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    for text, said in (("ä" * 200, "407 bytes, of 255 at most"), ("a\0b", "take the '.x00' out")):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=said):
+            read_list(path)
+    path.write_text("\n")
+    with pytest.raises(ValueError, match="has no prompts"):
+        read_list(path)
+
+
+def test_one_prompt_has_no_interval_and_one_that_stands_alone_joins_others(tmp_path: Path) -> None:
+    def write(name: str, gain: float) -> Path:
+        def clip(prompt: int, value: float) -> dict[str, object]:
+            return {"video_path": f"x/p{prompt}-0.mp4", "video_results": value}
+
+        many = [clip(n, 0.1 + n / 100 + gain) for n in range(7)]
+        rows = {
+            "scene": [0.3, many],
+            "color": [0.3, [clip(0, 0.3 + gain)]],
+            "human_action": [0.3, many[:6]],
+        }
+        path = tmp_path / f"{name}_eval_results.json"
+        path.write_text(json.dumps(rows))
+        return path
+
+    result = compare_vbench(write("a", 0.0), write("b", 0.2))["dimensions"]
+    assert result["color"]["interval"] is None
+    assert not result["color"]["clear"]
+    assert result["scene"]["clear"]
+    assert result["human_action"]["interval"] == pytest.approx([0.2, 0.2])
+    path = write("c", float("nan"))
+    with pytest.raises(ValueError, match="which is no number; evaluate it again"):
+        compare_vbench(path, path)

@@ -70,3 +70,10 @@ def test_a_stage_whose_files_are_gone_and_all_after_it_are_looked_at_again(
     for name in files:
         book.run(name, files[name], lambda name=name: runs.append(name))  # type: ignore[misc]
     assert runs == ["train", "eval"]
+
+
+def test_a_damaged_ledger_is_a_sentence(tmp_path: Path) -> None:
+    for text, said in (("{", "not JSON"), ('{"train": 3}', "train is 3; remove the file")):
+        (tmp_path / "stages.json").write_text(text)
+        with pytest.raises(ValueError, match=said):
+            Ledger(tmp_path / "stages.json")

@@ -63,6 +63,17 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
         (["--evaluate", "weights=x"], "--evaluate weights=... is decided by the loop itself"),
         (["--evaluate", "batch_size=none"], "--batch-size: Input should be a valid integer"),
         (["--eval-suite", "maxi"], "--suite 'maxi' is unknown"),
+        (["--suite", "geneval"], "--suite 'geneval' is unknown; choose one of mini-train, gen"),
+        (["--policy", "worst"], "--policy 'worst' is unknown"),
+        (["--backbone", "FLUX.1-dev"], "--backbone 'FLUX.1-dev' is neither an embedded model"),
+        (["--backbone", ""], "--pretrained_model_name_or_path '' is empty"),
+        (["--eval-prompts", ""], "--eval-prompts '' is empty"),
+        (["--backbone", "owner/model"], "--judge 'yolo-world' has no weights of its own here"),
+        (["--evaluate", "judge=yolo-world"], "--evaluator 'yolo-world' also chooses winners"),
+        (
+            ["--backbone", "o/m", "--judge", "pickscore", "--evaluator", "yolo-world"],
+            "give --evaluator-weights yolov8x-worldv2.pt",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence_and_exit_code_2(words: list[str], sentence: str) -> None:
@@ -71,3 +82,15 @@ def test_mistakes_are_one_sentence_and_exit_code_2(words: list[str], sentence: s
     assert said.startswith("Error: ")
     assert sentence in said
     assert len(said.splitlines()) == 1
+
+
+def test_another_model_has_the_official_suites_and_judges() -> None:
+    code, said = run(
+        *("--dry-run", "--backbone", "black-forest-labs/FLUX.1-dev", "--height", 512),
+        *("--judge-weights", "yolov8x-worldv2.pt", "--width", 768),
+    )
+    assert code == 0, said
+    assert "FLUX.1-dev, evaluated by mask2former" in said
+    assert "384 fresh prompts of geneval-train" in said
+    assert "evaluate geneval x 2 images" in said
+    assert "height   512" in said

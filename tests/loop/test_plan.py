@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sipo.loop.plan import check, training
+from sipo.loop.plan import check, evaluation, second_opinion, shards, training
 from sipo.loop.settings import LoopSettings
 
 
@@ -40,3 +40,16 @@ def test_a_round_without_a_tag_is_warned_of(caplog: pytest.LogCaptureFixture) ->
     caplog.clear()
     check(LoopSettings(rounds=2, num_prompts=48))
     assert not caplog.messages
+
+
+def test_a_size_is_that_of_candidates_and_evaluations() -> None:
+    settings = LoopSettings(height=64, width=96, frames=9, steps=3)
+    for stage in (shards(settings, 1), evaluation(settings, 1)):
+        assert (stage.height, stage.width, stage.frames, stage.steps) == (64, 96, 9, 3)
+    plain = shards(LoopSettings(), 1)
+    assert not {"height", "width", "frames"} & plain.model_fields_set  # images have no frames
+
+
+def test_what_is_evaluated_is_judged_a_second_time_whole() -> None:
+    settings = LoopSettings(evaluate={"images_per_prompt": "3"})
+    assert second_opinion(settings, 0).images_per_prompt == 3

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sipo.common.files import only_writer
 from sipo.loop import rounds
 from sipo.loop.plan import evaluation, shards, training
 from sipo.loop.settings import LoopSettings
@@ -40,7 +41,8 @@ def test_what_a_loop_writes(finished: Path) -> None:
     assert set(base["tags"]) == {"single_object", "counting", "colors"}
     assert first["pairs"] == read(finished / "round-1/shards/summary.json")["pairs"] > 0
     assert first["gain"]["difference"] == pytest.approx(first["overall"] - base["overall"])
-    assert len(first["gain"]["interval"]) == 2
+    assert first["gain"]["interval"] is None  # the suite has one prompt a tag
+    assert first["gain"]["no_interval"].startswith("single_object, counting, colors: one prompt")
     assert first["judge_overall"] == first["overall"]  # the same fake judge twice
     assert set(first["stage_minutes"]) == {"shards", "train", "eval", "eval-judge"}
     assert (finished / "round-0/eval/00002/samples/0001.png").is_file()
@@ -125,3 +127,11 @@ def test_prompts_are_never_used_twice(make_settings: MakeSettings) -> None:
         ValueError, match=r"need 6 prompts, .* and there are 4; set --num-prompts 1"
     ):
         rounds.loop(make_settings(rounds=3))
+
+
+def test_two_loops_in_one_folder_are_refused(make_settings: MakeSettings, finished: Path) -> None:
+    with (
+        only_writer(finished, "sipo-loop"),
+        pytest.raises(ValueError, match=r"another sipo-loop is writing to .*; wait for it"),
+    ):
+        rounds.loop(make_settings(**places(finished)))
