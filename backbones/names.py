@@ -35,14 +35,24 @@ def find_backbone(name: str) -> str:
         from sipo.mini import weights_folder
 
         return str(weights_folder(name))
-    if (Path(name) / INDEX).is_file() and name:
+    check_name(name)
+    if _is_pipeline(name):
         return name
-    if not name or Path(name).exists() or not _is_hub_id(name):
+    return str(cached_unless_reachable(name, f"--backbone {name!r}") or name)
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError for what is no embedded model, no diffusers folder and no hub id."""
+    known = name in EMBEDDED or _is_pipeline(name)
+    if not known and (not name or Path(name).exists() or not _is_hub_id(name)):
         raise ValueError(
             f"--backbone {name!r} is neither an embedded model ({', '.join(EMBEDDED)}), a "
             "diffusers folder (one with model_index.json) nor a hub id like 'owner/name'"
         )
-    return str(cached_unless_reachable(name, f"--backbone {name!r}") or name)
+
+
+def _is_pipeline(name: str) -> bool:
+    return bool(name) and (Path(name) / INDEX).is_file()
 
 
 def _is_hub_id(name: str) -> bool:

@@ -70,6 +70,8 @@ def find_weights(
             return Weights(lora=path / name)
     if any((path / name).is_dir() for name in denoisers):
         return Weights(whole=path)
+    if _is_shards(path):
+        raise ValueError(f"{option} {str(path)!r} is a folder of sipo-data; give {_FORMS}")
     if single := _single(path, option):
         return Weights(lora=_as_lora(single, option))
     raise ValueError(
@@ -91,6 +93,12 @@ def _as_lora(file: Path, option: str) -> Path:
             f"{file.parent.name}/ is in: {str(file.parent.parent)!r}"
         )
     return file
+
+
+def _is_shards(folder: Path) -> bool:
+    """Whose embeddings are .safetensors, too."""
+    config = folder / "config.json"
+    return config.is_file() and b'"sipo shards' in config.read_bytes()
 
 
 def _single(folder: Path, option: str) -> Path | None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from sipo.backbones.names import check_backbone, is_embedded
+from sipo.backbones.names import check_backbone, check_name, is_embedded
 from sipo.backbones.weights import check_weights
 from sipo.common.settings import Seed, StrictModel
 from sipo.feedback.frames import FRAMES, FrameScore
@@ -82,12 +82,13 @@ class EvalSettings(StrictModel):
             raise ValueError(f"--suite {self.suite!r} and --prompts were both given; give one")
         split_names(self.judge)
         read_settings(self.judge_settings)
-        if self.images is None:
-            check_backbone(self.backbone)
-            if not in_embedded_world(self.model_dump(exclude_none=True)):
-                require_published(self.judge, self.judge_weights)
         if self.weights is not None:
             check_weights(self.weights)
+        if self.images is None:
+            check_name(self.backbone)
+            if not in_embedded_world(self.model_dump(exclude_none=True)):
+                require_published(self.judge, self.judge_weights)
+            check_backbone(self.backbone)
         if self.images:
             ignored = sorted(_SAMPLING & self.model_fields_set)
             if ignored:

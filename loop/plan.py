@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sipo.backbones.names import check_backbone
+from sipo.backbones.names import check_name
 from sipo.feedback.demands import check_prompts
 from sipo.feedback.judge import split_names
 from sipo.feedback.prompt import Prompt, read_prompts
@@ -68,7 +68,7 @@ def check(settings: LoopSettings) -> None:
 
 def _check_judges(settings: LoopSettings) -> None:
     """They can be had for this model, and the one that measures gives no reward."""
-    check_backbone(settings.backbone)
+    check_name(settings.backbone)
     judge, evaluator = (
         str(own.get("judge", named))
         for own, named in (

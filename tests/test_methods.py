@@ -40,7 +40,7 @@ def write_run(folder: Path, right: list[bool], psi_w: float | None) -> Path:
     (folder / "eval" / "summary.json").write_text(json.dumps({"empty_share": 0.25}))
     if psi_w is not None:
         (folder / "train").mkdir()
-        ends = [TRAINED | {"psi_w": value} for value in (9.0, 9.0, 9.0, psi_w)]
+        ends = [TRAINED | {"step": n, "psi_w": v} for n, v in enumerate((9.0, 9.0, 9.0, psi_w))]
         (folder / "train" / "log.jsonl").write_text("".join(json.dumps(e) + "\n" for e in ends))
     return folder
 

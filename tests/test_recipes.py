@@ -107,7 +107,7 @@ def test_a_recipes_base_is_evaluated_into_a_folder_of_its_own(tmp_path: Path) ->
     words = ["--recipe", str(tmp_path / "own.yaml"), "--dry-run"]
     refused = CliRunner().invoke(main, words)
     assert refused.exit_code == 2
-    assert "--weights 'runs/none' is not a folder" in refused.output
+    assert "--weights 'runs/none' does not exist" in refused.output
     said = CliRunner().invoke(main, [*words, "--base"]).output
     assert "of mini-sd; 0 of them are there already" in said
     assert "Out      eval/own-base" in said

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
+from safetensors.torch import save_file
 
 from sipo.geneval.cli import main
 
@@ -87,19 +89,21 @@ def test_weights_that_train_left_and_others(tmp_path: Path) -> None:
     for folder in (empty, shards, run_folder):
         folder.mkdir()
     (shards / "config.json").write_text('{"format": "sipo shards 1"}')
-    (run_folder / "pytorch_lora_weights.safetensors").touch()
+    (shards / "pairs-000000.safetensors").touch()
+    tensors = {"unet.mid_block.to_q.lora_A.weight": torch.ones(1)}
+    save_file(tensors, run_folder / "pytorch_lora_weights.safetensors")
     assert run("--dry-run", "--weights", run_folder)[0] == 0
     for folder, said in (
-        (empty, "is no run of sipo-train: it holds neither pytorch_lora_weights.safetensors nor"),
-        (shards, "is a folder of sipo-data: it holds neither"),
-        (tmp_path, "is no run of sipo-train"),
+        (empty, "holds neither pytorch_lora_weights.safetensors nor"),
+        (shards, "is a folder of sipo-data; give a folder that sipo-train wrote"),
+        (tmp_path, "holds neither pytorch_lora_weights.safetensors nor"),
     ):
         code, output = run("--dry-run", "--weights", folder)
         assert code == 2
         assert f"--weights '{folder}' {said}" in output
 
 
-def test_the_defaults_are_those_of_the_models_world() -> None:
+def test_the_defaults_are_those_of_the_models_world(tiny_folder: Path) -> None:
     from sipo.geneval.settings import EvalSettings
 
     def defaults(**given: object) -> tuple[str | None, str]:
@@ -112,7 +116,7 @@ def test_the_defaults_are_those_of_the_models_world() -> None:
     assert defaults(backbone="owner/model", suite="mini") == ("mini", "mini-evaluator")
     assert defaults(backbone="owner/model", prompts="x") == (None, "mask2former")
     assert defaults(backbone="owner/model", judge="pickscore") == ("geneval", "pickscore")
-    code, said = run("--dry-run", "--backbone", "owner/model")
+    code, said = run("--dry-run", "--backbone", tiny_folder)
     assert code == 0
     assert "Prompts  553" in said
     assert "Judge    mask2former" in said
