@@ -12,7 +12,7 @@ from typing import Any
 from sipo.common.files import read_text, write_text
 from sipo.geneval.rows import read_rows
 from sipo.geneval.statistics import Tally, tally
-from sipo.train.rows import read_rows
+from sipo.train.rows import read_rows as read_log
 
 BASE = "base"
 AT_THE_END = ("psi_w", "psi_l", "keep", "implicit_acc", "error_w", "ref_error_w")
@@ -91,6 +91,6 @@ class Results:
 
 def at_the_end(run: Path) -> dict[str, float]:
     """Means over the last quarter of a training's log."""
-    rows = read_rows(run / "log.jsonl")
+    rows = read_log(run / "log.jsonl")
     last = rows[-max(1, len(rows) // QUARTER) :]
     return {name: round(fmean(row[name] for row in last), 5) for name in AT_THE_END}

@@ -47,8 +47,9 @@ def questions(results: Results, whole: set[str]) -> str:
 
 def gain(before: Tally, after: Tally) -> str:
     difference = accuracies(after)[OVERALL] - accuracies(before)[OVERALL]
-    low, high = paired_intervals(before, after)[OVERALL]
-    return f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]"
+    interval = paired_intervals(before, after)[OVERALL]
+    shown = "no interval" if interval is None else "[{:+.3f}, {:+.3f}]".format(*interval)
+    return f"{difference:+.3f} {shown}"
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
