@@ -50,7 +50,9 @@ def main() -> None:
     "--pretrained_model_name_or_path",
     help="Embedded model, diffusers folder or hub id.  [default: mini-sd]",
 )
-@click.option("--weights", type=_PATH, help="A run of sipo-train: its LoRA or denoiser.")
+@click.option(
+    "--weights", type=_PATH, help="A run of sipo-train, a LoRA's .safetensors file, or its folder."
+)
 @click.option("--prompts", type=_PATH, help="GenEval JSONL file, one prompt a line.")
 @click.option("--suite", help="mini-train or geneval-train, not a file.  [default: mini-train]")
 @click.option(

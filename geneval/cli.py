@@ -22,7 +22,9 @@ _PATH = PATH
     "--pretrained_model_name_or_path",
     help="Embedded model, diffusers folder or hub id.  [default: mini-sd]",
 )
-@click.option("--weights", type=_PATH, help="A run of sipo-train: its LoRA or denoiser.")
+@click.option(
+    "--weights", type=_PATH, help="A run of sipo-train, a LoRA's .safetensors file, or its folder."
+)
 @click.option("--suite", help="geneval, mini, geneval-train or mini-train.  [default: mini]")
 @click.option("--prompts", type=_PATH, help="GenEval JSONL, or .txt of a prompt a line.")
 @click.option(
