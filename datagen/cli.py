@@ -88,13 +88,15 @@ def main() -> None:
 @user_errors
 def generate(dry_run: bool, **options: Any) -> None:
     """Sample candidates for prompts, judge them, write winner-loser pairs with latents."""
+    from sipo.datagen.settings import Settings, check_models
+
+    settings = Settings(**{name: value for name, value in options.items() if value is not None})
+    check_models(settings)  # before the libraries that take seconds to import
     _quiet()
     from sipo.datagen.generate import run
     from sipo.datagen.job import prepare
     from sipo.datagen.plan import plan_lines
-    from sipo.datagen.settings import Settings
 
-    settings = Settings(**{name: value for name, value in options.items() if value is not None})
     job = prepare(settings)
     if dry_run:
         click.echo("\n".join(plan_lines(job, settings.out)))

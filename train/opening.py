@@ -14,7 +14,6 @@ from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.devices import keep_freed_memory
 from sipo.backbones.precision import has_bf16
 from sipo.backbones.registry import EMBEDDED, load_backbone
-from sipo.backbones.weights import check_weights
 from sipo.feedback.judge import load_judge, vocabulary_of
 from sipo.train.batches import Data, Pairs
 from sipo.train.launch import wrapping_is_ours
@@ -61,8 +60,6 @@ def open_backbone(settings: Settings, data: Data) -> Backbone:
             f"--backbone is missing: the shards were sampled from a local folder named {name!r}, "
             "and they do not record where; give its path"
         )
-    if settings.init_weights:
-        check_weights(settings.init_weights, INIT)
     samples = settings.objective in ONLINE or settings.validation_pairs
     return load_backbone(name, None, not samples, base_dtype(settings), settings.quantize)
 
