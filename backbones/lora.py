@@ -84,14 +84,17 @@ def read_lora(
         layers += [_AnyText("text_encoder"), _AnyText("text_encoder_2")]
     placed, unknown = _place(scaled, layers)
     if unknown is not None:
-        denoiser = next(iter(networks.values()))
-        placed, still = _place(_converted(scaled, pipeline_class, denoiser), layers)
-        lost = config or not placed or not _as_large(scaled, placed)  # config: of the old names
-        if still is not None or lost:
-            raise ValueError(
-                f"{what} is no LoRA for this {pipeline_class.__name__}: its tensor {unknown!r} "
-                f"belongs to none of its layers; {FORMS}"
-            )
+        converted = _converted(scaled, pipeline_class, next(iter(networks.values())))
+        placed, still = _place(converted, layers)
+        if (lost := _lost(scaled, converted)) is not None:
+            unknown = lost
+        # A configuration speaks of the old names.
+        elif still is None and placed and not config and _as_large(scaled, placed):
+            return Lora(placed, config)
+        raise ValueError(
+            f"{what} is no LoRA for this {pipeline_class.__name__}: its tensor {unknown!r} "
+            f"belongs to none of its layers; {FORMS}"
+        )
     return Lora(placed, config)
 
 
@@ -224,6 +227,13 @@ def _converted(
     except Exception:  # whatever they raise for names that they do not know
         return {}
     return result[0] if isinstance(result, tuple) else result  # type: ignore[no-any-return]
+
+
+def _lost(before: Mapping[str, Tensor], converted: Mapping[str, Tensor]) -> str | None:
+    """The first tensor that is no LoRA's (a bias, a norm) and that a converter left out."""
+    kept = {id(tensor) for tensor in converted.values()}
+    others = (key for key in before if split_role(key) is None)
+    return next((key for key in others if id(before[key]) not in kept), None)
 
 
 def _as_large(before: Mapping[str, Tensor], placed: Mapping[str, Mapping[str, Tensor]]) -> bool:

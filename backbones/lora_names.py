@@ -24,8 +24,8 @@ ROLES: dict[str, Role] = {
     ".lora.up.weight": "B",
     ".lora_linear_layer.down.weight": "A",
     ".lora_linear_layer.up.weight": "B",
-    "_lora.down.weight": "A",  # diffusers before 0.22: attn1.processor.to_q_lora.down.weight
-    "_lora.up.weight": "B",
+    ".down.weight": "A",  # diffusers before 0.22, XLabs: attn1.processor.to_q_lora.down.weight
+    ".up.weight": "B",
     ".alpha": "alpha",
     ".lora_B.bias": "bias",
     ".lora_magnitude_vector": "magnitude",  # DoRA
@@ -88,7 +88,7 @@ class Layers:
 def _spellings(name: str) -> list[str]:
     """As it is; as attention processors had it; as transformers calls it, with or without the
     `text_model` that it dropped."""
-    plain = name.replace(".processor.", ".")
+    plain = name.replace(".processor.", ".").removesuffix("_lora")
     found = [name, plain, f"{plain}.0"]  # to_out is to_out.0
     head, _, last = plain.rpartition(".")
     if last in _TURNED:

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from sipo.backbones.base import Backbone, Sample, Sampler
-from sipo.backbones.folders import check_model
+from sipo.backbones.folders import check_model, check_pipeline
 from sipo.backbones.loading import fitting, from_pretrained
 from sipo.backbones.lora import Lora, attach, peft_config, read_lora
 from sipo.backbones.weights import check_lora, find_weights
@@ -45,6 +45,9 @@ class PipelineBackbone(Backbone):
         """`dtype` may be by component, as diffusers takes it. Raises ValueError for a checkpoint
         that is not whole."""
         what = f"--backbone {path!r}"
+        if Path(path).is_dir():
+            only = (cls.denoiser_folder, "scheduler") if denoiser_only else ()
+            check_pipeline(Path(path), f"{what}:", only)
         if denoiser_only:
             schedule = DDPMScheduler.load_config(path, subfolder="scheduler")  # any scheduler's
             denoiser = from_pretrained(

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from sipo.backbones.base import Backbone, Sampler
-from sipo.backbones.folders import check_pipeline, read_index
+from sipo.backbones.folders import read_index
 from sipo.backbones.loading import explained
 from sipo.backbones.names import EMBEDDED as EMBEDDED
 from sipo.backbones.names import find_backbone
@@ -59,9 +59,6 @@ def load_backbone(
         )
     module, class_name = FAMILIES[family].split(":")
     kind: type[Backbone] = getattr(import_module(module), class_name)
-    if Path(path).is_dir():
-        only = (kind.denoiser_folder, "scheduler") if denoiser_only else ()
-        check_pipeline(Path(path), f"--backbone {name!r}:", only)
     backbone = kind.load(path, denoiser_only, DTYPES[dtype], quantization(quantize, DTYPES[dtype]))
     backbone.name = name
     if (file := Path(path) / SAMPLER_FILE).is_file():

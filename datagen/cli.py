@@ -52,7 +52,9 @@ def main() -> None:
     "--pretrained_model_name_or_path",
     help="Embedded model, diffusers folder or hub id.  [default: mini-sd]",
 )
-@click.option("--weights", type=_PATH, help="A run of sipo-train: its LoRA or denoiser.")
+@click.option(
+    "--weights", type=_PATH, help="A run of sipo-train, a LoRA's .safetensors file, or its folder."
+)
 @click.option("--prompts", type=_PATH, help=_PROMPTS)
 @click.option("--suite", help="mini-train or geneval-train, not a file.  [default: mini-train]")
 @click.option(
@@ -88,13 +90,15 @@ def main() -> None:
 @user_errors
 def generate(dry_run: bool, **options: Any) -> None:
     """Sample candidates for prompts, judge them, write winner-loser pairs with latents."""
+    from sipo.datagen.settings import Settings, check_models
+
+    settings = Settings(**{name: value for name, value in options.items() if value is not None})
+    check_models(settings)  # before the libraries that take seconds to import
     _quiet()
     from sipo.datagen.generate import run
     from sipo.datagen.job import prepare
     from sipo.datagen.plan import plan_lines
-    from sipo.datagen.settings import Settings
 
-    settings = Settings(**{name: value for name, value in options.items() if value is not None})
     job = prepare(settings, continuing=not dry_run)
     if dry_run:
         click.echo("\n".join(plan_lines(job, settings.out)))

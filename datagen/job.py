@@ -9,9 +9,7 @@ from typing import Any
 
 from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.devices import place
-from sipo.backbones.names import check_backbone
 from sipo.backbones.registry import DTYPES, load_backbone
-from sipo.backbones.weights import check_weights
 from sipo.backbones.workers import workers_for
 from sipo.datagen import sampling
 from sipo.datagen.folder import refuse_early
@@ -20,6 +18,7 @@ from sipo.datagen.settings import (
     Settings,
     asked_prompts,
     check_clip_settings,
+    check_models,
     check_policy,
     config_of,
     known_early,
@@ -66,9 +65,7 @@ def prepare(
         known = ", ".join(DTYPES)
         raise ValueError(f"--dtype {settings.dtype!r} is unknown; choose one of {known}")
     if backbone is None:
-        check_backbone(settings.backbone)
-        if settings.weights is not None:
-            check_weights(settings.weights)
+        check_models(settings)
     device = find_device(settings.device)
     workers = workers_for(device.type, settings.workers)
     asked = list(prompts) if prompts is not None else asked_prompts(settings)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from sipo.backbones.names import check_backbone
+from sipo.backbones.weights import check_weights
 from sipo.common.settings import Seed, StrictModel
 from sipo.datagen.pairing import POLICIES
 from sipo.feedback.frames import FRAMES, FrameScore
@@ -72,6 +74,13 @@ class Settings(StrictModel):
         names = ("steps", "guidance", "height", "width", "frames")
         asked = {name: getattr(self, name) for name in names}
         return {name: value for name, value in asked.items() if value is not None}
+
+
+def check_models(settings: Settings) -> None:
+    """Raises ValueError for a backbone or weights that can be seen not to load."""
+    check_backbone(settings.backbone)
+    if settings.weights is not None:
+        check_weights(settings.weights)
 
 
 def check_clip_settings(settings: Settings, backbone: Backbone) -> None:

@@ -25,7 +25,9 @@ _PROMPTS = "GenEval JSONL, .txt of a prompt a line ('# ' begins a comment), or -
     type=_TEXT,
     help="Embedded model, diffusers folder or hub id.  [default: mini-sd]",
 )
-@click.option("--weights", type=_PATH, help="A run of sipo-train: its LoRA or denoiser.")
+@click.option(
+    "--weights", type=_PATH, help="A run of sipo-train, a LoRA's .safetensors file, or its folder."
+)
 @click.option("--base", is_flag=True, help="The backbone alone, though a recipe names --weights.")
 @click.option(
     "--suite",

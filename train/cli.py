@@ -10,6 +10,8 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
+from sipo.backbones.names import check_backbone
+from sipo.backbones.weights import check_weights
 from sipo.common.errors import user_errors
 from sipo.common.options import PATH, PATH_TEXT
 from sipo.common.yaml_files import YamlMap
@@ -183,6 +185,10 @@ def _resolve(config: Path | None, options: dict[str, Any]) -> Settings:
         raise
     if not settings.data:
         raise ValueError("--data is missing; give a folder of shards that sipo-data wrote")
+    if settings.backbone:
+        check_backbone(settings.backbone)
+    if settings.init_weights:
+        check_weights(settings.init_weights, "--init_weights")
     return settings
 
 

@@ -14,7 +14,6 @@ from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.devices import keep_freed_memory
 from sipo.backbones.precision import has_bf16
 from sipo.backbones.registry import load_backbone
-from sipo.backbones.weights import check_weights
 from sipo.common.files import is_written_to
 from sipo.feedback.demands import check_prompts
 from sipo.feedback.judge import load_judge, vocabulary_of
@@ -73,8 +72,6 @@ def open_backbone(settings: Settings, data: Data) -> Backbone:
     What samples, an objective or validation, needs the whole of it.
     """
     name = settings.backbone or backbone_of(Path(next(iter(settings.data), ".")), data.meta)
-    if settings.init_weights:
-        check_weights(settings.init_weights, INIT)
     samples = settings.objective in ONLINE or settings.validation_pairs
     return load_backbone(name, None, not samples, base_dtype(settings), settings.quantize)
 

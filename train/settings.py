@@ -137,7 +137,9 @@ class Settings(StrictModel):
     lora_targets: str = Field(
         "", description="Module names, with commas, or 'all'. [default: the backbone's attention]"
     )
-    init_weights: str = Field("", description="Start from the policy of this run folder.")
+    init_weights: str = Field(
+        "", description="Start from the policy of this run folder or LoRA file."
+    )
     reference: Literal["base", "init"] = Field(
         "base", description="Rewards are measured against the base model or --init_weights."
     )

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from lora_files import (
 )
 from tiny_flux import tiny_flux
 from tiny_sdxl import tiny_sdxl
+from tiny_video import tiny_wan
 
 from sipo.backbones.base import Sampler
 from sipo.backbones.registry import SAMPLER_FILE, load_backbone
@@ -350,3 +352,39 @@ def test_where_weights_may_lie(tmp_path: Path) -> None:
     ]:
         with pytest.raises(ValueError, match=complaint):
             check_weights(path)
+
+
+def test_xlabs_flux_as_diffusers_converts_it(flux: Tiny, tmp_path: Path) -> None:
+    """Image and text of a block are two LoRAs of one name."""
+    chance, tensors = torch.Generator().manual_seed(0), Tensors()
+    for block, half, (part, rows) in product((0, 1), (1, 2), {"qkv": 96, "proj": 32}.items()):
+        name = f"double_blocks.{block}.processor.{part}_lora{half}"
+        tensors[f"{name}.down.weight"] = 3 * torch.randn(4, 32, generator=chance)
+        tensors[f"{name}.up.weight"] = torch.randn(rows, 4, generator=chance)
+    file = write(tmp_path / "mine.safetensors", tensors)
+    made = flux.ours(file)
+    assert near(made, flux.theirs(file))
+    assert not near(made, flux.base, within=4)
+
+
+def test_wan_by_the_names_of_its_authors(tmp_path: Path) -> None:
+    """diffusers converts them, but leaves norms out: with one the file is refused."""
+    folder = tiny_wan(tmp_path / "wan")
+    blocks = load_backbone(str(folder)).denoiser.get_submodule("blocks")
+    width, chance = blocks[0].attn1.to_q.in_features, torch.Generator().manual_seed(0)
+    tensors: Tensors = {}
+    for number, part in product(range(len(blocks)), "qkvo"):
+        name = f"diffusion_model.blocks.{number}.self_attn.{part}"
+        tensors[f"{name}.lora_down.weight"] = torch.randn(2, width, generator=chance)
+        tensors[f"{name}.lora_up.weight"] = torch.randn(width, 2, generator=chance)
+        tensors[f"{name}.alpha"] = torch.tensor(1.0)
+    file = write(tmp_path / "wan.safetensors", tensors)
+    layer: Any = load_backbone(str(folder), file).denoiser.get_submodule("blocks.0.attn1.to_k")
+    name = "diffusion_model.blocks.0.self_attn.k"
+    expected = tensors[f"{name}.lora_up.weight"] @ tensors[f"{name}.lora_down.weight"] / 2
+    torch.testing.assert_close(layer.get_delta_weight("default_0").detach(), expected)
+    write(file, tensors | {"diffusion_model.blocks.0.norm3.diff": torch.ones(3)})
+    with pytest.raises(
+        ValueError, match=r"tensor 'diffusion_model\.blocks\.0\.norm3\.diff' belongs"
+    ):
+        load_backbone(str(folder), file)

@@ -12,8 +12,11 @@ from memory_pairs import MemoryPairs, Run
 from PIL import Image
 
 from sipo.backbones.base import LORA_FILE
+from sipo.common.pictures import spoiled
 from sipo.feedback import grammar
+from sipo.feedback.batches import judge_sound
 from sipo.feedback.boxes import Box
+from sipo.feedback.fake import FakeJudge
 from sipo.feedback.verdict import Verdict, failed_verdict
 from sipo.train.health import Health
 from sipo.train.validation import Validation, fall, summarise
@@ -146,3 +149,13 @@ def test_keep_best_ends_with_the_best_policy(
 def test_what_acts_on_validation_needs_it(run: Run, name: str) -> None:
     with pytest.raises(ValueError, match=f"--{name} acts on validation"):
         run("x", **{name: True})
+
+
+def test_a_look_at_pictures_of_nan_says_so_and_measures_nothing() -> None:
+    broken = spoiled(Image.new("RGB", (8, 8)), "pixels are not finite")
+    whole = Image.new("RGB", (8, 8), "red")
+    verdicts = judge_sound(FakeJudge(), [broken, whole], [CAT, CAT])
+    assert [v.failure for v in verdicts] == ["pixels are not finite", None]
+    assert summarise([CAT, CAT], verdicts)["prompts"].keys() == {"single_object"}
+    with pytest.raises(ValueError, match=r"every image failed \(pixels are not finite\)"):
+        summarise([CAT], verdicts[:1])
