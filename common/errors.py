@@ -67,8 +67,8 @@ def user_errors(command: Callable[P, R]) -> Callable[P, R]:
         except KeyboardInterrupt as stop:
             raise Stopped(stop) from stop
         except Exception as error:
-            if stop := _stop_behind(error):
-                raise Stopped(stop) from error
+            if hidden := _stop_behind(error):
+                raise Stopped(hidden) from error
             if (sentence := explain(error)) is None:
                 raise
             raise UserError(sentence) from error
