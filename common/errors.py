@@ -67,11 +67,21 @@ def user_errors(command: Callable[P, R]) -> Callable[P, R]:
         except KeyboardInterrupt as stop:
             raise Stopped(stop, str(stop) or STOPPED) from stop
         except Exception as error:
+            if hidden := _stop_behind(error):
+                raise Stopped(hidden) from error
             if (sentence := explain(error)) is None:
                 raise
             raise UserError(sentence) from error
 
     return run
+
+
+def _stop_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """What stopped the command, where its cleaning up failed on the way out and hides it."""
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, KeyboardInterrupt):
+        behind = behind.__context__
+    return behind
 
 
 @contextmanager

@@ -73,6 +73,22 @@ def test_a_number_that_is_not_finite_is_refused(value: str) -> None:
     assert "--margin" in result.stderr
 
 
+@pytest.mark.parametrize(("stop", "code"), [(Terminated, 143), (KeyboardInterrupt, 130)])
+def test_cleaning_up_that_fails_hides_no_stop(stop: type[KeyboardInterrupt], code: int) -> None:
+    """A pool whose thread was not yet started cannot be joined: a RuntimeError on the way out."""
+
+    @click.command()
+    @user_errors
+    def command() -> None:
+        try:
+            raise stop
+        finally:
+            raise RuntimeError("cannot join thread before it is started")
+
+    result = CliRunner().invoke(command)
+    assert (result.exit_code, result.stderr.strip()) == (code, STOPPED)
+
+
 @pytest.mark.parametrize(
     ("number", "kind"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)]
 )

@@ -15,12 +15,12 @@ from sipo.feedback.prompt import write_prompts
 from sipo.geneval.cli import main
 
 PROMPTS = [grammar.single_object(name) for name in ("cat", "dog", "bird", "car", "bus", "boat")]
-IMAGES = 6 * 12
+IMAGES = 6 * 8
 
 
 def words(out: Path, tiny: Path, prompts: Path, workers: int) -> list[str]:
     own = ["--backbone", tiny, "--prompts", prompts, "--judge", "fake", "--out", out]
-    own += ["--images-per-prompt", 12, "--batch-size", 2, "--workers", workers]
+    own += ["--images-per-prompt", 8, "--batch-size", 2, "--workers", workers]
     return [*map(str, own)]
 
 
