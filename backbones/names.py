@@ -10,6 +10,8 @@ from sipo.common.hub import cached_unless_reachable
 EMBEDDED = ("mini-sd",)
 """The models that come with sipo; what is embedded beside them, suites and judges, is for them."""
 
+EMBEDDED_SUITES = ("mini", "mini-train")
+
 
 def is_embedded(name: str) -> bool:
     """Whether it is an embedded model, by its name or by its folder."""
@@ -18,6 +20,11 @@ def is_embedded(name: str) -> bool:
     from sipo.mini import WEIGHTS
 
     return Path(name).resolve() in {(WEIGHTS / one).resolve() for one in EMBEDDED}
+
+
+def in_embedded_world(backbone: str | None, suite: str | None = None) -> bool:
+    """Whether an embedded model (the default), or a suite of its world, is spoken of."""
+    return suite in EMBEDDED_SUITES or is_embedded(backbone or EMBEDDED[0])
 
 
 def check_backbone(name: str) -> None:

@@ -56,7 +56,7 @@ def main() -> None:
     "--weights", type=_PATH, help="A run of sipo-train, a LoRA's .safetensors file, or its folder."
 )
 @click.option("--prompts", type=_PATH, help=_PROMPTS)
-@click.option("--suite", help="mini-train or geneval-train, not a file.  [default: mini-train]")
+@click.option("--suite", help="mini-train (of mini-sd) or geneval-train (of others), not a file.")
 @click.option(
     "--num-prompts", type=click.IntRange(1), help="[default: a whole file, 256 of a suite]"
 )

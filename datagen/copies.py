@@ -14,8 +14,9 @@ from pathlib import Path
 from sipo.common.files import atomic
 from sipo.datagen.folder import CANDIDATES, ShardFolder, claim_copy
 from sipo.datagen.review import REVIEW, reviewed
+from sipo.datagen.sources import FILE as SOURCES
 
-_TEXTS = ("prompts.jsonl", "dropped.jsonl")
+_TEXTS = ("prompts.jsonl", "dropped.jsonl", SOURCES)
 
 
 def begin_copy(source: ShardFolder, into: ShardFolder) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.devices import place
+from sipo.backbones.names import in_embedded_world
 from sipo.backbones.registry import DTYPES, load_backbone
 from sipo.backbones.workers import workers_for
 from sipo.datagen import sampling
@@ -25,7 +26,7 @@ from sipo.datagen.settings import (
     source_of,
     without_repeats,
 )
-from sipo.feedback.demands import check_prompts
+from sipo.feedback.demands import check_prompts, require_published
 from sipo.feedback.devices import find_device
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
@@ -77,6 +78,8 @@ def prepare(
         given = {"backbone": backbone, "judge": judge}
         refuse_early(settings.out, {k: v for k, v in early.items() if given.get(k) is None})
     if judge is None:
+        if not in_embedded_world(settings.backbone, settings.suite):
+            require_published(settings.judge, settings.judge_weights)
         check_prompts(settings.judge, once, source_of(settings), settings.judge_settings)
         classes = vocabulary_of(once)
         judge = load_judge(settings.judge, settings.judge_weights, classes, settings.judge_settings)

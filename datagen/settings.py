@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from sipo.backbones.names import check_backbone
+from sipo.backbones.names import check_backbone, in_embedded_world
 from sipo.backbones.weights import check_weights
 from sipo.common.settings import Seed, StrictModel
 from sipo.datagen.pairing import POLICIES
@@ -118,7 +118,8 @@ def asked_prompts(settings: Settings) -> list[Prompt]:
 
 def source_of(settings: Settings) -> str:
     """The file or suite that the prompts are of."""
-    return str(settings.prompts) if settings.prompts else settings.suite or "mini-train"
+    own = "mini-train" if in_embedded_world(settings.backbone) else "geneval-train"
+    return str(settings.prompts) if settings.prompts else settings.suite or own
 
 
 def without_repeats(prompts: Sequence[Prompt]) -> list[Prompt]:

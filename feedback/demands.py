@@ -11,6 +11,29 @@ from sipo.feedback.questions import read_questions
 
 READERS = "pickscore, hpsv2.1, image-reward"
 
+_EMBEDDED = ("yolo-world", "mini-evaluator")
+"""Judges whose default weights are of the embedded world."""
+_PUBLISHED = {"yolo-world": "yolov8x-worldv2.pt"}
+"""Official weights of theirs."""
+
+
+def require_published(
+    judge: str, weights: str | Path | None, option: str = "--judge", weights_option: str = ""
+) -> None:
+    """Raises ValueError for a judge whose weights know the embedded world alone.
+
+    `weights` are what `weights_option` (by default `option`-weights) names.
+    """
+    for name, own in split_names(judge, option):
+        if name not in _EMBEDDED or own or weights:
+            continue
+        said = f"{option} {name!r} has no weights of its own here but those of the embedded emoji "
+        said += "world, which know no other model's images; "
+        if published := _PUBLISHED.get(name):
+            said += f"give {weights_option or f'{option}-weights'} {published}, or {option} "
+            raise ValueError(f"{said}{name}={published}")
+        raise ValueError(f"{said}give another judge")
+
 
 def check_prompts(
     judge: str,

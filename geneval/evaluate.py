@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sipo.backbones.names import is_embedded
+from sipo.backbones.names import EMBEDDED_SUITES, is_embedded
 from sipo.common.files import only_writer
 from sipo.feedback.demands import check_prompts
 from sipo.feedback.ensemble import require_company
@@ -18,7 +18,7 @@ from sipo.geneval import folder, layout
 from sipo.geneval.listed import lay_out, listed_images
 from sipo.geneval.outputs import expected
 from sipo.geneval.rows import write_rows
-from sipo.geneval.settings import EMBEDDED_SUITES, OF_CLIPS, SAMPLER, EvalSettings, wanted_prompts
+from sipo.geneval.settings import OF_CLIPS, SAMPLER, EvalSettings, wanted_prompts
 
 if TYPE_CHECKING:
     from sipo.backbones.base import Backbone

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from sipo.backbones.names import check_backbone, check_name, is_embedded
+from sipo.backbones.names import check_backbone, check_name, in_embedded_world
 from sipo.backbones.weights import check_weights
 from sipo.common.settings import Seed, StrictModel
+from sipo.feedback.demands import require_published
 from sipo.feedback.frames import FRAMES, FrameScore
 from sipo.feedback.judge import read_settings, split_names
 from sipo.feedback.prompt import Prompt, read_prompts
@@ -32,11 +32,8 @@ OF_CLIPS = ("frames", "judged_frames", "frame_score")
 _SAMPLING = frozenset(
     {"backbone", "weights", "seed", *SAMPLER, "dtype", "quantize", "device", "offload", "workers"}
 )
-EMBEDDED_SUITES = ("mini", "mini-train")
 _OFFICIAL = {"judge": "mask2former", "suite": "geneval"}
 """Of a model that is not embedded: the official suite and the official evaluator's detector."""
-_PUBLISHED = {"yolo-world": "yolov8x-worldv2.pt"}
-"""Judges whose default weights are the embedded ones, and official weights of theirs."""
 
 
 class EvalSettings(StrictModel):
@@ -69,7 +66,9 @@ class EvalSettings(StrictModel):
     @classmethod
     def _of_its_world(cls, given: Any) -> Any:
         """The embedded suite and evaluator are the defaults of embedded models alone."""
-        if not isinstance(given, dict) or in_embedded_world(given):
+        if not isinstance(given, dict) or in_embedded_world(
+            given.get("backbone"), given.get("suite")
+        ):
             return given
         sources = ("suite", "prompts", "images")
         told = any(given.get(name) is not None for name in sources)
@@ -86,7 +85,7 @@ class EvalSettings(StrictModel):
             check_weights(self.weights)
         if self.images is None:
             check_name(self.backbone)
-            if not in_embedded_world(self.model_dump(exclude_none=True)):
+            if not in_embedded_world(self.backbone, self.suite):
                 require_published(self.judge, self.judge_weights)
             check_backbone(self.backbone)
         if self.images:
@@ -108,23 +107,6 @@ class EvalSettings(StrictModel):
             elif value != field.default:
                 words += ["--" + name.replace("_", "-"), str(value)]
         return shlex.join(words)
-
-
-def in_embedded_world(given: Mapping[str, Any]) -> bool:
-    """Whether an embedded model, or a suite of its world, is what settings speak of."""
-    named = given.get("suite") in EMBEDDED_SUITES
-    return named or is_embedded(str(given.get("backbone") or "mini-sd"))
-
-
-def require_published(judge: str, weights: Path | None, option: str = "--judge") -> None:
-    """Raises ValueError for a judge whose default weights know the embedded world alone."""
-    for name, own in split_names(judge, option):
-        if name in _PUBLISHED and not own and weights is None:
-            raise ValueError(
-                f"{option} {name!r} has no weights of its own here but those of the embedded emoji "
-                f"world, which know no other model's images; give {option}-weights "
-                f"{_PUBLISHED[name]}, or {option} {name}={_PUBLISHED[name]}"
-            )
 
 
 def load_suite(name: str) -> list[Prompt]:

@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sipo.backbones.names import check_name
-from sipo.feedback.demands import check_prompts
+from sipo.backbones.names import check_name, in_embedded_world
+from sipo.feedback.demands import check_prompts, require_published
 from sipo.feedback.judge import split_names
 from sipo.feedback.prompt import Prompt, read_prompts
 from sipo.geneval.settings import (
     SAMPLER,
     EvalSettings,
-    in_embedded_world,
     load_suite,
-    require_published,
     wanted_prompts,
 )
 from sipo.loop.settings import LoopSettings
@@ -83,7 +81,7 @@ def _check_judges(settings: LoopSettings) -> None:
             f"--evaluator {min(shared)!r} also chooses winners and would mark its own homework; "
             "give a judge that is not in --judge"
         )
-    if not in_embedded_world(settings.model_dump()):
+    if not in_embedded_world(settings.backbone, settings.suite):
         weights = settings.generate.get("judge_weights", settings.judge_weights)
         require_published(judge, weights)
         weights = settings.evaluate.get("judge_weights", settings.evaluator_weights)

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from sipo.backbones.names import in_embedded_world
 from sipo.common.settings import Seed, StrictModel
-from sipo.geneval.settings import in_embedded_world
 
 GROWS = ("rounds", "out")
 """Settings that may differ when a loop goes on; `out` is where it is, not what it is."""
@@ -60,7 +60,9 @@ class LoopSettings(StrictModel):
     @classmethod
     def _of_its_world(cls, given: Any) -> Any:
         """The embedded suites and evaluator are the defaults of embedded models alone."""
-        if not isinstance(given, dict) or in_embedded_world(given):
+        if not isinstance(given, dict):
+            return given
+        if in_embedded_world(given.get("backbone"), given.get("suite")):
             return given
         files = {"suite": "prompts", "eval_suite": "eval_prompts"}  # that stand in for a suite
         own = {k: v for k, v in OFFICIAL.items() if given.get(files.get(k, k)) is None}

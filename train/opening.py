@@ -12,10 +12,11 @@ from accelerate.state import AcceleratorState
 
 from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.devices import keep_freed_memory
+from sipo.backbones.names import in_embedded_world
 from sipo.backbones.precision import has_bf16
 from sipo.backbones.registry import load_backbone
 from sipo.common.files import is_written_to
-from sipo.feedback.demands import check_prompts
+from sipo.feedback.demands import check_prompts, require_published
 from sipo.feedback.judge import load_judge, vocabulary_of
 from sipo.train.batches import Data, Pairs
 from sipo.train.launch import wrapping_is_ours
@@ -57,6 +58,17 @@ def open_data(settings: Settings) -> Data:
     return UnpairedDataset(folders) if settings.objective in UNPAIRED else PairDataset(folders)
 
 
+def check_judges(settings: Settings, backbone: str) -> None:
+    """Raises ValueError for judges of the embedded world that are to look at another model."""
+    if in_embedded_world(backbone):
+        return
+    if settings.validation_pairs:
+        names = "--validation_judge", "--validation_judge_weights"
+        require_published(settings.validation_judge, settings.validation_judge_weights, *names)
+    if settings.objective in ONLINE:
+        require_published(settings.judge, settings.judge_weights, "--judge", "--judge_weights")
+
+
 def open_source(settings: Settings, policy: Policy, data: Data) -> Source:
     if settings.objective not in ONLINE:
         return PairSource(policy, cast(Pairs, data), settings)
@@ -72,6 +84,7 @@ def open_backbone(settings: Settings, data: Data) -> Backbone:
     What samples, an objective or validation, needs the whole of it.
     """
     name = settings.backbone or backbone_of(Path(next(iter(settings.data), ".")), data.meta)
+    check_judges(settings, name)
     samples = settings.objective in ONLINE or settings.validation_pairs
     return load_backbone(name, None, not samples, base_dtype(settings), settings.quantize)
 

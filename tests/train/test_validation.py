@@ -157,5 +157,5 @@ def test_a_look_at_pictures_of_nan_says_so_and_measures_nothing() -> None:
     verdicts = judge_sound(FakeJudge(), [broken, whole], [CAT, CAT])
     assert [v.failure for v in verdicts] == ["pixels are not finite", None]
     assert summarise([CAT, CAT], verdicts)["prompts"].keys() == {"single_object"}
-    with pytest.raises(ValueError, match=r"every image failed \(pixels are not finite\)"):
+    with pytest.raises(ValueError, match=r"failed on all 1 images \(pixels are not finite\)"):
         summarise([CAT], verdicts[:1])
