@@ -6,11 +6,11 @@ by its name and in no time.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+from sipo.common.strict_json import load_json
 from sipo.common.tensor_files import AGAIN, POINTER, read_header, refuse_no_weights
 
 INDEX = "model_index.json"
@@ -36,7 +36,7 @@ def read_config(path: Path, what: str) -> dict[str, Any]:
             f"{what} {str(path)!r} is a pointer of Git LFS, not the file itself; run 'git lfs pull'"
         )
     try:
-        value = json.loads(data)
+        value = load_json(data)
     except ValueError:
         raise ValueError(f"{what} {str(path)!r} is not whole JSON; {AGAIN}") from None
     if not isinstance(value, dict):
@@ -101,6 +101,6 @@ def weight_files(folder: Path, what: str) -> Iterable[Path]:
 
 def _check_json(path: Path, what: str) -> None:
     try:
-        json.loads(path.read_bytes())
+        load_json(path.read_bytes())
     except ValueError:
         read_config(path, what)  # says what it is

@@ -8,7 +8,6 @@ the model has afterwards is compared with that. How large the update is, the sum
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from sipo.backbones.lora_names import Layers, Role, is_of_text, place_of, split_role
+from sipo.common.strict_json import load_json
 from sipo.common.tensor_files import AGAIN, not_finite, read_header, read_tensors
 
 FORMS = (
@@ -278,6 +278,6 @@ def _config(file: Path, networks: Mapping[str, nn.Module]) -> dict[str, dict[str
 
 def _parsed(text: str | bytes, file: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(text))
+        return dict(load_json(text))
     except (ValueError, TypeError):
         raise ValueError(f"the LoRA's configuration in {str(file)!r} is damaged; {AGAIN}") from None

@@ -129,6 +129,12 @@ def explain(error: Exception) -> str | None:
     return None
 
 
+def reason_of(error: Exception) -> str:
+    """The first sentence of what a library said, to stand in one of ours."""
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return said[0].split(". ")[0].rstrip(".")[:160]
+
+
 def is_disk_full(error: Exception) -> bool:
     """ENOSPC and EDQUOT, also as safetensors wraps them (an error of its own with their text)."""
     if isinstance(error, OSError):

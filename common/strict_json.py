@@ -13,6 +13,14 @@ from typing import Any, NoReturn
 MAX_DIGITS = 100  # of an integer: any such is a float too
 
 
+def load_json(text: str | bytes) -> Any:
+    """As `json.loads`, of what programs wrote: brackets too deep are a ValueError, too."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
 def parse_json(text: str, where: str) -> Any:
     """Raises ValueError that says `where`, what is wrong, and of JSON that is none the place."""
     try:

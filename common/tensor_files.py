@@ -6,12 +6,13 @@ not replace, an error page, a pickle. Each is a ValueError that names the file a
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from sipo.common.strict_json import load_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,7 +94,7 @@ def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
 def _parse(text: bytes, data: int, where: str) -> Header:
     """`data` is the number of bytes behind the header, which must be those it speaks of."""
     try:
-        entries: dict[str, Any] = json.loads(text)
+        entries: dict[str, Any] = load_json(text)
         metadata = entries.pop("__metadata__", None) or {}
         shapes = {name: tuple(entry["shape"]) for name, entry in entries.items()}
         end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)

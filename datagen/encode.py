@@ -6,7 +6,6 @@ goes on with the shards that have no latents yet.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
+from sipo.common.strict_json import load_json
 from sipo.datagen.folder import (
     CANDIDATES,
     ShardFolder,
@@ -137,7 +137,7 @@ def _kept(folder: ShardFolder, number: int) -> Iterator[_Kept]:
             raise ValueError(f"{path} lacks a part of {key}; import into another --out")
         fields = read_fields(path, members)
         place = int(key.removeprefix("cand-"))
-        yield Judged.from_row(json.loads(fields["json"]), place), fields[folder.suffix]
+        yield Judged.from_row(load_json(fields["json"]), place), fields[folder.suffix]
 
 
 def _pixels(pictures: Sequence[Picture]) -> Tensor:

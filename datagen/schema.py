@@ -5,12 +5,12 @@ They are read as data of strangers: a number may be a list, a list may be nested
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sipo.common.strict_json import load_json
 from sipo.feedback.prompt import Tag
 
 MOST_SHARDS = 10**6
@@ -147,7 +147,7 @@ class _OfPairs(_Of):
 def read_object(path: Path) -> dict[str, Any] | None:
     """The JSON object in a file; None where there is another thing in it."""
     try:
-        value = json.loads(path.read_bytes())
+        value = load_json(path.read_bytes())
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import tarfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sipo.common.files import atomic, write_json
+from sipo.common.strict_json import load_json
 from sipo.datagen.schema import check_index, read_object
 
 Members = dict[str, tuple[int, int]]
@@ -81,7 +81,7 @@ def read_fields(path: Path, members: dict[str, Any]) -> dict[str, bytes]:
 def read_row(path: Path, members: dict[str, Any]) -> dict[str, Any]:
     """A sample's `.json`. Raises ValueError where the tar has another thing in its place."""
     try:
-        row = json.loads(read_fields(path, {"json": members["json"]})["json"])
+        row = load_json(read_fields(path, {"json": members["json"]})["json"])
     except (ValueError, KeyError, RecursionError):
         row = None
     if not isinstance(row, dict):

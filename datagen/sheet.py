@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import html
 import io
-import json
 from typing import Any
 
+from sipo.common.strict_json import load_json
 from sipo.datagen.folder import PAIRS, ShardFolder
 from sipo.datagen.shards import read_fields
 from sipo.feedback.picture import read_clip, strip
@@ -45,7 +45,7 @@ def contact_sheet(folder: ShardFolder, rows: int) -> str:
 def _row(folder: ShardFolder, number: int, key: str) -> str:
     members = folder.index(PAIRS, number)["samples"][key]["members"]
     fields = read_fields(folder.tar(PAIRS, number), members)
-    row = json.loads(fields["json"])
+    row = load_json(fields["json"])
     prompt = html.escape(row["prompt"]["prompt"])
     tag = html.escape(row["prompt"]["tag"])
     sides = "".join(

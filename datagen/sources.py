@@ -6,11 +6,11 @@ the paths as they were typed. No digest knows that file, and nothing is lost wit
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from sipo.backbones.registry import EMBEDDED
 from sipo.common.files import read_text, write_json
+from sipo.common.strict_json import load_json
 
 FILE = "sources.json"
 
@@ -28,7 +28,7 @@ def remember(shards: Path, backbone: str, weights: Path | None = None) -> None:
 def recall(shards: Path) -> dict[str, str]:
     """`backbone` and, where a trained policy had sampled, `weights`; {} where nothing is known."""
     try:
-        content = json.loads(read_text(shards / FILE))
+        content = load_json(read_text(shards / FILE))
     except (OSError, ValueError):
         return {}
     if not isinstance(content, dict):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from sipo.backbones.base import Backbone
 from sipo.common.files import atomic, to_json
+from sipo.common.strict_json import load_json
 from sipo.datagen import sampling
 from sipo.datagen.folder import CANDIDATES, PAIRS, ShardFolder
 from sipo.datagen.pairing import Paired, pair_stream
@@ -108,7 +108,7 @@ def kept_files(folder: ShardFolder, number: int) -> Iterator[tuple[Request, dict
         if set(members.get(request.key, ())) != wanted:
             raise ValueError(f"{path} lacks {request.key}; run the same sipo-data generate again")
         files = read_fields(path, members[request.key])
-        if json.loads(files.pop("json"))["seed"] != request.seed:
+        if load_json(files.pop("json"))["seed"] != request.seed:
             raise ValueError(f"{path} is foreign: {request.key} has another seed; take it out")
         yield request, files
 
@@ -228,7 +228,7 @@ def _judged(folder: ShardFolder, number: int) -> Iterator[Judged]:
     path = folder.tar(CANDIDATES, number)
     for key, entry in folder.index(CANDIDATES, number)["samples"].items():
         fields = read_fields(path, {"json": entry["members"]["json"]})
-        yield Judged.from_row(json.loads(fields["json"]), int(key.removeprefix("cand-")))
+        yield Judged.from_row(load_json(fields["json"]), int(key.removeprefix("cand-")))
 
 
 def _pair_sample(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sipo.common.strict_json import load_json
 from sipo.datagen.folder import CANDIDATES, PAIRS, SHARD_NAME, ShardFolder, open_folder
 from sipo.datagen.records import Judged
 from sipo.datagen.review import Decisions
@@ -79,7 +79,7 @@ def _sample_damage(path: Path, members: dict[str, Any], wanted: set[str]) -> str
         return f"is incomplete, it lacks {', '.join(sorted(missing))}"
     fields = read_fields(path, members)
     try:
-        json.loads(fields["json"])
+        load_json(fields["json"])
         arrays = [from_npy(fields[name]) for name in fields if name.endswith("npy")]
     except Exception as error:  # whatever the decoders raise for bytes that are damaged
         return f"cannot be read ({type(error).__name__}: {error})"

@@ -7,18 +7,17 @@ projects come as `.pt`; they are read with torch's restricted unpickler, which b
 from __future__ import annotations
 
 import hashlib
-import json
-import pickle
 import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from sipo.common.hub import cached_unless_reachable
+from sipo.common.strict_json import load_json
 from sipo.common.tensor_files import read_header, read_tensors, refuse_no_weights
+from sipo.common.torch_files import read_torch
 
 _CONFIGURATION = ["*.json", "*.txt", "*.jinja", "*.model"]
 _WEIGHTS = ["model*.safetensors"]
@@ -58,7 +57,7 @@ def check_files(folder: Path) -> None:
     """Raises ValueError that names a configuration or a weight file that is not whole."""
     for path in sorted(folder.glob("*.json")):
         try:
-            json.loads(path.read_bytes())
+            load_json(path.read_bytes())
         except ValueError:
             raise ValueError(
                 f"judge weights: {str(path)!r} is not whole JSON; get it again"
@@ -90,8 +89,8 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
         refuse_no_weights(file.read(64), f"judge weights {str(path)!r}")
     try:
-        value: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError):
+        value = read_torch(path)
+    except ValueError:
         raise ValueError(
             f"judge weights {str(path)!r} are not plain tensors, or damaged; give the official file"
         ) from None
@@ -109,7 +108,7 @@ def read_folder(
         if not (folder / name).is_file():
             raise ValueError(f"{what} {str(folder)!r} lack {name}")
     check_files(folder)
-    return json.loads((folder / "config.json").read_bytes()), read_tensors(
+    return load_json((folder / "config.json").read_bytes()), read_tensors(
         folder / "model.safetensors", what
     )
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sipo.common.files import read_text, split_lines
+from sipo.common.strict_json import load_json
 from sipo.feedback.prompt import Prompt, parse_prompt, plain_text
 
 IMAGE = ("image", "filename", "file_name", "path", "video")
@@ -99,7 +100,7 @@ def _jsonl(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     try:
-        rows = json.loads(text)
+        rows = load_json(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"list {str(path)!r} is not JSON ({error})") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -109,7 +110,7 @@ def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _object(where: str, line: str) -> tuple[str, Mapping[str, Any]]:
     try:
-        row = json.loads(line)
+        row = load_json(line)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: not JSON ({error})") from None
     if not isinstance(row, dict):

@@ -5,10 +5,10 @@ Source of the names: Vchitect/VBench, `prompts/README.md`.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from sipo.common.files import read_text, split_lines
+from sipo.common.strict_json import load_json
 from sipo.geneval.listed import link
 from sipo.geneval.outputs import open_outputs
 
@@ -52,7 +52,7 @@ def read_list(path: Path) -> list[str]:
     text = read_text(path, "--prompts")
     if path.suffix == ".json":
         try:
-            texts = [str(row["prompt_en"]) for row in json.loads(text)]
+            texts = [str(row["prompt_en"]) for row in load_json(text)]
         except (ValueError, TypeError, KeyError):
             raise ValueError(
                 f"--prompts {str(path)!r} has no rows with 'prompt_en'; give VBench_full_info.json"

@@ -5,7 +5,6 @@ Source: Vchitect/VBench, `vbench/__init__.py` (files) and the files of the dimen
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sipo.common.files import read_text
+from sipo.common.strict_json import load_json
 
 FILES = "*_eval_results.json"
 _CLIP_UNIT = {"imaging_quality": 100.0}
@@ -55,7 +55,7 @@ def _files(path: Path) -> list[Path]:
 
 def _read(path: Path) -> dict[str, Dimension]:
     try:
-        rows = json.loads(read_text(path, "results"))
+        rows = load_json(read_text(path, "results"))
         found = {
             name.replace(" ", "_"): Dimension(float(row[0]), dict(_clips(name, row[1:])))
             for name, row in rows.items()

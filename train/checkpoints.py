@@ -14,11 +14,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
 
 import torch
 
+from sipo.common.errors import reason_of
 from sipo.common.files import read_text, write_text
+from sipo.common.strict_json import load_json
+from sipo.common.torch_files import read_torch
 from sipo.common.yaml_files import to_yaml
 from sipo.train.settings import FREE_TO_CHANGE, Settings
 
@@ -119,7 +121,7 @@ def best_step(out: Path) -> int:
         return int(read_text(path))
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"{str(path)!r} is damaged ({_reason(error)}), so --keep_best does not know what it "
+            f"{str(path)!r} is damaged ({reason_of(error)}), so --keep_best does not know what it "
             f"kept; {_go_back(out)}"
         ) from None
 
@@ -147,14 +149,9 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
 def _read_state(checkpoint: Path) -> dict[str, Any]:
     path = checkpoint / STATE
     try:
-        with ZipFile(path) as parts:  # PyTorch writes checksums and does not look at them
-            if (part := parts.testzip()) is not None:
-                raise BadZipFile(f"{part} has changed")
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (MemoryError, PermissionError):
-        raise
-    except Exception as error:  # of zip, of pickle, of PyTorch: each has many for bytes cut or lost
-        raise ValueError(f"checkpoint {str(path)!r} is damaged ({_reason(error)})") from None
+        state = read_torch(path, archive=True)
+    except ValueError as error:
+        raise ValueError(f"checkpoint {str(path)!r} is damaged ({error})") from None
     if not isinstance(state, dict) or state.get("step") != step_of(checkpoint):
         raise ValueError(f"checkpoint {str(path)!r} is not of step {step_of(checkpoint)}")
     return state
@@ -166,12 +163,6 @@ def _is_whole(checkpoint: Path) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _reason(error: Exception) -> str:
-    """The first sentence of it."""
-    said = str(error).strip().splitlines() or [type(error).__name__]
-    return said[0].split(". ")[0].rstrip(".")[:160]
 
 
 def _go_back(out: Path) -> str:
@@ -229,12 +220,12 @@ def open_run(out: Path, settings: Settings, facts: dict[str, Any]) -> None:
 
 def _read_run(out: Path) -> dict[str, Any]:
     try:
-        content = json.loads(read_text(out / RUN))
+        content = load_json(read_text(out / RUN))
         if not isinstance(content["settings"], dict):
             raise TypeError("no settings in it")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{str(out / RUN)!r} is damaged ({_reason(error)}), so nobody knows whether this "
+            f"{str(out / RUN)!r} is damaged ({reason_of(error)}), so nobody knows whether this "
             f"command is the one that made the checkpoints; {_go_back(out)}"
         ) from None
     return dict(content)
@@ -260,10 +251,10 @@ def summary(out: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return dict(json.loads(read_text(path)))
+        return dict(load_json(read_text(path)))
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"{str(path)!r} is damaged ({_reason(error)}); remove it, and the same command again "
+            f"{str(path)!r} is damaged ({reason_of(error)}); remove it, and the same command again "
             "writes it"
         ) from None
 

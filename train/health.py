@@ -6,7 +6,6 @@ fall, errors grow on winners too, images decay. Implicit accuracy rises all the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from sipo.common.files import read_text
+from sipo.common.strict_json import load_json
 from sipo.train.rows import read_rows
 from sipo.train.settings import WITHOUT_Z
 
@@ -109,7 +109,7 @@ def diagnose(rows: Iterable[Mapping[str, Any]], settings: Settings) -> list[Find
 def diagnose_run(run: Path) -> list[Finding]:
     """Of a run folder, finished or not."""
     path = run / "run.json"
-    settings = json.loads(read_text(path))["settings"] if path.is_file() else {}
+    settings = load_json(read_text(path))["settings"] if path.is_file() else {}
     return diagnose(read_rows(run / "log.jsonl"), settings)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from sipo.common.files import read_text, split_lines
+from sipo.common.strict_json import load_json
 
 Row = dict[str, Any]
 
@@ -36,7 +36,7 @@ def read_rows(path: Path) -> list[Row]:
 
 def _row(line: str) -> Row | None:
     try:
-        row = json.loads(line)
+        row = load_json(line)
     except ValueError:
         return None
     return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None

@@ -79,5 +79,7 @@ def test_heads_of_judges_as_safetensors(tmp_path: Path, data: bytes) -> None:
 
 @given(data=damaged(_saved({"step": 3, "policy": {"a": torch.zeros(2)}})))
 def test_checkpoints(tmp_path: Path, data: bytes) -> None:
-    (tmp_path / "state.pt").write_bytes(data)
-    outcome(lambda: load_state(tmp_path), "state.pt")
+    checkpoint = tmp_path / "checkpoint-3"
+    checkpoint.mkdir(exist_ok=True)
+    (checkpoint / "state.pt").write_bytes(data)
+    outcome(lambda: load_state(checkpoint), "state.pt")
