@@ -9,8 +9,7 @@ the model has afterwards is compared with that. How large the update is, the sum
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from sipo.backbones.lora_names import Layers, Role, is_of_text, place_of, split_role
+from sipo.common.quiet import quiet
 from sipo.common.strict_json import load_json
 from sipo.common.tensor_files import AGAIN, not_finite, read_header, read_tensors
 
@@ -170,18 +170,6 @@ def peft_config(tensors: Mapping[str, Tensor], given: Mapping[str, Any] | None) 
     )
 
 
-@contextmanager
-def quiet_loaders() -> Iterator[None]:
-    """diffusers would print what is raised here, a line for every tensor."""
-    loader = logging.getLogger("diffusers.loaders")
-    level = loader.level
-    loader.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        loader.setLevel(level)
-
-
 class _AnyText(Layers):
     """A text encoder that is not loaded: what is for it is told by its name alone."""
 
@@ -222,7 +210,7 @@ def _converted(
         {"unet_config": denoiser.config} if pipeline_class.__name__.endswith("XLPipeline") else {}
     )
     try:
-        with quiet_loaders():
+        with quiet("diffusers.loaders", logging.CRITICAL):
             result = pipeline_class.lora_state_dict(dict(tensors), **further)
     except Exception:  # whatever they raise for names that they do not know
         return {}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from sipo.common.quiet import quiet
 
 SECONDS = 3.0  # an answer may take
 
@@ -21,7 +20,7 @@ def cached_unless_reachable(repository: str, what: str) -> Path | None:
     if reason is None:
         return None
     try:
-        with quiet_hub():
+        with quiet("huggingface_hub"):
             return Path(snapshot_download(repository, local_files_only=True))
     except Exception:  # whatever it raises for what is not there
         raise ValueError(
@@ -47,15 +46,3 @@ def _refusal(repository: str, what: str) -> str | None:
     except Exception as error:  # of the connection: the client's own, and not always the same
         return f"the hub cannot be reached ({type(error).__name__}: {str(error)[:80]})"
     return None
-
-
-@contextmanager
-def quiet_hub() -> Iterator[None]:
-    """Without its lines about every retry."""
-    logger = logging.getLogger("huggingface_hub")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

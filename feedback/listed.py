@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sipo.common.files import read_text, split_lines
-from sipo.common.strict_json import load_json
+from sipo.common.strict_json import parse_json
 from sipo.feedback.prompt import Prompt, parse_prompt, plain_text
 
 IMAGE = ("image", "filename", "file_name", "path", "video")
@@ -99,20 +99,14 @@ def _jsonl(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    try:
-        rows = load_json(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"list {str(path)!r} is not JSON ({error})") from None
+    rows = parse_json(text, f"list {str(path)!r}")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"list {str(path)!r} is no JSON list of objects; {_LOOK}")
     return ((f"{path}, row {number}", row) for number, row in enumerate(rows, 1))
 
 
 def _object(where: str, line: str) -> tuple[str, Mapping[str, Any]]:
-    try:
-        row = load_json(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: not JSON ({error})") from None
+    row = parse_json(line, where)
     if not isinstance(row, dict):
         raise ValueError(f"{where}: no JSON object; {_LOOK}")
     return where, row

@@ -9,6 +9,7 @@ from mutations import damaged, json_files, lines_of
 from outcome import outcome
 
 from sipo.common.files import read_json
+from sipo.feedback.listed import read_listed
 from sipo.geneval.rows import read_rows
 from sipo.geneval.vbench_export import read_list
 from sipo.geneval.vbench_results import read_results
@@ -60,3 +61,23 @@ def test_vbench_texts(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "prompts.txt"
     path.write_bytes(data)
     outcome(lambda: read_list(path), "prompts.txt", "prompt")
+
+
+LISTED = {"image": "a.png", "prompt": "two dogs"}
+
+
+@given(data=lines_of([LISTED, {"filename": "b.png", "metadata": ROW["metadata"]}]))
+def test_lists_of_images(tmp_path: Path, data: bytes) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
+    path = tmp_path / "images.jsonl"
+    path.write_bytes(data)
+    outcome(lambda: read_listed(path), "images.jsonl")
+
+
+@given(data=damaged(b"image;prompt\na.png;two dogs\n'b.png';\"a; red\"\n"))
+def test_tables_of_images(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.png").touch()
+    path = tmp_path / "images.csv"
+    path.write_bytes(data)
+    outcome(lambda: read_listed(path), "images.csv")
