@@ -1,10 +1,17 @@
-"""A library's logger that is told to say less."""
+"""Libraries that are told to say less."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+
+
+def no_loading_bars() -> None:
+    """Our own bars are the only ones."""
+    for library in ("diffusers", "transformers"):
+        import_module(f"{library}.utils.logging").disable_progress_bar()
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 
 from sipo.common.errors import UserError, user_errors
 from sipo.common.options import PATH, SEED, FiniteRange, joined
+from sipo.common.quiet import no_loading_bars
 from sipo.recipes import recipe_option
 
 _PATH = PATH
@@ -94,7 +94,7 @@ def generate(dry_run: bool, **options: Any) -> None:
 
     settings = Settings(**{name: value for name, value in options.items() if value is not None})
     check_models(settings)  # before the libraries that take seconds to import
-    _quiet()
+    no_loading_bars()
     from sipo.datagen.generate import run
     from sipo.datagen.job import prepare
     from sipo.datagen.plan import plan_lines
@@ -227,7 +227,7 @@ def calibrate_judge_command(
     IMAGES is a folder in GenEval's layout (with results.jsonl its labels count; without, every
     image is taken to show its prompt), or JSONL rows {"image", "prompt", "correct"}.
     """
-    _quiet()
+    no_loading_bars()
     from sipo.common.files import write_json
     from sipo.datagen.folder import require_file_place
     from sipo.feedback.calibrate import calibrate_judge, calibration_lines
@@ -314,7 +314,7 @@ def export(shards: Path, format_: str, out: Path) -> None:
 def _encode(
     shards: Path, backbone: str, batch_size: int, dtype: str, device: str
 ) -> dict[str, Any]:
-    _quiet()
+    no_loading_bars()
     from sipo.datagen.encode import encode_folder
 
     return encode_folder(shards, backbone, batch_size, dtype, device)
@@ -325,12 +325,6 @@ def _report(summary: dict[str, Any], out: Path) -> None:
 
     click.echo("\n".join(summary_lines(summary)))
     click.echo(f"written: {out}")
-
-
-def _quiet() -> None:
-    """Our own bar is the only one: the libraries' loading bars are turned off."""
-    for library in ("diffusers", "transformers"):
-        import_module(f"{library}.utils.logging").disable_progress_bar()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from sipo.common.errors import user_errors
 from sipo.common.options import PATH, SEED, TEXT, FiniteRange, joined
+from sipo.common.quiet import no_loading_bars
 from sipo.recipes import recipe_option
 
 _PATH, _TEXT = PATH, TEXT
@@ -94,6 +95,7 @@ def main(dry_run: bool, base: bool, **options: Any) -> None:
     if dry_run:
         click.echo(_describe(settings, plan(settings)))
         return
+    no_loading_bars()
     summary = evaluate(settings)
     click.echo(evaluation_table(summary))
     click.echo(f"Written to {settings.out}/summary.json and {settings.out}/results.jsonl")

@@ -8,6 +8,7 @@ import click
 
 from sipo.common.errors import user_errors
 from sipo.common.options import PATH, POSITIVE, SEED, TEXT, FiniteRange, joined
+from sipo.common.quiet import no_loading_bars
 
 _PATH, _TEXT = PATH, TEXT
 _PAIR = "NAME=VALUE"
@@ -115,6 +116,7 @@ def main(dry_run: bool, **options: Any) -> None:
         check(settings)
         click.echo(_describe(settings))
         return
+    no_loading_bars()
     from sipo.loop.rounds import loop
     from sipo.loop.tables import rounds_table, training_warnings
 

@@ -14,6 +14,7 @@ from sipo.backbones.names import check_backbone
 from sipo.backbones.weights import check_weights
 from sipo.common.errors import user_errors
 from sipo.common.options import PATH, PATH_TEXT
+from sipo.common.quiet import no_loading_bars
 from sipo.common.yaml_files import YamlMap
 from sipo.recipes import recipe_option
 from sipo.train.settings import ALIASES, SettingError, Settings, make_settings, read_yaml
@@ -117,6 +118,7 @@ def main(config: Path | None, dry_run: bool, **options: Any) -> None:
         plan = make_plan(settings, len(pairs), accelerator.num_processes)
         click.echo(json.dumps(describe(settings, backbone, plan), indent=1))
         return
+    no_loading_bars()
     from sipo.train.cores import train_on_cores
 
     try:
