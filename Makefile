@@ -13,7 +13,7 @@ demo: install
 test: install
 	$(BIN)/python -m pytest
 
-# Every parser of what people hand in, 20,000 odd inputs each: about an hour on two cores.
+# Every parser of what people hand in, 20,000 odd inputs each: about two hours of one core.
 fuzz: install
 	SIPO_FUZZ=20000 $(BIN)/python -m pytest tests/fuzz
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +14,8 @@ os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 # memory lies. Which instructions are used is left to the CPU: alike.py compares across those.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: `pytest &`
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, str(Path(__file__).parent))  # for `from tiny import tiny_pipeline`
 
 import pytest
