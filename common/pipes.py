@@ -15,7 +15,8 @@ _pipes: dict[tuple[int, ...], str] = {}
 
 def is_pipe(path: Path) -> bool:
     """Whether its name says nothing of what is in it."""
-    return path == STDIN or path.parts[:2] == ("/", "dev") or not path.is_file()
+    passed_on = path.parts[:3] in (("/", "dev", "fd"), ("/", "dev", "stdin"))
+    return path == STDIN or passed_on or not path.is_file()
 
 
 def read_again(path: Path, what: str = "file") -> str:

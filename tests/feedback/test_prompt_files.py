@@ -7,12 +7,14 @@ import json
 import logging
 import os
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sipo.common.pipes import is_pipe
 from sipo.feedback import grammar
 from sipo.feedback.prompt import parse_prompt, prompt_of, read_prompts
 
@@ -133,6 +135,16 @@ def test_comments_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     with caplog.at_level(logging.WARNING):
         assert texts(tmp_path / "a.txt") == ["a cat"]
     assert "lines that begin with '# ' are comments: 2 are no prompts" in caplog.text
+
+
+def test_only_what_is_passed_on_is_a_pipe(tmp_path: Path) -> None:
+    assert is_pipe(Path("/dev/fd/63"))
+    assert is_pipe(Path("/dev/stdin"))
+    (tmp_path / "a").touch()
+    assert not is_pipe(tmp_path / "a")
+    if (memory := Path("/dev/shm")).is_dir():
+        with tempfile.NamedTemporaryFile(dir=memory) as file:
+            assert not is_pipe(Path(file.name))
 
 
 def test_rows_in_an_array_and_under_other_names(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_another_judge_is_refused_before_anything_is_loaded(
 ) -> None:
     """`plan` loads nothing, and is what --dry-run runs."""
     cases = {
-        "judge": ("mini-evaluator", r"judge 'fake' .*'mini-evaluator'; .*--judge it started"),
+        "judge": ("mask2former", r"judge 'fake' .*'mask2former'; .*--judge it started"),
         "seed": (3, r"seeds\.seed 0 .* 3; .*the --seed it"),
         "steps": (7, r"sampler\.steps 2 .* 7; .*the --steps it"),
         "height": (32, r"sampler\.height None .* 32; .*the --height it"),
