@@ -7,6 +7,8 @@ from pathlib import Path
 from sipo.common.quiet import quiet
 
 SECONDS = 3.0  # an answer may take
+_answered: set[str] = set()
+"""Repositories that the hub has told this process of: it is not asked again."""
 
 
 def cached_unless_reachable(repository: str, what: str) -> Path | None:
@@ -34,8 +36,11 @@ def _refusal(repository: str, what: str) -> str | None:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
+    if repository in _answered:
+        return None
     try:
         HfApi().model_info(repository, timeout=SECONDS)
+        _answered.add(repository)
     except (RepositoryNotFoundError, HFValidationError):
         raise ValueError(
             f"{what} is no repository of the model hub, or a private one; check its name, or log "

@@ -143,6 +143,19 @@ def test_a_hub_id_without_network_says_so_at_once(monkeypatch: pytest.MonkeyPatc
         assert time.perf_counter() - started < 5
 
 
+def test_a_hub_that_answers_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    asked: list[str] = []
+    monkeypatch.setattr(
+        huggingface_hub.HfApi, "model_info", lambda self, name, timeout: asked.append(name)
+    )
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    for _ in range(3):
+        check_backbone("somebody/asked-once")
+    assert asked == ["somebody/asked-once"]
+
+
 def test_a_hub_id_in_the_cache_needs_no_network(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
