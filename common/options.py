@@ -50,6 +50,9 @@ class PathOption(click.Path):
 
 PATH, PATH_TEXT, TEXT = PathOption(), PathOption(str), TextOption()
 POSITIVE = FiniteRange(0, min_open=True)
+PROMPTS_HELP = (
+    "GenEval JSONL, .txt of a prompt a line ('# ' begins a comment), or - (standard input)."
+)
 
 
 def refuse_empty(value: Any, param: click.Parameter | None) -> None:

@@ -9,13 +9,11 @@ from typing import Any
 import click
 
 from sipo.common.errors import UserError, user_errors
-from sipo.common.options import PATH, SEED, FiniteRange, joined
+from sipo.common.options import PATH, PROMPTS_HELP, SEED, FiniteRange, joined
 from sipo.common.quiet import no_loading_bars
 from sipo.recipes import recipe_option
 
-_PATH = PATH
 _QUANTIZE = "Of the denoiser: no, nf4 (bitsandbytes) or int8 (torchao).  [default: no]"
-_PROMPTS = "GenEval JSONL, .txt of a prompt a line ('# ' begins a comment), or - (standard input)."
 _JUDGED_FRAMES = "Frames of a clip that are judged."
 _FRAME_SCORE = "A clip's score of its frames': mean or worst."
 _JUDGE = "Who looks at the images; several are one."
@@ -53,17 +51,17 @@ def main() -> None:
     help="Embedded model, diffusers folder or hub id.  [default: mini-sd]",
 )
 @click.option(
-    "--weights", type=_PATH, help="A run of sipo-train, a LoRA's .safetensors file, or its folder."
+    "--weights", type=PATH, help="A run of sipo-train, a LoRA's .safetensors file, or its folder."
 )
-@click.option("--prompts", type=_PATH, help=_PROMPTS)
+@click.option("--prompts", type=PATH, help=PROMPTS_HELP)
 @click.option("--suite", help="mini-train (of mini-sd) or geneval-train (of others), not a file.")
 @click.option(
     "--num-prompts", type=click.IntRange(1), help="[default: a whole file, 256 of a suite]"
 )
 @click.option("--skip-prompts", type=click.IntRange(0), help="Leave out the first.  [default: 0]")
 @click.option("--judge", multiple=True, callback=joined, help=_JUDGE + "  [default: yolo-world]")
-@click.option("--judge-weights", type=_PATH, help="Its weights instead of the embedded ones.")
-@click.option("--judge-settings", type=_PATH, help=_JUDGE_SETTINGS)
+@click.option("--judge-weights", type=PATH, help="Its weights instead of the embedded ones.")
+@click.option("--judge-settings", type=PATH, help=_JUDGE_SETTINGS)
 @click.option("--candidates", type=click.IntRange(2), help="Images per prompt.  [default: 8]")
 @click.option("--seed", type=SEED, help="[default: 0]")
 @click.option("--steps", type=click.IntRange(1), help="[default: the checkpoint's]")
@@ -85,7 +83,7 @@ def main() -> None:
 @click.option(
     "--workers", type=click.IntRange(1), help="Processes on a CPU.  [default: one a core]"
 )
-@click.option("--out", "--output_dir", "out", type=_PATH, help="[default: shards]")
+@click.option("--out", "--output_dir", "out", type=PATH, help="[default: shards]")
 @click.option("--dry-run", is_flag=True, help="Time some, say what would be done; no files.")
 @user_errors
 def generate(dry_run: bool, **options: Any) -> None:
@@ -107,15 +105,15 @@ def generate(dry_run: bool, **options: Any) -> None:
 
 
 @main.command()
-@click.argument("shards", type=_PATH)
+@click.argument("shards", type=PATH)
 @click.option("--judge", "name", multiple=True, callback=joined, required=True, help=_JUDGE)
-@click.option("--judge-weights", type=_PATH, help="Its weights instead of the embedded ones.")
-@click.option("--judge-settings", type=_PATH, help=_JUDGE_SETTINGS)
+@click.option("--judge-weights", type=PATH, help="Its weights instead of the embedded ones.")
+@click.option("--judge-settings", type=PATH, help=_JUDGE_SETTINGS)
 @click.option(
     "--judged-frames", type=click.IntRange(1), help=_JUDGED_FRAMES + "  [default: as before]"
 )
 @click.option("--frame-score", help=_FRAME_SCORE + "  [default: as before]")
-@click.option("--out", type=_PATH, help=_NEW)
+@click.option("--out", type=PATH, help=_NEW)
 @user_errors
 def judge(
     shards: Path,
@@ -143,11 +141,11 @@ def judge(
 
 
 @main.command()
-@click.argument("shards", type=_PATH)
+@click.argument("shards", type=PATH)
 @click.option("--policy", help=f"{_POLICIES}.  [default: as before]")
 @click.option("--margin", type=FiniteRange(0, 1), help="[default: as before]")
 @click.option("--max-pairs-per-prompt", type=click.IntRange(1), help="[default: as before]")
-@click.option("--out", type=_PATH, help=_NEW)
+@click.option("--out", type=PATH, help=_NEW)
 @user_errors
 def pair(shards: Path, out: Path | None, **options: Any) -> None:
     """Pair the kept candidates of SHARDS again. Samples and judges nothing.
@@ -161,9 +159,9 @@ def pair(shards: Path, out: Path | None, **options: Any) -> None:
 
 
 @main.command()
-@click.argument("shards", type=_PATH)
+@click.argument("shards", type=PATH)
 @click.option("--rows", type=click.IntRange(1), default=48, show_default=True, help="Of pairs.")
-@click.option("--out", type=_PATH, help="[default: SHARDS/contact.html]")
+@click.option("--out", type=PATH, help="[default: SHARDS/contact.html]")
 @user_errors
 def inspect(shards: Path, rows: int, out: Path | None) -> None:
     """Summarise SHARDS and write a contact sheet: winner, loser, prompt, scores and reasons."""
@@ -181,7 +179,7 @@ def inspect(shards: Path, rows: int, out: Path | None) -> None:
 
 
 @main.command()
-@click.argument("shards", type=_PATH)
+@click.argument("shards", type=PATH)
 @click.option("--rater", default="rater", show_default=True, help="Who decides, for the record.")
 @click.option("--port", default=0, help="[default: a free one]")
 @user_errors
@@ -197,7 +195,7 @@ def review(shards: Path, rater: str, port: int) -> None:
 
 
 @main.command()
-@click.argument("shards", type=_PATH)
+@click.argument("shards", type=PATH)
 @user_errors
 def validate(shards: Path) -> None:
     """Read all of SHARDS; name every shard that is truncated, incomplete, changed or foreign."""
@@ -213,11 +211,11 @@ def validate(shards: Path) -> None:
 
 
 @main.command("calibrate-judge")
-@click.argument("images", type=_PATH)
+@click.argument("images", type=PATH)
 @click.option("--judge", default="yolo-world", show_default=True, help="A detector.")
-@click.option("--judge-weights", type=_PATH, help="Its weights instead of the embedded ones.")
-@click.option("--judge-settings", type=_PATH, help=_JUDGE_SETTINGS)
-@click.option("--out", type=_PATH, default=Path("judge.json"), show_default=True, help="JSON file.")
+@click.option("--judge-weights", type=PATH, help="Its weights instead of the embedded ones.")
+@click.option("--judge-settings", type=PATH, help=_JUDGE_SETTINGS)
+@click.option("--out", type=PATH, default=Path("judge.json"), show_default=True, help="JSON file.")
 @user_errors
 def calibrate_judge_command(
     images: Path, judge: str, judge_weights: Path | None, judge_settings: Path | None, out: Path
@@ -247,8 +245,8 @@ def calibrate_judge_command(
 @main.command("import")
 @click.argument("format", metavar="FORMAT")
 @click.argument("source", metavar="SOURCE")
-@click.option("--out", type=_PATH, default=Path("shards"), show_default=True, help="New folder.")
-@click.option("--images", type=_PATH, help="Where paths of a list begin.  [default: its folder]")
+@click.option("--out", type=PATH, default=Path("shards"), show_default=True, help="New folder.")
+@click.option("--images", type=PATH, help="Where paths of a list begin.  [default: its folder]")
 @click.option("--split", help="Of a Hugging Face dataset.  [default: train]")
 @click.option("--revision", help="Of a Hugging Face dataset.  [default: the newest]")
 @click.option("--limit", type=click.IntRange(1), help="Pairs at most.  [default: all]")
@@ -284,7 +282,7 @@ def import_command(
 
 
 @main.command()
-@click.argument("shards", type=_PATH)
+@click.argument("shards", type=PATH)
 @click.option("--backbone", default="mini-sd", show_default=True, help=_ENCODER)
 @_encoding_options
 @user_errors
@@ -294,11 +292,11 @@ def encode(shards: Path, backbone: str, batch_size: int, dtype: str, device: str
 
 
 @main.command()
-@click.argument("shards", type=_PATH)
+@click.argument("shards", type=PATH)
 @click.option(
     "--format", "format_", default="parquet", show_default=True, help="parquet, webdataset or hf."
 )
-@click.option("--out", type=_PATH, required=True, help="New folder.")
+@click.option("--out", type=PATH, required=True, help="New folder.")
 @user_errors
 def export(shards: Path, format_: str, out: Path) -> None:
     """Write the pairs of SHARDS as others read them, as their reviewers left them.

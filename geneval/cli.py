@@ -10,12 +10,9 @@ import click
 from click.core import ParameterSource
 
 from sipo.common.errors import user_errors
-from sipo.common.options import PATH, SEED, TEXT, FiniteRange, joined
+from sipo.common.options import PATH, PROMPTS_HELP, SEED, TEXT, FiniteRange, joined
 from sipo.common.quiet import no_loading_bars
 from sipo.recipes import recipe_option
-
-_PATH, _TEXT = PATH, TEXT
-_PROMPTS = "GenEval JSONL, .txt of a prompt a line ('# ' begins a comment), or - (standard input)."
 
 
 @click.group(invoke_without_command=True, context_settings={"max_content_width": 100})
@@ -23,31 +20,31 @@ _PROMPTS = "GenEval JSONL, .txt of a prompt a line ('# ' begins a comment), or -
 @click.option(
     "--backbone",
     "--pretrained_model_name_or_path",
-    type=_TEXT,
+    type=TEXT,
     help="Embedded model, diffusers folder or hub id.  [default: mini-sd]",
 )
 @click.option(
-    "--weights", type=_PATH, help="A run of sipo-train, a LoRA's .safetensors file, or its folder."
+    "--weights", type=PATH, help="A run of sipo-train, a LoRA's .safetensors file, or its folder."
 )
 @click.option("--base", is_flag=True, help="The backbone alone, though a recipe names --weights.")
 @click.option(
     "--suite",
-    type=_TEXT,
+    type=TEXT,
     help="geneval, mini, geneval-train or mini-train.  [default: geneval; mini with mini-sd]",
 )
-@click.option("--prompts", type=_PATH, help=_PROMPTS)
+@click.option("--prompts", type=PATH, help=PROMPTS_HELP)
 @click.option(
     "--judge",
-    type=_TEXT,
+    type=TEXT,
     multiple=True,
     callback=joined,
     help="Who looks; several are one.  [default: mask2former; mini-evaluator with mini-sd]",
 )
-@click.option("--judge-weights", type=_PATH, help="Its weights instead of the embedded ones.")
-@click.option("--judge-settings", type=_PATH, help="JSON by judge: thresholds, colours, ...")
+@click.option("--judge-weights", type=PATH, help="Its weights instead of the embedded ones.")
+@click.option("--judge-settings", type=PATH, help="JSON by judge: thresholds, colours, ...")
 @click.option("--judged-frames", type=int, help="Of a clip.  [default: 8]")
 @click.option(
-    "--frame-score", type=_TEXT, help="A clip's of its frames': mean or worst.  [default: mean]"
+    "--frame-score", type=TEXT, help="A clip's of its frames': mean or worst.  [default: mean]"
 )
 @click.option("--images-per-prompt", type=int, help="[default: 4; with --images what is there]")
 @click.option("--seed", type=SEED, help="[default: 0]")
@@ -57,22 +54,22 @@ _PROMPTS = "GenEval JSONL, .txt of a prompt a line ('# ' begins a comment), or -
 @click.option("--width", type=int, help="Pixels.  [default: the checkpoint's]")
 @click.option("--frames", type=int, help="Of a clip.  [default: the checkpoint's]")
 @click.option("--batch-size", type=int, help="[default: 32]")
-@click.option("--dtype", type=_TEXT, help="float32, bfloat16 or float16.  [default: float32]")
+@click.option("--dtype", type=TEXT, help="float32, bfloat16 or float16.  [default: float32]")
 @click.option(
     "--quantize",
-    type=_TEXT,
+    type=TEXT,
     help="The denoiser: no, nf4 (bitsandbytes), int8 (torchao).  [default: no]",
 )
-@click.option("--device", type=_TEXT, help="[default: cuda where there is one, else cpu]")
+@click.option("--device", type=TEXT, help="[default: cuda where there is one, else cpu]")
 @click.option("--offload", is_flag=True, default=None, help="Models wait on the CPU until needed.")
 @click.option("--workers", type=int, help="Sampling processes on a CPU.  [default: one a core]")
 @click.option(
     "--images",
-    type=_PATH,
+    type=PATH,
     help="Score these, sample nothing: a folder in GenEval's layout, or a CSV or JSONL with image "
     "and prompt.",
 )
-@click.option("--out", "--output_dir", "out", type=_PATH, help="[default: eval]")
+@click.option("--out", "--output_dir", "out", type=PATH, help="[default: eval]")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, load no model.")
 @user_errors
 def main(dry_run: bool, base: bool, **options: Any) -> None:
@@ -119,12 +116,12 @@ def _without_weights(given: dict[str, Any]) -> dict[str, Any]:
 
 
 @main.command("compare")
-@click.argument("eval_a", type=_PATH)
-@click.argument("eval_b", type=_PATH)
+@click.argument("eval_a", type=PATH)
+@click.argument("eval_b", type=PATH)
 @click.option(
-    "--metric", type=_TEXT, help="Compare these scores of `metrics` instead of accuracies."
+    "--metric", type=TEXT, help="Compare these scores of `metrics` instead of accuracies."
 )
-@click.option("--ranks", type=_PATH, help="Compare by the people of this study of `rank`.")
+@click.option("--ranks", type=PATH, help="Compare by the people of this study of `rank`.")
 @click.option("--vbench", is_flag=True, help="EVAL_A and EVAL_B are VBench's results.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @user_errors
@@ -170,17 +167,17 @@ def compare_command(
 
 
 @main.command("metrics")
-@click.argument("evals", nargs=-1, required=True, type=_PATH)
+@click.argument("evals", nargs=-1, required=True, type=PATH)
 @click.option(
     "--metric",
-    type=_TEXT,
+    type=TEXT,
     multiple=True,
     required=True,
     callback=joined,
     help="A judge, or judge=weights: pickscore, hpsv2.1, image-reward, ...; several are a table.",
 )
-@click.option("--metric-weights", type=_PATH, help="Of the one metric, instead of the default's.")
-@click.option("--metric-settings", type=_PATH, help="JSON by judge: processor, tokenizer, ...")
+@click.option("--metric-weights", type=PATH, help="Of the one metric, instead of the default's.")
+@click.option("--metric-settings", type=PATH, help="JSON by judge: processor, tokenizer, ...")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Images.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @user_errors
@@ -219,10 +216,10 @@ def metrics_command(
 
 
 @main.command("agree")
-@click.argument("eval_a", type=_PATH)
-@click.argument("eval_b", type=_PATH)
-@click.option("--images", type=_PATH, help="Where the images lie.  [default: EVAL_A]")
-@click.option("--page", type=_PATH, help="Write the disagreements to this HTML file.")
+@click.argument("eval_a", type=PATH)
+@click.argument("eval_b", type=PATH)
+@click.option("--images", type=PATH, help="Where the images lie.  [default: EVAL_A]")
+@click.option("--page", type=PATH, help="Write the disagreements to this HTML file.")
 @click.option("--most", default=100, show_default=True, help="Images on that page.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @user_errors
@@ -241,10 +238,10 @@ def agree_command(
 
 
 @main.command("rank")
-@click.argument("evals", nargs=-1, type=_PATH)
-@click.option("--out", type=_PATH, default=Path("rank"), show_default=True, help="Of the study.")
+@click.argument("evals", nargs=-1, type=PATH)
+@click.option("--out", type=PATH, default=Path("rank"), show_default=True, help="Of the study.")
 @click.option(
-    "--rater", type=_TEXT, default="rater", show_default=True, help="Who ranks; each a file."
+    "--rater", type=TEXT, default="rater", show_default=True, help="Who ranks; each a file."
 )
 @click.option(
     "--images-per-prompt",
@@ -255,7 +252,7 @@ def agree_command(
 )
 @click.option("--num-prompts", type=click.IntRange(1), help="Drawn of the runs'.  [default: all]")
 @click.option("--port", default=0, help="[default: a free one]")
-@click.option("--results", type=_PATH, help="Evaluate this study's answers, serve nothing.")
+@click.option("--results", type=PATH, help="Evaluate this study's answers, serve nothing.")
 @click.option("--json", "as_json", is_flag=True, help="With --results: JSON instead of a table.")
 @user_errors
 def rank_command(
@@ -287,7 +284,7 @@ def rank_command(
 
 
 @main.command("vbench")
-@click.argument("results", nargs=-1, required=True, type=_PATH)
+@click.argument("results", nargs=-1, required=True, type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @user_errors
 def vbench_command(results: tuple[Path, ...], as_json: bool) -> None:
@@ -304,9 +301,9 @@ def vbench_command(results: tuple[Path, ...], as_json: bool) -> None:
 
 
 @main.command("vbench-export")
-@click.argument("evaluation", type=_PATH, metavar="EVAL")
-@click.option("--prompts", type=_PATH, required=True, help="VBench_full_info.json, or a .txt.")
-@click.option("--out", type=_PATH, required=True, help="Folder for {prompt}-{0..4}.mp4.")
+@click.argument("evaluation", type=PATH, metavar="EVAL")
+@click.option("--prompts", type=PATH, required=True, help="VBench_full_info.json, or a .txt.")
+@click.option("--out", type=PATH, required=True, help="Folder for {prompt}-{0..4}.mp4.")
 @user_errors
 def vbench_export_command(evaluation: Path, prompts: Path, out: Path) -> None:
     """Link the clips of EVAL under the names that VBench looks for."""

@@ -10,7 +10,6 @@ from sipo.common.errors import user_errors
 from sipo.common.options import PATH, POSITIVE, SEED, TEXT, FiniteRange, joined
 from sipo.common.quiet import no_loading_bars
 
-_PATH, _TEXT = PATH, TEXT
 _PAIR = "NAME=VALUE"
 _EXAMPLES = {
     "generate": "batch_size=4",
@@ -21,11 +20,11 @@ _EXAMPLES = {
 
 @click.command(context_settings={"max_content_width": 100})
 @click.option("--rounds", type=int, help="Rounds after the base.  [default: 1]")
-@click.option("--out", "--output_dir", "out", type=_PATH, help="[default: runs/loop]")
+@click.option("--out", "--output_dir", "out", type=PATH, help="[default: runs/loop]")
 @click.option(
     "--backbone",
     "--pretrained_model_name_or_path",
-    type=_TEXT,
+    type=TEXT,
     help="Embedded model, diffusers folder or hub id.  [default: mini-sd]",
 )
 @click.option("--seed", type=SEED, help="Of everything.  [default: 0]")
@@ -36,24 +35,24 @@ _EXAMPLES = {
 @click.option("--frames", type=int, help="Of clips.  [default: the checkpoint's]")
 @click.option(
     "--suite",
-    type=_TEXT,
+    type=TEXT,
     help="Prompts to learn from.  [default: geneval-train; mini-train with mini-sd]",
 )
-@click.option("--prompts", type=_PATH, help="GenEval JSONL or .txt instead of that suite.")
+@click.option("--prompts", type=PATH, help="GenEval JSONL or .txt instead of that suite.")
 @click.option("--num-prompts", type=int, help="Of them, fresh ones each round.")
 @click.option("--candidates", type=int, help="Images per prompt to choose from.")
-@click.option("--policy", type=_TEXT, help="Which candidates become pairs, see sipo-data generate.")
+@click.option("--policy", type=TEXT, help="Which candidates become pairs, see sipo-data generate.")
 @click.option("--margin", type=FiniteRange(0, 1), help="Least difference of scores in a pair.")
 @click.option(
     "--judge",
-    type=_TEXT,
+    type=TEXT,
     multiple=True,
     callback=joined,
     help="Who chooses winners; several are one.  [default: yolo-world]",
 )
-@click.option("--judge-weights", type=_PATH, help="The judge's; mini-sd's are embedded.")
-@click.option("--judge-settings", type=_PATH, help="JSON by judge, the evaluator's included.")
-@click.option("--objective", type=_TEXT, help="Of sipo-train, on pairs.  [default: sipo]")
+@click.option("--judge-weights", type=PATH, help="The judge's; mini-sd's are embedded.")
+@click.option("--judge-settings", type=PATH, help="JSON by judge, the evaluator's included.")
+@click.option("--objective", type=TEXT, help="Of sipo-train, on pairs.  [default: sipo]")
 @click.option("--max_train_steps", "--max-train-steps", type=int, help="A round.")
 @click.option("--train_batch_size", "--train-batch-size", type=int, help="Pairs per step.")
 @click.option(
@@ -84,18 +83,18 @@ _EXAMPLES = {
 )
 @click.option("--evaluate", multiple=True, metavar=_PAIR, help="Any other of sipo-geneval.")
 @click.option(
-    "--eval-suite", type=_TEXT, help="Prompts held out.  [default: geneval; mini with mini-sd]"
+    "--eval-suite", type=TEXT, help="Prompts held out.  [default: geneval; mini with mini-sd]"
 )
-@click.option("--eval-prompts", type=_PATH, help="GenEval JSONL or .txt instead of that suite.")
+@click.option("--eval-prompts", type=PATH, help="GenEval JSONL or .txt instead of that suite.")
 @click.option("--images-per-prompt", type=int, help="In evaluations.  [default: 2]")
 @click.option(
     "--evaluator",
-    type=_TEXT,
+    type=TEXT,
     multiple=True,
     callback=joined,
     help="Independent of the judge.  [default: mask2former; mini-evaluator with mini-sd]",
 )
-@click.option("--evaluator-weights", type=_PATH, help="The evaluator's.")
+@click.option("--evaluator-weights", type=PATH, help="The evaluator's.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, load no model.")
 @user_errors
 def main(dry_run: bool, **options: Any) -> None:
