@@ -30,7 +30,7 @@ install: .venv/installed
 	touch $@
 
 # mypy sees the namespace `sipo` through a tree of links.
-ROOMS := common feedback backbones datagen train geneval loop mini recipes
+ROOMS := common weights pages feedback backbones datagen train geneval loop mini recipes
 typecheck: install
 	mkdir -p build/typing/sipo
 	for room in $(ROOMS); do ln -sfn ../../../$$room build/typing/sipo/$$room; done

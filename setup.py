@@ -4,6 +4,8 @@ from setuptools import find_packages, setup
 
 ROOMS = (
     "common",
+    "weights",
+    "pages",
     "feedback",
     "backbones",
     "datagen",

@@ -18,9 +18,9 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor, nn
 
-from sipo.backbones.lora import Lora
-from sipo.backbones.quantized import stored
-from sipo.backbones.weights import LORA_FILE as LORA_FILE
+from sipo.backbones.loading.lora import Lora
+from sipo.backbones.loading.quantized import stored
+from sipo.backbones.loading.trained_weights import LORA_FILE as LORA_FILE
 from sipo.common.settings import StrictModel
 
 Prediction = Literal["epsilon", "v_prediction", "sample", "flow"]
@@ -42,7 +42,7 @@ class Sampler(StrictModel):
 class Sample:
     """One candidate as sampled: `latents` is (C, H, W), of a clip (C, F, H, W); float32, clean, on
     the CPU. A clip has all its `frames`; its `image` is the middle one. Pictures of numbers that
-    are not finite are spoiled (sipo.common.pictures)."""
+    are not finite are spoiled (sipo.common.pictures.faults)."""
 
     image: Image.Image
     latents: Tensor
@@ -82,7 +82,7 @@ class Backbone(ABC):
     @abstractmethod
     def decode_latents(self, latents: Tensor) -> list[Image.Image]:
         """The image of each row; of a clip the middle frame. One whose numbers are not finite is
-        spoiled (sipo.common.pictures)."""
+        spoiled (sipo.common.pictures.faults)."""
 
     @abstractmethod
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:

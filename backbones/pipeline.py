@@ -16,12 +16,12 @@ from PIL import Image
 from torch import Tensor
 
 from sipo.backbones.base import Backbone, Sample, Sampler
-from sipo.backbones.folders import check_model, check_pipeline
-from sipo.backbones.loading import fitting, from_pretrained
-from sipo.backbones.lora import Lora, attach, peft_config, read_lora
-from sipo.backbones.weights import check_lora, find_weights
-from sipo.common.pictures import spoiled
-from sipo.common.tensor_files import not_finite
+from sipo.backbones.loading.lora import Lora, attach, peft_config, read_lora
+from sipo.backbones.loading.model_folders import check_model, check_pipeline
+from sipo.backbones.loading.pretrained import fitting, from_pretrained
+from sipo.backbones.loading.trained_weights import check_lora, find_weights
+from sipo.common.files.tensor_files import not_finite
+from sipo.common.pictures.faults import spoiled
 
 PATCH = 2  # latents a side of what most transformers take as one token
 

@@ -8,24 +8,24 @@ from pathlib import Path
 import torch
 
 from sipo.backbones.base import Backbone, Sampler
-from sipo.backbones.folders import read_index
-from sipo.backbones.loading import explained
-from sipo.backbones.names import EMBEDDED as EMBEDDED
-from sipo.backbones.names import find_backbone
-from sipo.backbones.quantized import quantization
-from sipo.backbones.weights import check_weights
-from sipo.common.files import read_text
+from sipo.backbones.loading.model_folders import read_index
+from sipo.backbones.loading.names import EMBEDDED as EMBEDDED
+from sipo.backbones.loading.names import find_backbone
+from sipo.backbones.loading.pretrained import explained
+from sipo.backbones.loading.quantized import quantization
+from sipo.backbones.loading.trained_weights import check_weights
+from sipo.common.files.text import read_text
 
 FAMILIES = {
-    "ChromaPipeline": "sipo.backbones.chroma:Chroma",
-    "CogVideoXPipeline": "sipo.backbones.cogvideox:CogVideoX",
-    "FluxPipeline": "sipo.backbones.flux:Flux",
-    "SanaPipeline": "sipo.backbones.sana:Sana",
-    "StableDiffusion3Pipeline": "sipo.backbones.sd3:StableDiffusion3",
-    "StableDiffusionPipeline": "sipo.backbones.stable_diffusion:StableDiffusion",
-    "StableDiffusionXLPipeline": "sipo.backbones.sdxl:StableDiffusionXL",
-    "WanPipeline": "sipo.backbones.wan:Wan",
-    "ZImagePipeline": "sipo.backbones.z_image:ZImage",
+    "ChromaPipeline": "sipo.backbones.images.chroma:Chroma",
+    "CogVideoXPipeline": "sipo.backbones.video.cogvideox:CogVideoX",
+    "FluxPipeline": "sipo.backbones.images.flux:Flux",
+    "SanaPipeline": "sipo.backbones.images.sana:Sana",
+    "StableDiffusion3Pipeline": "sipo.backbones.images.sd3:StableDiffusion3",
+    "StableDiffusionPipeline": "sipo.backbones.images.stable_diffusion:StableDiffusion",
+    "StableDiffusionXLPipeline": "sipo.backbones.images.sdxl:StableDiffusionXL",
+    "WanPipeline": "sipo.backbones.video.wan:Wan",
+    "ZImagePipeline": "sipo.backbones.images.z_image:ZImage",
 }
 """diffusers pipeline class (`_class_name` of model_index.json) -> our class."""
 

@@ -32,9 +32,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
-from sipo.feedback.boxes import Box, Xyxy
-from sipo.feedback.color import PixelColor
-from sipo.mini.train.labelled import labelled_scenes
+from sipo.feedback.detectors.color import PixelColor
+from sipo.feedback.rule.boxes import Box, Xyxy
+from sipo.mini.train.labelled_scenes import labelled_scenes
 from sipo.mini.world import CLASSES, COLORS, Thing, sprite
 
 LABELS = Path(__file__).with_name("colors.json")

@@ -116,7 +116,7 @@ def mask2former() -> tuple[Callable[[], Any], ...]:
     """
     from transformers import Mask2FormerConfig, Mask2FormerModel, SwinConfig
 
-    from sipo.feedback.mask2former import Segmenter
+    from sipo.feedback.detectors.mask2former import Segmenter
 
     swin = SwinConfig(
         embed_dim=96,
@@ -133,7 +133,7 @@ def mask2former() -> tuple[Callable[[], Any], ...]:
 
 def yolo_world() -> tuple[Callable[[], Any], ...]:
     """x, 640 px, 80 classes whose embeddings are at hand."""
-    from sipo.feedback.yolo_world import quiet_ultralytics
+    from sipo.feedback.detectors.yolo_world import quiet_ultralytics
 
     quiet_ultralytics()
     from ultralytics.nn.tasks import WorldModel
@@ -182,8 +182,8 @@ def seconds(images: int = 8) -> dict[str, float]:
     sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "feedback")]
     import tiny_judges as tiny
 
-    from sipo.feedback.grammar import two_object
     from sipo.feedback.judge import load_judge
+    from sipo.feedback.prompts.grammar import two_object
 
     seen = [Image.new("RGB", (512, 512), (50, 90, 20 * i)) for i in range(images)]
     asked = [two_object("cat", "dog")] * images

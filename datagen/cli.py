@@ -93,9 +93,9 @@ def generate(dry_run: bool, **options: Any) -> None:
     settings = Settings(**{name: value for name, value in options.items() if value is not None})
     check_models(settings)  # before the libraries that take seconds to import
     no_loading_bars()
-    from sipo.datagen.generate import run
-    from sipo.datagen.job import prepare
-    from sipo.datagen.plan import plan_lines
+    from sipo.datagen.generation.build import prepare
+    from sipo.datagen.generation.dry_run import plan_lines
+    from sipo.datagen.generation.run import run
 
     job = prepare(settings, continuing=not dry_run)
     if dry_run:
@@ -130,7 +130,7 @@ def judge(
     people (`sipo-data import`) are never overwritten: they need it. A judge that can judge nothing
     changes nothing. config.json keeps what SHARDS was first judged by under "original".
     """
-    from sipo.datagen.generate import judge_folder
+    from sipo.datagen.generation.run import judge_folder
 
     asked = {"count": judged_frames, "score": frame_score}
     frames = {key: value for key, value in asked.items() if value is not None}
@@ -153,7 +153,7 @@ def pair(shards: Path, out: Path | None, **options: Any) -> None:
     What people decided in `sipo-data review` goes on to hold for the same two pictures.
     config.json keeps what SHARDS was first paired by under "original".
     """
-    from sipo.datagen.generate import pair_folder
+    from sipo.datagen.generation.run import pair_folder
 
     _report(pair_folder(shards, **options, out=out), out or shards)
 
@@ -165,10 +165,10 @@ def pair(shards: Path, out: Path | None, **options: Any) -> None:
 @user_errors
 def inspect(shards: Path, rows: int, out: Path | None) -> None:
     """Summarise SHARDS and write a contact sheet: winner, loser, prompt, scores and reasons."""
-    from sipo.common.files import atomic
-    from sipo.datagen.folder import open_folder
-    from sipo.datagen.sheet import contact_sheet
-    from sipo.datagen.summary import summarize, summary_lines
+    from sipo.common.files.writing import atomic
+    from sipo.datagen.looking.contact_sheet import contact_sheet
+    from sipo.datagen.looking.folder_summary import summarize, summary_lines
+    from sipo.datagen.storage.shard_folder import open_folder
 
     folder = open_folder(shards)
     click.echo("\n".join(summary_lines(summarize(folder))))
@@ -185,10 +185,10 @@ def inspect(shards: Path, rows: int, out: Path | None) -> None:
 @user_errors
 def review(shards: Path, rater: str, port: int) -> None:
     """Look at the pairs of SHARDS on a local page: keep, flip or drop. Training heeds it."""
-    from sipo.datagen.folder import open_folder
-    from sipo.datagen.review import ReviewSession
-    from sipo.datagen.summary import summarize, summary_lines
-    from sipo.feedback.web import serve
+    from sipo.datagen.looking.folder_summary import summarize, summary_lines
+    from sipo.datagen.looking.review import ReviewSession
+    from sipo.datagen.storage.shard_folder import open_folder
+    from sipo.pages.server import serve
 
     serve(ReviewSession(shards, rater), port, click.echo)
     click.echo("\n".join(summary_lines(summarize(open_folder(shards)))))
@@ -199,8 +199,8 @@ def review(shards: Path, rater: str, port: int) -> None:
 @user_errors
 def validate(shards: Path) -> None:
     """Read all of SHARDS; name every shard that is truncated, incomplete, changed or foreign."""
-    from sipo.datagen.folder import open_folder
-    from sipo.datagen.validate import find_damage
+    from sipo.datagen.storage.shard_folder import open_folder
+    from sipo.datagen.storage.validate import find_damage
 
     damage = list(find_damage(shards))
     for sentence in damage:
@@ -226,11 +226,11 @@ def calibrate_judge_command(
     image is taken to show its prompt), or JSONL rows {"image", "prompt", "correct"}.
     """
     no_loading_bars()
-    from sipo.common.files import write_json
-    from sipo.datagen.folder import require_file_place
-    from sipo.feedback.calibrate import calibrate_judge, calibration_lines
+    from sipo.common.files.writing import write_json
+    from sipo.datagen.storage.shard_folder import require_file_place
+    from sipo.feedback.detectors.threshold_calibration import calibrate_judge, calibration_lines
     from sipo.feedback.judge import load_judge, vocabulary_of
-    from sipo.feedback.labelled import read_labelled
+    from sipo.feedback.labelled_images import read_labelled
 
     require_file_place(out)
     rows = read_labelled(images)
@@ -319,7 +319,7 @@ def _encode(
 
 
 def _report(summary: dict[str, Any], out: Path) -> None:
-    from sipo.datagen.summary import summary_lines
+    from sipo.datagen.looking.folder_summary import summary_lines
 
     click.echo("\n".join(summary_lines(summary)))
     click.echo(f"written: {out}")

@@ -19,23 +19,12 @@ from tqdm import tqdm
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
-from sipo.common.strict_json import load_json
-from sipo.datagen.folder import (
-    CANDIDATES,
-    ShardFolder,
-    of_the_same,
-    only_writer,
-    open_folder,
-    refuse_difference,
-)
-from sipo.datagen.generate import finish, pairs_hold, state_of
-from sipo.datagen.records import Judged
-from sipo.datagen.review import carry_decisions
-from sipo.datagen.sampling import batches
-from sipo.datagen.settings import PACKAGES, described, named
-from sipo.datagen.shards import Sample, read_fields, scan
-from sipo.datagen.sources import remember
-from sipo.datagen.stages import (
+from sipo.common.devices import find_device
+from sipo.common.files.strict_json import load_json
+from sipo.common.pictures.picture import Clip, Picture, from_bytes
+from sipo.datagen.generation.run import finish, pairs_hold, state_of
+from sipo.datagen.generation.sampling import batches
+from sipo.datagen.generation.shard_stages import (
     candidate_sample,
     embed_prompts,
     has_embeddings,
@@ -43,9 +32,20 @@ from sipo.datagen.stages import (
     to_npy,
     write_candidates,
 )
-from sipo.feedback.devices import find_device
-from sipo.feedback.picture import Clip, Picture, from_bytes
-from sipo.feedback.verdict import failed_verdict
+from sipo.datagen.generation.types import Judged
+from sipo.datagen.looking.review import carry_decisions
+from sipo.datagen.settings import PACKAGES, described, named
+from sipo.datagen.storage.backbone_places import remember
+from sipo.datagen.storage.shard_folder import (
+    CANDIDATES,
+    ShardFolder,
+    of_the_same,
+    only_writer,
+    open_folder,
+    refuse_difference,
+)
+from sipo.datagen.storage.shards import Sample, read_fields, scan
+from sipo.feedback.rule.verdict import failed_verdict
 
 _Kept = tuple[Judged, bytes]
 """A candidate with the bytes of its picture."""

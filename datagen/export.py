@@ -14,10 +14,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from sipo.datagen.folder import PAIRS, ShardFolder, open_folder
 from sipo.datagen.imports.parquet import require_package
-from sipo.datagen.review import Decisions, names_of
-from sipo.datagen.shards import Sample, read_fields, read_row, write_shard
+from sipo.datagen.looking.review import Decisions, names_of
+from sipo.datagen.storage.shard_folder import PAIRS, ShardFolder, open_folder
+from sipo.datagen.storage.shards import Sample, read_fields, read_row, write_shard
 
 _SCHEMA = "huggingface"  # the key under which parquet files keep the features of `datasets`
 

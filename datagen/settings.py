@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from sipo.backbones.names import check_backbone, in_embedded_world
-from sipo.backbones.weights import check_weights
+from sipo.backbones.loading.names import check_backbone, in_embedded_world
+from sipo.backbones.loading.trained_weights import check_weights
 from sipo.common.settings import Seed, StrictModel
-from sipo.datagen.pairing import POLICIES
+from sipo.datagen.generation.pairing import POLICIES
 from sipo.feedback.frames import FRAMES, FrameScore
 from sipo.feedback.judge import split_names
-from sipo.feedback.prompt import Prompt, read_prompts
+from sipo.feedback.prompts.prompt import Prompt, read_prompts
 
 if TYPE_CHECKING:
     from sipo.backbones.base import Backbone, Sampler
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FORMAT = "sipo shards 1"
 SUITES = {
     "mini-train": "sipo.mini.suites:mini_train_suite",
-    "geneval-train": "sipo.feedback.official:geneval_train_suite",
+    "geneval-train": "sipo.feedback.prompts.geneval_prompts:geneval_train_suite",
 }
 SUITE_PROMPTS = 256  # taken of a suite when --num-prompts is not given
 PACKAGES = ("sipo", "torch", "diffusers", "transformers", "ultralytics")
@@ -173,7 +173,7 @@ def _weighed(name: str, weights: str | Path | None) -> dict[str, Any]:
     """A folder's name and hash are the judge's own affair; the hash of a file is kept for it."""
     if weights is None or not Path(weights).is_file():
         return {"id": name}
-    from sipo.feedback.hub import sha256
+    from sipo.feedback.judge_weights import sha256
 
     return {"id": name, "weights_sha256": sha256(Path(weights))}
 

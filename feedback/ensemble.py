@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
-from sipo.feedback.prompt import Prompt
-from sipo.feedback.verdict import Verdict, failed_verdict
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.verdict import Verdict, failed_verdict
 
 if TYPE_CHECKING:
     from sipo.feedback.judge import Judge

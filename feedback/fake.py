@@ -13,8 +13,8 @@ from typing import Any
 
 from PIL import Image
 
-from sipo.feedback.prompt import Prompt
-from sipo.feedback.verdict import Verdict, failed_verdict
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.verdict import Verdict, failed_verdict
 
 
 class FakeJudge:

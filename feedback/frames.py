@@ -8,10 +8,10 @@ from typing import Any, Literal, get_args
 
 from PIL import Image
 
+from sipo.common.pictures.picture import Clip, Picture
 from sipo.feedback.judge import Judge
-from sipo.feedback.picture import Clip, Picture
-from sipo.feedback.prompt import Prompt
-from sipo.feedback.verdict import Verdict, failed_verdict
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.verdict import Verdict, failed_verdict
 
 FRAMES = 8  # judged of a clip
 

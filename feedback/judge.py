@@ -12,10 +12,10 @@ from typing import Any, Protocol
 from PIL import Image
 from pydantic import ConfigDict, ValidationError, validate_call
 
-from sipo.common.pipes import read_again
-from sipo.common.strict_json import parse_json
-from sipo.feedback.prompt import TAGS, Prompt
-from sipo.feedback.verdict import Verdict
+from sipo.common.files.pipes import read_again
+from sipo.common.files.strict_json import parse_json
+from sipo.feedback.prompts.prompt import TAGS, Prompt
+from sipo.feedback.rule.verdict import Verdict
 
 
 class Judge(Protocol):
@@ -34,16 +34,16 @@ JudgeLoader = Callable[..., Judge]
 """(weights or None for its default, vocabulary, *, its own settings) -> Judge."""
 
 JUDGES = {
-    "yolo-world": "sipo.feedback.yolo_world:load_yolo_world",
-    "owlv2": "sipo.feedback.owlv2:load_owlv2",
-    "mask2former": "sipo.feedback.mask2former:load_mask2former",
+    "yolo-world": "sipo.feedback.detectors.yolo_world:load_yolo_world",
+    "owlv2": "sipo.feedback.detectors.owlv2:load_owlv2",
+    "mask2former": "sipo.feedback.detectors.mask2former:load_mask2former",
     "vlm": "sipo.feedback.vlm:load_vlm",
-    "pickscore": "sipo.feedback.pickscore:load_pickscore",
-    "hpsv2": "sipo.feedback.hps:load_hpsv2",
-    "hpsv2.1": "sipo.feedback.hps:load_hpsv21",
-    "image-reward": "sipo.feedback.image_reward:load_image_reward",
-    "aesthetic": "sipo.feedback.aesthetic:load_aesthetic",
-    "mini-evaluator": "sipo.feedback.centernet:load_centernet",
+    "pickscore": "sipo.feedback.scorers.pickscore:load_pickscore",
+    "hpsv2": "sipo.feedback.scorers.hps:load_hpsv2",
+    "hpsv2.1": "sipo.feedback.scorers.hps:load_hpsv21",
+    "image-reward": "sipo.feedback.scorers.image_reward:load_image_reward",
+    "aesthetic": "sipo.feedback.scorers.aesthetic:load_aesthetic",
+    "mini-evaluator": "sipo.feedback.detectors.centernet:load_centernet",
     "fake": "sipo.feedback.fake:load_fake",
 }
 """Name -> its JudgeLoader."""

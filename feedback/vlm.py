@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 from pydantic import Field
 
-from sipo.feedback.batches import judge_in_batches
-from sipo.feedback.devices import judge_device
-from sipo.feedback.hub import describe_folder, find_folder
-from sipo.feedback.prompt import Prompt
-from sipo.feedback.questions import (
+from sipo.common.devices import judge_device
+from sipo.feedback.judge_batches import judge_in_batches
+from sipo.feedback.judge_weights import describe_folder, find_folder
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.prompts.questions import (
     Atom,
     arithmetic_mean,
     atoms_of,
@@ -27,7 +27,7 @@ from sipo.feedback.questions import (
     geometric_mean,
     read_questions,
 )
-from sipo.feedback.verdict import Verdict, failed_verdict
+from sipo.feedback.rule.verdict import Verdict, failed_verdict
 
 MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
 BRIEF = "Answer in one word."

@@ -144,22 +144,22 @@ def compare_command(
         raise ValueError(f"{' and '.join(asked)} were both given; give one")
     a, b = str(eval_a), str(eval_b)
     if metric:
-        from sipo.geneval.metrics import compare_metric
+        from sipo.geneval.comparison.metric_scores import compare_metric
 
         result = compare_metric(eval_a, eval_b, metric)
         table = tables.paired_table(result, a, b, metric)
     elif ranks:
-        from sipo.geneval.ranking import compare_ranks
+        from sipo.geneval.comparison.ranking import compare_ranks
 
         result = compare_ranks(ranks, a, b)
         table = tables.paired_table(result, a, b, "mean rank")
     elif vbench:
-        from sipo.geneval.vbench_compare import compare_vbench
+        from sipo.geneval.vbench.paired_clips import compare_vbench
 
         result = compare_vbench(eval_a, eval_b)
         table = tables.vbench_comparison_table(result, a, b)
     else:
-        from sipo.geneval.compare import compare
+        from sipo.geneval.comparison.paired import compare
 
         result = compare(eval_a, eval_b)
         table = tables.comparison_table(result, a, b)
@@ -194,7 +194,7 @@ def metrics_command(
     With several metrics each has its table, and all means stand in a last one; JSON is a list.
     """
     from sipo.feedback.judge import split_names
-    from sipo.geneval.metrics import score_runs
+    from sipo.geneval.comparison.metric_scores import score_runs
     from sipo.geneval.tables import means_table, metrics_table
 
     asked = split_names(metric, "--metric")
@@ -227,7 +227,7 @@ def agree_command(
     eval_a: Path, eval_b: Path, images: Path | None, page: Path | None, most: int, as_json: bool
 ) -> None:
     """How far two judges agree on the same images, per tag, and where they do not."""
-    from sipo.geneval.agreement import agreement, write_page
+    from sipo.geneval.comparison.agreement import agreement, write_page
     from sipo.geneval.tables import agreement_table
 
     result = agreement(eval_a, eval_b)
@@ -267,14 +267,14 @@ def rank_command(
 ) -> None:
     """Let a person order the outputs of several runs, blinded and shuffled, on a local page."""
     if results is None:
-        from sipo.feedback.web import serve
-        from sipo.geneval.rank import RankSession
+        from sipo.geneval.comparison.rank_session import RankSession
+        from sipo.pages.server import serve
 
         session = RankSession(evals, out, rater, images_per_prompt, num_prompts)
         serve(session, port, click.echo)
         click.echo(f"Results: sipo-geneval rank --results {out}")
         return
-    from sipo.geneval.ranking import rank_results
+    from sipo.geneval.comparison.ranking import rank_results
     from sipo.geneval.tables import rank_table
 
     if evals:
@@ -293,7 +293,7 @@ def vbench_command(results: tuple[Path, ...], as_json: bool) -> None:
     The table has every dimension; JSON has the three scores alone.
     """
     from sipo.geneval.tables import vbench_table
-    from sipo.geneval.vbench import vbench_scores
+    from sipo.geneval.vbench.scores import vbench_scores
 
     scores = vbench_scores(results)
     three = {name: scores[name] for name in ("total", "quality", "semantic")}
@@ -307,7 +307,7 @@ def vbench_command(results: tuple[Path, ...], as_json: bool) -> None:
 @user_errors
 def vbench_export_command(evaluation: Path, prompts: Path, out: Path) -> None:
     """Link the clips of EVAL under the names that VBench looks for."""
-    from sipo.geneval.vbench_export import export_clips
+    from sipo.geneval.vbench.export_clips import export_clips
 
     click.echo(f"{export_clips(evaluation, prompts, out)} clips in {out}")
 

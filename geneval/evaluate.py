@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sipo.backbones.names import EMBEDDED_SUITES, is_embedded
-from sipo.common.files import only_writer
-from sipo.feedback.demands import check_prompts
+from sipo.backbones.loading.names import EMBEDDED_SUITES, is_embedded
+from sipo.common.files.locks import only_writer
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import Judge, load_judge, split_names, vocabulary_of
-from sipo.feedback.prompt import Prompt
-from sipo.geneval import folder, layout
-from sipo.geneval.listed import lay_out, listed_images
-from sipo.geneval.outputs import expected
-from sipo.geneval.rows import write_rows
+from sipo.feedback.prompts.demands import check_prompts
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.geneval import evaluation_folder, layout
+from sipo.geneval.comparison.outputs import expected
+from sipo.geneval.listed_folder import lay_out, listed_images
+from sipo.geneval.results import write_rows
 from sipo.geneval.settings import OF_CLIPS, SAMPLER, EvalSettings, wanted_prompts
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _plan(settings: EvalSettings) -> Plan:
         for suffix in SAMPLED
     )
     work = Plan(prompts, settings.out, sum((settings.out / name).exists() for name in names))
-    folder.hold_early(settings.out, _known(settings, work) | _early(settings))
+    evaluation_folder.hold_early(settings.out, _known(settings, work) | _early(settings))
     return work
 
 
@@ -93,7 +93,7 @@ def _plan_of_images(settings: EvalSettings, images: Path, wanted: list[Prompt]) 
     _require_named_judge(settings, images)
     there = sum(map(len, samples))
     work = Plan(found, settings.out if listed else images, there, samples, listed)
-    folder.hold_early(settings.out, _known(settings, work))
+    evaluation_folder.hold_early(settings.out, _known(settings, work))
     return work
 
 
@@ -110,7 +110,7 @@ def _require_count(
 
 def _require_named_judge(settings: EvalSettings, images: Path) -> None:
     """The embedded evaluator is the default for images that are known to be of its world."""
-    model = folder.read_config(images).get("backbone") if images.is_dir() else None
+    model = evaluation_folder.read_config(images).get("backbone") if images.is_dir() else None
     name = model.get("name") if isinstance(model, dict) else None
     embedded = settings.suite in EMBEDDED_SUITES or (name and is_embedded(str(name)))
     if "judge" not in settings.model_fields_set and not embedded:
@@ -156,7 +156,7 @@ def _evaluate(
         samples = layout.find_images(work.root, work.prompts, settings.images_per_prompt)
         return _score(settings, work, judge, config, samples)
     config |= {} if work.listed else _provenance(work.root)
-    folder.hold(settings.out, config)
+    evaluation_folder.hold(settings.out, config)
     assert work.samples is not None
     samples = lay_out(work.root, work.prompts, work.samples) if work.listed else work.samples
     return _score(settings, work, judge, config, samples)
@@ -216,7 +216,7 @@ def _early(settings: EvalSettings) -> dict[str, Any]:
 
 def _provenance(images: Path) -> dict[str, Any]:
     """What a folder of our own says of how its images were sampled; {} for others."""
-    known = folder.read_config(images)
+    known = evaluation_folder.read_config(images)
     return {key: known[key] for key in ("backbone", "sampler", "seeds") if key in known}
 
 
@@ -225,9 +225,9 @@ def _sample(
 ) -> dict[str, Any]:
     """Sample what is missing; returns what the images depend on."""
     from sipo.backbones.base import Sampler
-    from sipo.backbones.workers import workers_for
-    from sipo.feedback.devices import find_device
-    from sipo.geneval.sampling import sample_images
+    from sipo.common.cpu_workers import workers_for
+    from sipo.common.devices import find_device
+    from sipo.geneval.sample_images import sample_images
 
     given = {name: getattr(settings, name) for name in SAMPLER}
     overrides = {name: value for name, value in given.items() if value is not None}
@@ -240,7 +240,7 @@ def _sample(
         "sampler": sampler.model_dump(),
         "seeds": {"seed": settings.seed, "rule": "sha256(seed, prompt, index), first 63 bits"},
     }
-    folder.hold(settings.out, config | depends)
+    evaluation_folder.hold(settings.out, config | depends)
     sample_images(
         backbone,
         sampler,
@@ -255,9 +255,9 @@ def _sample(
 
 
 def _load(settings: EvalSettings) -> Backbone:
-    from sipo.backbones.devices import place
+    from sipo.backbones.placement import place
     from sipo.backbones.registry import load_backbone
-    from sipo.feedback.devices import find_device
+    from sipo.common.devices import find_device
 
     device = find_device(settings.device)
     backbone = load_backbone(
@@ -275,14 +275,17 @@ def _score(
     samples: Sequence[Sequence[Path]],
 ) -> Summary:
     """Judge and count, unless these very images have all been judged here already."""
-    from sipo.geneval.judging import judge_images
+    from sipo.geneval.judge_images import judge_images
     from sipo.geneval.summary import images_sha256, summarise, versions
 
-    done, results = settings.out / folder.SUMMARY, settings.out / folder.RESULTS
+    done, results = (
+        settings.out / evaluation_folder.SUMMARY,
+        settings.out / evaluation_folder.RESULTS,
+    )
     paths = [path for row in samples for path in row]
     sha256 = images_sha256(paths)
     if done.exists() and results.exists():
-        before = folder.read_summary(settings.out)
+        before = evaluation_folder.read_summary(settings.out)
         failures = before.get("failures") or {"images": None}
         if before.get("images_sha256") == sha256 and failures.get("images") == 0:
             return before
@@ -298,5 +301,5 @@ def _score(
         "command": settings.command(),
         "versions": versions(),
     }
-    folder.write_json(done, summary)
-    return folder.read_summary(settings.out)
+    evaluation_folder.write_json(done, summary)
+    return evaluation_folder.read_summary(settings.out)

@@ -10,9 +10,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from sipo.common.files import atomic, read_text, write_text
-from sipo.feedback.picture import Picture, to_bytes
-from sipo.feedback.prompt import Prompt, parse_prompt
+from sipo.common.files.text import read_text
+from sipo.common.files.writing import atomic, write_text
+from sipo.common.pictures.picture import Picture, to_bytes
+from sipo.feedback.prompts.prompt import Prompt, parse_prompt
 
 IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 CLIPS = (".mp4", ".webm", ".mov", ".mkv", ".avi")

@@ -9,19 +9,19 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from sipo.backbones.names import check_backbone, check_name, in_embedded_world
-from sipo.backbones.weights import check_weights
+from sipo.backbones.loading.names import check_backbone, check_name, in_embedded_world
+from sipo.backbones.loading.trained_weights import check_weights
 from sipo.common.settings import Seed, StrictModel
-from sipo.feedback.demands import require_published
 from sipo.feedback.frames import FRAMES, FrameScore
 from sipo.feedback.judge import read_settings, split_names
-from sipo.feedback.prompt import Prompt, read_prompts
+from sipo.feedback.prompts.demands import require_published
+from sipo.feedback.prompts.prompt import Prompt, read_prompts
 
 SUITES = {
     "mini": "sipo.mini.suites:mini_suite",
     "mini-train": "sipo.mini.suites:mini_train_suite",
-    "geneval": "sipo.feedback.official:geneval_suite",
-    "geneval-train": "sipo.feedback.official:geneval_train_suite",
+    "geneval": "sipo.feedback.prompts.geneval_prompts:geneval_suite",
+    "geneval-train": "sipo.feedback.prompts.geneval_prompts:geneval_train_suite",
 }
 """Prompt sets by name; `geneval` is the official one of 553."""
 

@@ -14,8 +14,8 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from sipo.feedback.prompt import Tag
-from sipo.geneval.rows import Row
+from sipo.feedback.prompts.prompt import Tag
+from sipo.geneval.results import Row
 
 RESAMPLES = 10_000
 LEVEL = 0.95

@@ -10,9 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sipo.feedback.prompt import Prompt
-from sipo.feedback.verdict import Verdict
-from sipo.geneval.rows import Row, to_row
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.verdict import Verdict
+from sipo.geneval.results import Row, to_row
 from sipo.geneval.statistics import OVERALL, accuracies, intervals, lonely_tags, said, tally
 
 _PACKAGES = ("sipo", "torch", "diffusers", "transformers", "ultralytics", "numpy", "pillow")

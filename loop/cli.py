@@ -110,7 +110,7 @@ def main(dry_run: bool, **options: Any) -> None:
         given[stage] = dict(_name_and_value(stage, text) for text in given[stage])
     settings = LoopSettings(**given)
     if dry_run:
-        from sipo.loop.plan import check
+        from sipo.loop.stage_settings import check
 
         check(settings)
         click.echo(_describe(settings))

@@ -7,11 +7,11 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from sipo.feedback.picture import Clip, read_clip, read_image, to_bytes
-from sipo.feedback.prompt import TAGS
-from sipo.geneval.folder import RESULTS
+from sipo.common.pictures.picture import Clip, read_clip, read_image, to_bytes
+from sipo.feedback.prompts.prompt import TAGS
+from sipo.geneval.evaluation_folder import RESULTS
 from sipo.geneval.layout import is_clip
-from sipo.geneval.rows import Row, read_rows
+from sipo.geneval.results import Row, read_rows
 
 PER_TAG = 2
 PER_PROMPT = 4

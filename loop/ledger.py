@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sipo.common.files import read_json, write_json
+from sipo.common.files.text import read_json
+from sipo.common.files.writing import write_json
 
 BEAT_S = 5.0
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sipo.feedback.prompt import TAGS
-from sipo.loop.charts import Point, Series, binned, line_chart
+from sipo.feedback.prompts.prompt import TAGS
 from sipo.loop.gallery import cards
 from sipo.loop.tables import training_warnings
-from sipo.train.rows import read_rows
+from sipo.pages.charts import Point, Series, binned, line_chart
+from sipo.train.monitor.log_rows import read_rows
 
 _HERE = Path(__file__).parent
 
@@ -19,7 +19,7 @@ def write_report(out: Path, result: dict[str, Any]) -> Path:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    from sipo.common.files import write_text
+    from sipo.common.files.writing import write_text
 
     rounds = result["rounds"]
     last = rounds[-1]["round"]

@@ -12,16 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sipo.common.files import only_writer, read_json
-from sipo.feedback.divergence import divergence_warning
-from sipo.geneval import folder
-from sipo.geneval.compare import compare
+from sipo.common.files.locks import only_writer
+from sipo.common.files.text import read_json
+from sipo.geneval import evaluation_folder
+from sipo.geneval.comparison.paired import compare
 from sipo.geneval.evaluate import evaluate
 from sipo.loop.ledger import Ledger
-from sipo.loop.plan import check, evaluation, second_opinion, shards, training
 from sipo.loop.report import write_report
+from sipo.loop.reward_hacking import divergence_warning
 from sipo.loop.settings import LoopSettings
-from sipo.train.health import diagnose_run
+from sipo.loop.stage_settings import check, evaluation, second_opinion, shards, training
+from sipo.train.monitor.health import diagnose_run
 
 STAGES = ("shards", "train", "eval", "eval-judge")
 
@@ -38,13 +39,13 @@ def loop(settings: LoopSettings) -> dict[str, Any]:
 
 
 def _loop(settings: LoopSettings) -> dict[str, Any]:
-    folder.hold(settings.out, settings.config())
+    evaluation_folder.hold(settings.out, settings.config())
     ledger = Ledger(settings.out / "stages.json")
     result: dict[str, Any] = {}
     for last in range(settings.rounds + 1):
         _run(settings, ledger, last)
         result = _result(settings, ledger, last)
-        folder.write_json(settings.out / "loop.json", result)
+        evaluation_folder.write_json(settings.out / "loop.json", result)
         write_report(settings.out, result)
     return result
 
@@ -53,24 +54,29 @@ def _run(settings: LoopSettings, ledger: Ledger, number: int) -> None:
     """All stages of one round. What a stage writes last says that its files are there."""
     here, name = settings.out / f"round-{number}", f"round-{number}"
     if number > 0:
-        generated, trained = here / "shards" / folder.SUMMARY, here / "train" / folder.SUMMARY
+        generated, trained = (
+            here / "shards" / evaluation_folder.SUMMARY,
+            here / "train" / evaluation_folder.SUMMARY,
+        )
         ledger.run(f"{name}/shards", generated, lambda: _generate(settings, number))
         ledger.run(f"{name}/train", trained, lambda: _train(settings, number))
     for stage, asked in (
         ("eval", evaluation(settings, number)),
         ("eval-judge", second_opinion(settings, number)),
     ):
-        ledger.run(f"{name}/{stage}", here / stage / folder.SUMMARY, partial(evaluate, asked))
+        ledger.run(
+            f"{name}/{stage}", here / stage / evaluation_folder.SUMMARY, partial(evaluate, asked)
+        )
 
 
 def _generate(settings: LoopSettings, number: int) -> None:
-    from sipo.datagen.generate import generate
+    from sipo.datagen.generation.run import generate
 
     generate(shards(settings, number))
 
 
 def _train(settings: LoopSettings, number: int) -> None:
-    from sipo.train.cores import train_on_cores
+    from sipo.train.distributed.cpu_launcher import train_on_cores
 
     train_on_cores(training(settings, number))
 
@@ -78,8 +84,8 @@ def _train(settings: LoopSettings, number: int) -> None:
 def _result(settings: LoopSettings, ledger: Ledger, last: int) -> dict[str, Any]:
     """`loop.json` after round `last`."""
     rounds = [_entry(settings.out, ledger, number) for number in range(last + 1)]
-    summary = folder.read_summary(settings.out / "round-0" / "eval")
-    judged = folder.read_summary(settings.out / "round-0" / "eval-judge")
+    summary = evaluation_folder.read_summary(settings.out / "round-0" / "eval")
+    judged = evaluation_folder.read_summary(settings.out / "round-0" / "eval-judge")
     seen = [[entry[key] for entry in rounds] for key in ("judge_overall", "overall")]
     return {
         "rounds": rounds,
@@ -94,9 +100,9 @@ def _result(settings: LoopSettings, ledger: Ledger, last: int) -> dict[str, Any]
 
 def _entry(out: Path, ledger: Ledger, number: int) -> dict[str, Any]:
     here = out / f"round-{number}"
-    summary = folder.read_summary(here / "eval")
-    judged = folder.read_summary(here / "eval-judge")
-    made = read_json(here / "shards" / folder.SUMMARY) if number else None
+    summary = evaluation_folder.read_summary(here / "eval")
+    judged = evaluation_folder.read_summary(here / "eval-judge")
+    made = read_json(here / "shards" / evaluation_folder.SUMMARY) if number else None
     gain = compare(out / "round-0" / "eval", here / "eval") if number else None
     return {
         "round": number,

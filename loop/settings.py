@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from sipo.backbones.names import in_embedded_world
+from sipo.backbones.loading.names import in_embedded_world
 from sipo.common.settings import Seed, StrictModel
 
 GROWS = ("rounds", "out")

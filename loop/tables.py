@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sipo.feedback.prompt import TAGS
+from sipo.feedback.prompts.prompt import TAGS
 
 _SHORT = ("single", "two", "count", "colors", "posit.", "attr.")
 

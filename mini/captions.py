@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sipo.feedback.prompt import Prompt
+from sipo.feedback.prompts.prompt import Prompt
 from sipo.mini.suites import random_prompt
 from sipo.mini.world import Layout, Rng, Scene, depict, render
 

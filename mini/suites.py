@@ -12,8 +12,8 @@ from itertools import combinations, product, zip_longest
 
 import numpy as np
 
-from sipo.feedback import grammar
-from sipo.feedback.prompt import RELATIONS, TAGS, Prompt
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import RELATIONS, TAGS, Prompt
 from sipo.mini.world import CLASSES, COLORS
 
 COUNTS = (2, 3, 4)

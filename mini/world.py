@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sipo.feedback.boxes import Box, Xyxy, relations
-from sipo.feedback.prompt import Prompt
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.boxes import Box, Xyxy, relations
 
 CLASSES = (
     "cat", "dog", "horse", "cow", "elephant", "bear", "bird", "car",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from sipo.common.yaml_files import YamlMap
+    from sipo.common.files.yaml_files import YamlMap
 
 FOLDER = Path(__file__).parent
 
@@ -26,7 +26,7 @@ def section(recipe: str, command: str) -> YamlMap:
 
     Raises ValueError for an unknown recipe and for one that says nothing of the command.
     """
-    from sipo.common.yaml_files import YamlMap, read_yaml
+    from sipo.common.files.yaml_files import YamlMap, read_yaml
 
     path = FOLDER / f"{recipe}.yaml" if recipe in names() else Path(recipe)
     try:

@@ -19,7 +19,7 @@ import pytest
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sipo.feedback.verdict import Verdict
+from sipo.feedback.rule.verdict import Verdict
 
 NEAR, FAR = 2, 10  # of 255: the largest difference of two pictures
 ROUNDING = 1e-5  # of the largest value

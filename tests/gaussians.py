@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from sipo.backbones.base import Prediction
-from sipo.train.importance import Variance
+from sipo.train.objective.importance import Variance
 
 Level = tuple[float, float]
 """(a, b) of x = a x_0 + b eps."""

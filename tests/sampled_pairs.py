@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sipo.backbones.base import Backbone
-from sipo.datagen.dataset import PairRecord
+from sipo.datagen.storage.pair_dataset import PairRecord
 
 
 class SampledPairs:

@@ -9,10 +9,10 @@ import pytest
 import torch
 from gaussians import level, log_ratio, target_of, x0_of
 
-from sipo.train import calibrate
-from sipo.train.importance import log_weight
+from sipo.train.monitor import weight_calibration
+from sipo.train.objective.denoising_errors import timestep_coefficient
+from sipo.train.objective.importance import log_weight
 from sipo.train.settings import make_settings
-from sipo.train.steps import timestep_coefficient
 
 STEP = 20  # of the chain: T / N
 TIMESTEPS = (STEP, 63, 500, 999)
@@ -46,9 +46,9 @@ def check_weight(backbone: Any) -> None:
 
 def check_calibration(backbone: Any, pairs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """`sipo-train calibrate`: its curve is the model's, and its weights are those of the curve."""
-    monkeypatch.setattr(calibrate, "POINTS", 6)
+    monkeypatch.setattr(weight_calibration, "POINTS", 6)
     settings = make_settings({"num_chain_steps": 1000 // STEP})
-    curve = calibrate.measure_curve(settings, backbone, pairs)
+    curve = weight_calibration.measure_curve(settings, backbone, pairs)
     w = torch.tensor(curve["w"])
     assert w.isfinite().all()
     assert w[:STEP].tolist() == [0] * STEP
@@ -69,8 +69,8 @@ def check_proposal(backbone: Any, curve: dict[str, Any]) -> None:
     def distance(chain_steps: int) -> float:
         settings = make_settings({"num_chain_steps": chain_steps})
         w = log_weight(timestep_coefficient(backbone, every, settings), error).exp()
-        return abs(float((w < 0.9).double().mean()) - calibrate.PAPERS_SHARE)
+        return abs(float((w < 0.9).double().mean()) - weight_calibration.PAPERS_SHARE)
 
-    nearest = min(distance(chain_steps) for chain_steps in calibrate.CHAINS)
+    nearest = min(distance(chain_steps) for chain_steps in weight_calibration.CHAINS)
     assert distance(curve["proposed_num_chain_steps"]) == pytest.approx(nearest, abs=2e-3)
-    assert max(distance(chain_steps) for chain_steps in calibrate.CHAINS) > nearest + 0.01
+    assert max(distance(chain_steps) for chain_steps in weight_calibration.CHAINS) > nearest + 0.01

@@ -50,7 +50,7 @@ def test_every_option_has_help(name: str) -> None:
 
 
 def test_every_objective_has_a_page() -> None:
-    from sipo.train.objectives import OBJECTIVES
+    from sipo.train.objective.losses import OBJECTIVES
 
     pages = {path.stem: path.read_text() for path in (ROOT / "docs" / "objectives").glob("*.md")}
     assert pages.keys() == OBJECTIVES.keys()

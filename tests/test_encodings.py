@@ -1,4 +1,4 @@
-"""Text is opened with an encoding or by sipo.common.files, never by what a locale says."""
+"""Text is opened with an encoding or by sipo.common.files.text, never by what a locale says."""
 
 from __future__ import annotations
 

@@ -18,10 +18,11 @@ from typing import Any
 import torch
 
 from sipo.common.errors import reason_of
-from sipo.common.files import read_text, write_text
-from sipo.common.strict_json import load_json
-from sipo.common.torch_files import read_torch
-from sipo.common.yaml_files import to_yaml
+from sipo.common.files.strict_json import load_json
+from sipo.common.files.text import read_text
+from sipo.common.files.torch_files import read_torch
+from sipo.common.files.writing import write_text
+from sipo.common.files.yaml_files import to_yaml
 from sipo.train.settings import FREE_TO_CHANGE, Settings
 
 COMPLETE, STATE = "complete", "state.pt"

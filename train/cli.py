@@ -10,12 +10,12 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from sipo.backbones.names import check_backbone
-from sipo.backbones.weights import check_weights
+from sipo.backbones.loading.names import check_backbone
+from sipo.backbones.loading.trained_weights import check_weights
 from sipo.common.errors import user_errors
+from sipo.common.files.yaml_files import YamlMap
 from sipo.common.options import PATH, PATH_TEXT
 from sipo.common.quiet import no_loading_bars
-from sipo.common.yaml_files import YamlMap
 from sipo.recipes import recipe_option
 from sipo.train.settings import ALIASES, SettingError, Settings, make_settings, read_yaml
 
@@ -110,8 +110,8 @@ def main(config: Path | None, dry_run: bool, **options: Any) -> None:
     """
     settings = _resolve(config, options)
     if dry_run:
-        from sipo.train.launch import as_launched
-        from sipo.train.plan import describe, make_plan
+        from sipo.train.distributed.accelerate_env import as_launched
+        from sipo.train.run_length import describe, make_plan
 
         settings = as_launched(settings)
         pairs, backbone, accelerator = _open(settings)
@@ -119,7 +119,7 @@ def main(config: Path | None, dry_run: bool, **options: Any) -> None:
         click.echo(json.dumps(describe(settings, backbone, plan), indent=1))
         return
     no_loading_bars()
-    from sipo.train.cores import train_on_cores
+    from sipo.train.distributed.cpu_launcher import train_on_cores
 
     try:
         summary = train_on_cores(settings)
@@ -139,7 +139,7 @@ def calibrate(config: Path | None, **options: Any) -> None:
 
     Writes weights.json and weights.png to --out, prints the table, and trains nothing.
     """
-    from sipo.train.calibrate import as_text, measure_curve, write_curve
+    from sipo.train.monitor.weight_calibration import as_text, measure_curve, write_curve
 
     settings = _resolve(config, options)
     pairs, backbone, accelerator = _open(settings)
@@ -158,7 +158,7 @@ def plot(runs: tuple[Path, ...], out: Path | None) -> None:
 
     Writes curves.png and curves.html: rewards, errors, gradients, and the warnings.
     """
-    from sipo.train.plot import plot as draw
+    from sipo.train.monitor.plot import plot as draw
 
     click.echo(f"See {draw(runs, out or runs[0])}")
 
@@ -195,7 +195,7 @@ def _resolve(config: Path | None, options: dict[str, Any]) -> Settings:
 
 
 def _open(settings: Settings) -> tuple[Any, Any, Any]:
-    from sipo.train.opening import make_accelerator, open_backbone, open_data
+    from sipo.train.build import make_accelerator, open_backbone, open_data
 
     pairs = open_data(settings)
     return pairs, open_backbone(settings, pairs), make_accelerator(settings)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from sipo.train.sharding import divided
+from sipo.train.distributed.fsdp import divided
 
 
 class Ema:

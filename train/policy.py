@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sipo.backbones.base import LORA_FILE, Backbone
-from sipo.backbones.weights import find_weights
-from sipo.train.launch import zero_stage
+from sipo.backbones.loading.trained_weights import find_weights
+from sipo.train.distributed.accelerate_env import zero_stage
+from sipo.train.distributed.fsdp import divided, shard, whole
 from sipo.train.settings import Settings
-from sipo.train.sharding import divided, shard, whole
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

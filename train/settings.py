@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from sipo.common.settings import Seed, StrictModel
 
 if TYPE_CHECKING:
-    from sipo.common.yaml_files import YamlMap
+    from sipo.common.files.yaml_files import YamlMap
 
 ALIASES = {
     "pretrained_model_name_or_path": "backbone",
@@ -297,7 +297,7 @@ def read_yaml(path: Path) -> YamlMap:
 
     Raises ValueError that says the file and, where it can, the line.
     """
-    from sipo.common import yaml_files
+    from sipo.common.files import yaml_files
 
     try:
         content = yaml_files.read_yaml(path, "settings file")

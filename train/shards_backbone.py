@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sipo.backbones.registry import EMBEDDED, load_backbone
-from sipo.datagen.sources import places, recall
+from sipo.datagen.storage.backbone_places import places, recall
 
 
 def backbone_of(shards: Path, meta: Mapping[str, Any]) -> str:

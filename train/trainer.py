@@ -20,15 +20,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sipo.backbones.base import Backbone
-from sipo.common.files import only_writer
+from sipo.common.files.locks import only_writer
 from sipo.train import checkpoints
-from sipo.train.batches import Data, positions
-from sipo.train.ema import Ema
-from sipo.train.health import COLLAPSE, Health, diagnose
-from sipo.train.launch import as_launched
-from sipo.train.logs import Log, row_of, tally
-from sipo.train.objectives import OBJECTIVES, add_terms
-from sipo.train.opening import (
+from sipo.train.build import (
     behaviour_of,
     make_accelerator,
     open_backbone,
@@ -36,13 +30,19 @@ from sipo.train.opening import (
     open_source,
     open_validation,
 )
+from sipo.train.data.pair_batches import Data, positions
+from sipo.train.distributed.accelerate_env import as_launched
+from sipo.train.distributed.fsdp import whole
+from sipo.train.distributed.stepper import make_stepper
+from sipo.train.ema import Ema
+from sipo.train.monitor.health import COLLAPSE, Health, diagnose
+from sipo.train.monitor.log_rows import read_rows
+from sipo.train.monitor.metrics import Log, row_of, tally
+from sipo.train.objective.losses import OBJECTIVES, add_terms
 from sipo.train.optimizer import make_optimizer
-from sipo.train.plan import Plan, make_plan
 from sipo.train.policy import Policy
-from sipo.train.rows import read_rows
+from sipo.train.run_length import Plan, make_plan
 from sipo.train.settings import Settings
-from sipo.train.sharding import whole
-from sipo.train.stepping import make_stepper
 from sipo.train.stopping import Stopping
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from sipo.common.files import read_text, write_text
-from sipo.geneval.rows import read_rows
+from sipo.common.files.text import read_text
+from sipo.common.files.writing import write_text
+from sipo.geneval.results import read_rows
 from sipo.geneval.statistics import Tally, tally
-from sipo.train.rows import read_rows as read_log
+from sipo.train.monitor.log_rows import read_rows as read_log
 
 BASE = "base"
 AT_THE_END = ("psi_w", "psi_l", "keep", "implicit_acc", "error_w", "ref_error_w")

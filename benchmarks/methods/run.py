@@ -24,7 +24,7 @@ from results import BASE, Job, Results
 from tables import page
 from tqdm import tqdm
 
-from sipo.train.plot import plot
+from sipo.train.monitor.plot import plot
 
 BIN = Path(sys.executable).parent
 SHOWN = (

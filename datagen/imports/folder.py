@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sipo.common.files import read_text
+from sipo.common.files.text import read_text
 from sipo.datagen.imports.listing import SURROGATES, json_rows
 from sipo.datagen.imports.rows import (
     Root,

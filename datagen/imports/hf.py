@@ -15,7 +15,7 @@ from typing import Any
 from sipo.datagen.imports.parquet import require_package
 from sipo.datagen.imports.rows import Root, Row, Rows, read_inside, row_or_dropped
 from sipo.datagen.imports.settings import ImportSettings
-from sipo.datagen.imports.tables import PICTURES, Reader, columns_of
+from sipo.datagen.imports.table_rows import PICTURES, Reader, columns_of
 
 
 def files(settings: ImportSettings) -> list[Path]:

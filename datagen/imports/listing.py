@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sipo.common.files import read_text, split_lines
+from sipo.common.files.text import read_text, split_lines
 from sipo.datagen.imports.rows import Root, objects, source_files
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.values import json_of, next_json

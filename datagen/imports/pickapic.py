@@ -11,7 +11,7 @@ from pathlib import Path
 from sipo.datagen.imports.parquet import read_parquet
 from sipo.datagen.imports.rows import Rows, row_or_dropped, source_files
 from sipo.datagen.imports.settings import ImportSettings
-from sipo.datagen.imports.tables import columns_of
+from sipo.datagen.imports.table_rows import columns_of
 
 
 def files(settings: ImportSettings) -> list[Path]:

@@ -11,10 +11,10 @@ from typing import Any
 from pydantic import Field
 
 from sipo.common.settings import StrictModel
-from sipo.datagen.folder import IMPORTED, unencoded
-from sipo.datagen.imports.images import Size
 from sipo.datagen.imports.registry import FORMATS
+from sipo.datagen.imports.untrusted_images import Size
 from sipo.datagen.settings import FORMAT
+from sipo.datagen.storage.shard_folder import IMPORTED, unencoded
 
 _HASHED_BYTES = 2**28  # of larger files only the size is looked at
 

@@ -18,27 +18,27 @@ from typing import Any
 
 from tqdm import tqdm
 
-from sipo.common.files import atomic
-from sipo.datagen.folder import (
+from sipo.common.files.writing import atomic
+from sipo.common.pictures.picture import to_bytes
+from sipo.datagen.generation.run import finish, pairs_hold, state_of
+from sipo.datagen.generation.shard_stages import candidate_sample, pair_candidates, write_candidates
+from sipo.datagen.generation.types import Judged, requests
+from sipo.datagen.imports.registry import load_format
+from sipo.datagen.imports.rows import Dropped, Row, Rows, UnusableError
+from sipo.datagen.imports.settings import ImportSettings, check_import, config_of
+from sipo.datagen.imports.untrusted_clips import read_clip_of
+from sipo.datagen.imports.untrusted_images import read_image
+from sipo.datagen.settings import prompts_bytes
+from sipo.datagen.storage.shard_folder import (
     CANDIDATES,
     ShardFolder,
     claim_import,
     only_writer,
     require_place,
 )
-from sipo.datagen.generate import finish, pairs_hold, state_of
-from sipo.datagen.imports.clips import read_clip_of
-from sipo.datagen.imports.images import read_image
-from sipo.datagen.imports.registry import load_format
-from sipo.datagen.imports.rows import Dropped, Row, Rows, UnusableError
-from sipo.datagen.imports.settings import ImportSettings, check_import, config_of
-from sipo.datagen.records import Judged, requests
-from sipo.datagen.settings import prompts_bytes
-from sipo.datagen.shards import Sample
-from sipo.datagen.stages import candidate_sample, pair_candidates, write_candidates
-from sipo.feedback.picture import to_bytes
-from sipo.feedback.prompt import plain_text
-from sipo.feedback.verdict import Verdict
+from sipo.datagen.storage.shards import Sample
+from sipo.feedback.prompts.prompt import plain_text
+from sipo.feedback.rule.verdict import Verdict
 
 DROPPED = "dropped.jsonl"
 

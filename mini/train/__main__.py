@@ -43,7 +43,7 @@ vae_option = click.option(
 @click.option("--steps", default=800, show_default=True)
 def judge(out: Path, seed: int, vae: Path | None, steps: int) -> None:
     """The judge yolo-world-mini (about 15 minutes on one core)."""
-    from sipo.mini.train.judge import train_judge
+    from sipo.mini.train.yolo_world_mini import train_judge
 
     train_judge(out, steps, seed, vae)
 
@@ -76,7 +76,7 @@ def check(
     name: str, weights: Path | None, scenes: int, view: str, vae: Path | None, as_json: bool
 ) -> None:
     """How often a judge is right on fresh scenes that obey or break their prompts."""
-    from sipo.feedback.detector import Detector
+    from sipo.feedback.detectors.base import Detector
     from sipo.feedback.judge import load_judge
     from sipo.mini.train.check import check as measure
     from sipo.mini.world import CLASSES

@@ -18,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from sipo.feedback.boxes import Box, Xyxy
-from sipo.feedback.detector import BATCH, Detector
-from sipo.feedback.prompt import TAGS
-from sipo.feedback.verdict import decide
-from sipo.mini.train.labelled import soften, tagged_scenes
+from sipo.feedback.detectors.base import BATCH, Detector
+from sipo.feedback.prompts.prompt import TAGS
+from sipo.feedback.rule.boxes import Box, Xyxy
+from sipo.feedback.rule.verdict import decide
+from sipo.mini.train.labelled_scenes import soften, tagged_scenes
 from sipo.mini.world import CLASSES, Scene
 
 CALIBRATION_SEED, CHECK_SEED = 51, 52

@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from sipo.backbones.precision import autocast
-from sipo.feedback.boxes import Xyxy
-from sipo.feedback.centernet import load_centernet
-from sipo.feedback.centernet_network import STRIDE, CenterNet, Maps
-from sipo.feedback.prompt import TAGS
+from sipo.common.devices import autocast
+from sipo.feedback.detectors.centernet import load_centernet
+from sipo.feedback.detectors.centernet_network import STRIDE, CenterNet, Maps
+from sipo.feedback.prompts.prompt import TAGS
+from sipo.feedback.rule.boxes import Xyxy
 from sipo.mini.train.check import calibrate
-from sipo.mini.train.folder import write_config, write_folder
-from sipo.mini.train.labelled import labelled_scenes
-from sipo.mini.train.resume import one_cycle, run_steps
+from sipo.mini.train.detector_folder import write_config, write_folder
+from sipo.mini.train.labelled_scenes import labelled_scenes
+from sipo.mini.train.step_loop import one_cycle, run_steps
 from sipo.mini.world import CLASSES, COLORS, SIZE_PX, Scene
 
 BATCH = 32

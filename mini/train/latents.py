@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import CLIPTokenizer
 
-from sipo.backbones.precision import autocast
+from sipo.common.devices import autocast
 from sipo.mini.captions import scenes
 from sipo.mini.train.vae import to_tensor
 

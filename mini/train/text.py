@@ -9,8 +9,8 @@ from itertools import pairwise
 from tokenizers import pre_tokenizers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from sipo.feedback.grammar import NUMBER_WORDS, plural
-from sipo.feedback.prompt import COLORS, RELATIONS
+from sipo.feedback.prompts.grammar import NUMBER_WORDS, plural
+from sipo.feedback.prompts.prompt import COLORS, RELATIONS
 from sipo.mini.world import CLASSES
 
 START, END = "<|startoftext|>", "<|endoftext|>"

@@ -29,10 +29,10 @@ from diffusers.training_utils import EMAModel, compute_snr
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
-from sipo.backbones.precision import autocast
-from sipo.backbones.workers import end_with
+from sipo.common.cpu_workers import end_with
+from sipo.common.devices import autocast
 from sipo.mini.train.latents import encode_chunk, load_chunks
-from sipo.mini.train.resume import one_cycle, run_steps
+from sipo.mini.train.step_loop import one_cycle, run_steps
 from sipo.mini.train.text import WIDTH, new_text_encoder, new_tokenizer
 
 BATCH = 64  # over all processes

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from sipo.backbones.precision import autocast
+from sipo.common.devices import autocast
 from sipo.mini.captions import scenes
-from sipo.mini.train.resume import one_cycle, run_steps
+from sipo.mini.train.step_loop import one_cycle, run_steps
 from sipo.mini.world import SIZE_PX, Scene
 
 CROP_PX = 32

@@ -71,7 +71,7 @@ def test_checkpoints_say_how_they_are_sampled(tmp_path: Path) -> None:
     """Frames and their rate; a number the VAE cannot make is refused."""
     from diffusers import CogVideoXTransformer3DModel
 
-    from sipo.backbones.cogvideox import CogVideoX
+    from sipo.backbones.video.cogvideox import CogVideoX
 
     backbone = load_backbone(str(tiny_cogvideox(tmp_path, "1.5")))
     assert backbone.fps == 16

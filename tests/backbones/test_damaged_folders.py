@@ -15,9 +15,9 @@ from damage import DAMAGE
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
-from sipo.backbones.names import check_backbone
+from sipo.backbones.loading.names import check_backbone
+from sipo.backbones.loading.trained_weights import LORA_FILE, check_weights
 from sipo.backbones.registry import load_backbone
-from sipo.backbones.weights import LORA_FILE, check_weights
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 TEXT = "text_encoder/model.safetensors"

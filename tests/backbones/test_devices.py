@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from sipo.backbones.base import Backbone
-from sipo.backbones.devices import place
-from sipo.feedback.devices import find_device
+from sipo.backbones.placement import place
+from sipo.common.devices import find_device
 
 
 def test_a_device_that_is_not_there_is_one_sentence() -> None:

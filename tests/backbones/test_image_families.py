@@ -24,8 +24,8 @@ from tiny_z_image import tiny_z_image
 from torch import Tensor
 
 from sipo.backbones.base import Sampler
+from sipo.backbones.images.sdxl import StableDiffusionXL
 from sipo.backbones.registry import load_backbone
-from sipo.backbones.sdxl import StableDiffusionXL
 from sipo.train.settings import make_settings
 from sipo.train.trainer import train
 

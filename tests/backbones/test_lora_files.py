@@ -29,8 +29,8 @@ from tiny_sdxl import tiny_sdxl
 from tiny_video import tiny_wan
 
 from sipo.backbones.base import Sampler
+from sipo.backbones.loading.trained_weights import LORA_FILE, PEFT_FILE, check_weights, find_weights
 from sipo.backbones.registry import SAMPLER_FILE, load_backbone
-from sipo.backbones.weights import LORA_FILE, PEFT_FILE, check_weights, find_weights
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 TEXT = ("q_proj", "fc1")

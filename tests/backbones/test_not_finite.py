@@ -12,8 +12,15 @@ from tiny_video import tiny_cogvideox, tiny_wan
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
-from sipo.common.pictures import fault_of
-from sipo.feedback.picture import as_kept, fault_in, from_bytes, read_clip, read_image, to_bytes
+from sipo.common.pictures.faults import fault_of
+from sipo.common.pictures.picture import (
+    as_kept,
+    fault_in,
+    from_bytes,
+    read_clip,
+    read_image,
+    to_bytes,
+)
 
 SEEDS = list(range(6))
 PIXELS = "pixels are not finite"

@@ -18,10 +18,10 @@ from tiny_z_image import tiny_z_image
 
 from sipo.backbones.base import Sampler
 from sipo.backbones.registry import SAMPLER_FILE, load_backbone
-from sipo.datagen.job import prepare
+from sipo.datagen.generation.build import prepare
 from sipo.datagen.settings import Settings
 from sipo.feedback.fake import FakeJudge
-from sipo.feedback.grammar import single_object
+from sipo.feedback.prompts.grammar import single_object
 
 pytestmark = [
     pytest.mark.filterwarnings(said)

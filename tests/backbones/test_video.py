@@ -15,7 +15,7 @@ from tiny_video import plain_clip, tiny_cogvideox, tiny_wan
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
-from sipo.backbones.video import VideoBackbone
+from sipo.backbones.video.base import VideoBackbone
 
 TEXTS = ["a cat", "a red dog", "two birds"]
 

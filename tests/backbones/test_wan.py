@@ -85,7 +85,7 @@ def test_wan_2_2_is_refused(folder: Path, tmp_path: Path) -> None:
 def test_the_defaults_are_the_pipelines(backbone: Backbone) -> None:
     from inspect import signature
 
-    from sipo.backbones.wan import TEXT_LENGTH, Wan
+    from sipo.backbones.video.wan import TEXT_LENGTH, Wan
 
     known = signature(WanPipeline.__call__).parameters
     sampler = Wan("wan", backbone.denoiser, dict(wan_scheduler().config)).default_sampler

@@ -8,14 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sipo.common.files import (
-    atomic,
-    decode_text,
-    is_written_to,
-    only_writer,
-    read_text,
-    split_lines,
-)
+from sipo.common.files.locks import is_written_to, only_writer
+from sipo.common.files.text import decode_text, read_text, split_lines
+from sipo.common.files.writing import atomic
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sipo.common.yaml_files import YamlMap, read_yaml, to_yaml
+from sipo.common.files.yaml_files import YamlMap, read_yaml, to_yaml
 
 
 def read(folder: Path, text: str | bytes) -> Any:

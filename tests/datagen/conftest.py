@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from sipo.backbones.base import Backbone
-from sipo.datagen.generate import generate
+from sipo.datagen.generation.run import generate
 from sipo.datagen.settings import Settings
-from sipo.feedback import grammar
 from sipo.feedback.fake import FakeJudge
-from sipo.feedback.prompt import write_prompts
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import write_prompts
 
 PROMPTS = [
     grammar.single_object("cat"),

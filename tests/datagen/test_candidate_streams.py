@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from sipo.backbones.base import Backbone
-from sipo.datagen import sampling
-from sipo.datagen.records import Candidate, Judged, requests, row_of
-from sipo.feedback import grammar
+from sipo.datagen.generation import sampling
+from sipo.datagen.generation.types import Candidate, Judged, requests, row_of
 from sipo.feedback.fake import FakeJudge
+from sipo.feedback.prompts import grammar
 
 CAT, DOGS = grammar.single_object("cat"), grammar.counting("dog", 2)
 

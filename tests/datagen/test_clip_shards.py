@@ -18,19 +18,19 @@ from tiny_video import tiny_cogvideox
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
-from sipo.datagen.dataset import PairDataset
-from sipo.datagen.folder import CANDIDATES, open_folder
-from sipo.datagen.generate import generate, judge_folder
+from sipo.common.pictures.picture import Clip
+from sipo.datagen.generation.run import generate, judge_folder
+from sipo.datagen.generation.shard_stages import read_candidates
+from sipo.datagen.looking.contact_sheet import contact_sheet
 from sipo.datagen.settings import Settings
-from sipo.datagen.shards import read_fields
-from sipo.datagen.sheet import contact_sheet
-from sipo.datagen.stages import read_candidates
-from sipo.datagen.validate import find_damage
-from sipo.feedback import grammar
+from sipo.datagen.storage.pair_dataset import PairDataset
+from sipo.datagen.storage.shard_folder import CANDIDATES, open_folder
+from sipo.datagen.storage.shards import read_fields
+from sipo.datagen.storage.validate import find_damage
 from sipo.feedback.fake import FakeJudge
-from sipo.feedback.picture import Clip
-from sipo.feedback.prompt import Prompt, write_prompts
-from sipo.feedback.verdict import Verdict
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import Prompt, write_prompts
+from sipo.feedback.rule.verdict import Verdict
 
 FRAMES = 3
 

@@ -13,11 +13,11 @@ from tiny_video import plain_clip, tiny_cogvideox, tiny_wan
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
-from sipo.backbones.video import Frames
-from sipo.datagen.generate import generate
+from sipo.backbones.video.base import Frames
+from sipo.datagen.generation.run import generate
 from sipo.datagen.settings import Settings
-from sipo.feedback import grammar
 from sipo.feedback.fake import FakeJudge
+from sipo.feedback.prompts import grammar
 from sipo.train.settings import make_settings
 from sipo.train.trainer import train
 

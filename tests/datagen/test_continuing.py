@@ -15,10 +15,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from sources import PX, listed
 
 from sipo.backbones.base import Backbone
-from sipo.datagen import encode, generate, job
+from sipo.datagen import encode
 from sipo.datagen.cli import main
 from sipo.datagen.encode import encode_folder
-from sipo.datagen.generate import pair_folder
+from sipo.datagen.generation import build, run
+from sipo.datagen.generation.run import pair_folder
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
 from sipo.datagen.settings import Settings
@@ -29,9 +30,9 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def loaded(*args: Any, **given: Any) -> None:
         pytest.fail("a model was loaded")
 
-    for module in (job, generate):
+    for module in (build, run):
         monkeypatch.setattr(module, "load_judge", loaded)
-    for module in (job, encode):
+    for module in (build, encode):
         monkeypatch.setattr(module, "load_backbone", loaded)
 
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sipo.datagen.cli import main
-from sipo.datagen.dataset import PairDataset
+from sipo.datagen.storage.pair_dataset import PairDataset
 
 GOOD = '{"tag": "single_object", "include": [{"class": "cat", "count": 1}], "prompt": "a cat"}\n'
 

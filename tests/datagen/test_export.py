@@ -19,10 +19,10 @@ from sources import PX, listed, row, write_list
 
 from sipo.datagen.cli import main
 from sipo.datagen.export import export_folder, pairs_of
-from sipo.datagen.folder import open_folder
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
-from sipo.datagen.review import ReviewSession
+from sipo.datagen.looking.review import ReviewSession
+from sipo.datagen.storage.shard_folder import open_folder
 
 
 @pytest.fixture

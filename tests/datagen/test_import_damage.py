@@ -20,8 +20,8 @@ from click.testing import CliRunner
 from sources import PX, encoded, listed, picture, row, sample, write_list, write_tar
 
 from sipo.datagen.cli import main
-from sipo.datagen.imports.images import read_image
 from sipo.datagen.imports.settings import ImportSettings
+from sipo.datagen.imports.untrusted_images import read_image
 from sipo.datagen.imports.writer import import_pairs
 
 TABLE = (Path(__file__).parents[2] / "docs" / "importing.md").read_text()

@@ -18,14 +18,14 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `from sources import pictu
 
 from sources import PX, listed, picture, row, sample, write_list, write_tar
 
-from sipo.datagen.folder import PAIRS, open_folder
-from sipo.datagen.imports.clips import read_clip_of
+from sipo.common.pictures.picture import from_bytes, make_clip, read_clip
 from sipo.datagen.imports.rows import UnusableError
 from sipo.datagen.imports.settings import ImportSettings
+from sipo.datagen.imports.untrusted_clips import read_clip_of
 from sipo.datagen.imports.writer import import_pairs
-from sipo.datagen.shards import read_fields
-from sipo.datagen.validate import find_damage
-from sipo.feedback.picture import from_bytes, make_clip, read_clip
+from sipo.datagen.storage.shard_folder import PAIRS, open_folder
+from sipo.datagen.storage.shards import read_fields
+from sipo.datagen.storage.validate import find_damage
 
 
 def imported(format_: str, source: Path | str, out: Path, **given: Any) -> dict[str, Any]:

@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from sources import PX, listed, picture, row, sample, write_list, write_tar
 
 from sipo.datagen.cli import main
-from sipo.datagen.dataset import PairDataset
-from sipo.datagen.folder import open_folder
+from sipo.datagen.storage.pair_dataset import PairDataset
+from sipo.datagen.storage.shard_folder import open_folder
 
 Make = Callable[[Path], Path]
 

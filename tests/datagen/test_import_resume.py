@@ -16,14 +16,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from sources import PX, listed, row, write_list
 
 from sipo.backbones.base import Backbone
-from sipo.datagen import encode, stages
-from sipo.datagen.dataset import PairDataset
+from sipo.datagen import encode
 from sipo.datagen.encode import encode_folder
-from sipo.datagen.folder import open_folder
+from sipo.datagen.generation import shard_stages
 from sipo.datagen.imports import writer
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
-from sipo.datagen.validate import find_damage
+from sipo.datagen.storage.pair_dataset import PairDataset
+from sipo.datagen.storage.shard_folder import open_folder
+from sipo.datagen.storage.validate import find_damage
 
 
 @pytest.fixture
@@ -174,4 +175,4 @@ def test_encoding_goes_on_where_a_tar_lost_its_index(
     (imported / "candidates-000001.json").unlink()
     encode_folder(imported, backbone=tiny_backbone, progress=False)
     assert list(find_damage(imported)) == []
-    assert stages.has_embeddings(open_folder(imported), 1)
+    assert shard_stages.has_embeddings(open_folder(imported), 1)

@@ -20,19 +20,20 @@ sys.path.insert(0, str(Path(__file__).parent))
 from sources import PX, listed
 
 from sipo.backbones.base import Backbone
-from sipo.datagen import copies, generate
 from sipo.datagen.cli import main
-from sipo.datagen.dataset import PairDataset
 from sipo.datagen.encode import encode_folder
-from sipo.datagen.folder import open_folder
-from sipo.datagen.generate import judge_folder, pair_folder
+from sipo.datagen.generation import run
+from sipo.datagen.generation.run import judge_folder, pair_folder
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
-from sipo.datagen.summary import summarize, summary_lines
-from sipo.datagen.validate import find_damage
+from sipo.datagen.looking.folder_summary import summarize, summary_lines
+from sipo.datagen.storage import copies
+from sipo.datagen.storage.pair_dataset import PairDataset
+from sipo.datagen.storage.shard_folder import open_folder
+from sipo.datagen.storage.validate import find_damage
 from sipo.feedback.fake import FakeJudge
-from sipo.feedback.prompt import Prompt
-from sipo.feedback.verdict import Verdict, failed_verdict
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.verdict import Verdict, failed_verdict
 
 Files = dict[str, bytes]
 
@@ -173,7 +174,7 @@ def test_where_nothing_can_be_linked_it_is_copied(
 
 
 STEPS = {
-    "judge": (generate, ["write_judged", "pair_candidates", "begin_copy"]),
+    "judge": (run, ["write_judged", "pair_candidates", "begin_copy"]),
     "pair": (copies, ["link_file", "copy_file"]),
 }
 
@@ -234,7 +235,7 @@ def test_a_judge_that_can_judge_some_is_heard(shards: Path) -> None:
 def test_a_detector_is_not_even_loaded_for_plain_texts(
     name: str, imported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generate, "load_judge", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(run, "load_judge", lambda *_: pytest.fail("a model was loaded"))
     args = ["judge", str(imported), "--judge", name, "--out", str(tmp_path / "new")]
     refused = CliRunner().invoke(main, args)
     assert refused.exit_code == 2

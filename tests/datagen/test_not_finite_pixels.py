@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from not_finite import break_vae
 
-from sipo.datagen.folder import CANDIDATES, PAIRS, open_folder
-from sipo.datagen.generate import generate, judge_folder
+from sipo.datagen.generation.run import generate, judge_folder
 from sipo.datagen.settings import Settings
-from sipo.datagen.shards import read_fields
+from sipo.datagen.storage.shard_folder import CANDIDATES, PAIRS, open_folder
+from sipo.datagen.storage.shards import read_fields
 from sipo.feedback.fake import FakeJudge
 
 PIXELS = "pixels are not finite"

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from sipo.backbones.base import Backbone, Sampler
-from sipo.datagen.dataset import PairDataset
-from sipo.datagen.generate import generate, pair_folder
+from sipo.datagen.generation.run import generate, pair_folder
 from sipo.datagen.settings import Settings
+from sipo.datagen.storage.pair_dataset import PairDataset
 from sipo.feedback.fake import FakeJudge
 
 

@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
-from sipo.datagen.pairing import POLICIES, Paired, pair, pair_stream
-from sipo.datagen.records import Judged, requests
-from sipo.feedback import grammar
-from sipo.feedback.verdict import Verdict, failed_verdict
+from sipo.datagen.generation.pairing import POLICIES, Paired, pair, pair_stream
+from sipo.datagen.generation.types import Judged, requests
+from sipo.feedback.prompts import grammar
+from sipo.feedback.rule.verdict import Verdict, failed_verdict
 
 CAT, DOGS = grammar.single_object("cat"), grammar.counting("dog", 2)
 

@@ -15,9 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from sources import PX, listed
 
-from sipo.datagen import job
 from sipo.datagen.cli import main
-from sipo.datagen.folder import require_place
+from sipo.datagen.generation import build
+from sipo.datagen.storage.shard_folder import require_place
 
 LONG = "x" * 260
 COMMANDS = {
@@ -37,7 +37,7 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def loaded(*args: Any, **given: Any) -> None:
         pytest.fail("a model was loaded")
 
-    monkeypatch.setattr(job, "load_backbone", loaded)
+    monkeypatch.setattr(build, "load_backbone", loaded)
 
 
 def refused(command: str, out: Path, shards: Path, tmp_path: Path) -> str:

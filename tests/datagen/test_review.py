@@ -21,16 +21,16 @@ from test_judging_again import contents as bytes_of
 
 from sipo.backbones.base import Backbone
 from sipo.datagen.cli import main
-from sipo.datagen.dataset import PairDataset
 from sipo.datagen.encode import encode_folder
 from sipo.datagen.export import export_folder
-from sipo.datagen.folder import open_folder
-from sipo.datagen.generate import judge_folder, pair_folder
+from sipo.datagen.generation.run import judge_folder, pair_folder
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
-from sipo.datagen.review import REVIEW, Decisions, ReviewSession, names_of
-from sipo.datagen.summary import summarize, summary_lines
-from sipo.feedback.web import Server
+from sipo.datagen.looking.folder_summary import summarize, summary_lines
+from sipo.datagen.looking.review import REVIEW, Decisions, ReviewSession, names_of
+from sipo.datagen.storage.pair_dataset import PairDataset
+from sipo.datagen.storage.shard_folder import open_folder
+from sipo.pages.server import Server
 
 PROGRAM = find_chromium()
 

@@ -19,17 +19,17 @@ from PIL import Image
 
 from sipo.backbones.base import Backbone
 from sipo.common.errors import is_disk_full
-from sipo.common.files import write_json
-from sipo.datagen.generate import generate, judge_folder, pair_folder
+from sipo.common.files.writing import write_json
+from sipo.datagen.generation.run import generate, judge_folder, pair_folder
 from sipo.datagen.settings import Settings
-from sipo.datagen.shards import Sample, read_fields, read_index, scan, write_shard
+from sipo.datagen.storage.shards import Sample, read_fields, read_index, scan, write_shard
 from sipo.feedback.fake import FakeJudge
-from sipo.feedback.prompt import Prompt
-from sipo.feedback.verdict import Verdict
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.verdict import Verdict
 
 KILLED = """
 import os, signal, sys
-from sipo.datagen.generate import generate
+from sipo.datagen.generation.run import generate
 from sipo.datagen.settings import Settings
 from sipo.feedback.fake import FakeJudge
 

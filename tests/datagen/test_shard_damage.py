@@ -15,10 +15,10 @@ from click.testing import CliRunner
 
 from sipo.backbones.base import Backbone
 from sipo.datagen.cli import main
-from sipo.datagen.dataset import PairDataset
-from sipo.datagen.generate import generate
+from sipo.datagen.generation.run import generate
 from sipo.datagen.settings import Settings
-from sipo.datagen.validate import find_damage
+from sipo.datagen.storage.pair_dataset import PairDataset
+from sipo.datagen.storage.validate import find_damage
 from sipo.feedback.fake import FakeJudge
 
 Damage = Callable[[Path], None]

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from sipo.backbones.base import Backbone
-from sipo.datagen.generate import generate
+from sipo.datagen.generation.run import generate
 from sipo.datagen.settings import Settings
-from sipo.feedback import grammar
 from sipo.feedback.fake import FakeJudge
-from sipo.feedback.prompt import COLORS, write_prompts
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import COLORS, write_prompts
 
 PROGRAM = "from sipo.datagen.cli import main; main()"
 OBJECTS = ("cat", "dog", "car", "bus", "boat")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from sipo.common.files import write_json
-from sipo.datagen.unpaired import UnpairedDataset
+from sipo.common.files.writing import write_json
+from sipo.datagen.storage.unpaired_dataset import UnpairedDataset
 
 
 def rows(shards: Path) -> list[dict[str, Any]]:

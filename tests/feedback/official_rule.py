@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sipo.feedback.boxes import Box
+from sipo.feedback.rule.boxes import Box
 
 MAX_OBJECTS = 16
 POSITION_THRESHOLD = 0.1

@@ -11,13 +11,19 @@ from click.testing import CliRunner
 from PIL import Image
 
 from sipo.datagen.cli import main
-from sipo.feedback import grammar
-from sipo.feedback.boxes import Box
-from sipo.feedback.calibrate import GRID, Seen, balanced_accuracy, calibrate, calibrate_judge
+from sipo.feedback.detectors.threshold_calibration import (
+    GRID,
+    Seen,
+    balanced_accuracy,
+    calibrate,
+    calibrate_judge,
+)
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.judge import load_judge
-from sipo.feedback.labelled import read_labelled
-from sipo.mini.train.labelled import tagged_scenes
+from sipo.feedback.labelled_images import read_labelled
+from sipo.feedback.prompts import grammar
+from sipo.feedback.rule.boxes import Box
+from sipo.mini.train.labelled_scenes import tagged_scenes
 
 CAT, TWO = grammar.single_object("cat"), grammar.counting("cat", 2)
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from tiny_judges import tiny_clip
 
 from sipo.feedback.judge import load_judge
-from sipo.mini import weights_folder
+from sipo.weights import weights_folder
 
 FOLDERS = {"mini-evaluator": "evaluator", "yolo-world": "yolo-world-mini"}
 TORN = ("cut", "empty", "pointer", "page")

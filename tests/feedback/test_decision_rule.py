@@ -6,10 +6,10 @@ from itertools import product
 
 import pytest
 
-from sipo.feedback import grammar
-from sipo.feedback.boxes import Box, Xyxy, relations
-from sipo.feedback.prompt import Prompt
-from sipo.feedback.verdict import decide
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.boxes import Box, Xyxy, relations
+from sipo.feedback.rule.verdict import decide
 
 
 def box(name: str, left: float = 0, *, score: float = 0.9, color: str | None = None) -> Box:

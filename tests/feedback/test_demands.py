@@ -10,17 +10,18 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-import sipo.datagen.job
+import sipo.datagen.generation.build
 import sipo.geneval.evaluate
-import sipo.loop.plan
+import sipo.loop.stage_settings
 from sipo.datagen.cli import main as data_command
-from sipo.feedback import centernet, grammar, yolo_world
-from sipo.feedback.demands import check_prompts
+from sipo.feedback.detectors import centernet, yolo_world
 from sipo.feedback.judge import JUDGES, MOST_BOXES
-from sipo.feedback.prompt import plain_text, prompt_of
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.demands import check_prompts
+from sipo.feedback.prompts.prompt import plain_text, prompt_of
 from sipo.geneval.cli import main as geneval_command
 from sipo.loop.settings import LoopSettings
-from sipo.train.opening import open_data
+from sipo.train.build import open_data
 from sipo.train.settings import make_settings
 
 PROMPTS = [grammar.single_object("cat"), plain_text("a fox, oil on canvas"), plain_text("rain")]
@@ -83,9 +84,9 @@ def listed(tmp_path: Path) -> Path:
 def test_every_command_says_it_first(
     listed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for room in (sipo.datagen.job, sipo.geneval.evaluate):
+    for room in (sipo.datagen.generation.build, sipo.geneval.evaluate):
         monkeypatch.setattr(room, "load_judge", no_model)
-    monkeypatch.setattr(sipo.datagen.job, "load_backbone", no_model)
+    monkeypatch.setattr(sipo.datagen.generation.build, "load_backbone", no_model)
     out = ["--prompts", str(listed), "--out", str(tmp_path / "out")]
     several = ["--judge", "pickscore", "--judge", "yolo-world"]
     for command, words in (
@@ -101,9 +102,9 @@ def test_every_command_says_it_first(
         assert f"2 of the 2 prompts of '{listed}', the first number 1, 'a fox" in done.output
     assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="--judge 'yolo-world' looks for the objects"):
-        sipo.loop.plan.check(LoopSettings(prompts=listed, num_prompts=1))
+        sipo.loop.stage_settings.check(LoopSettings(prompts=listed, num_prompts=1))
     with pytest.raises(ValueError, match="--evaluator 'mini-evaluator' looks for the objects"):
-        sipo.loop.plan.check(LoopSettings(eval_prompts=listed))
+        sipo.loop.stage_settings.check(LoopSettings(eval_prompts=listed))
 
 
 def test_training_says_it_before_it_loads(listed: Path) -> None:

@@ -15,13 +15,14 @@ from PIL import Image
 from tiny_judges import tiny_clip
 from torch import Tensor
 
-from sipo.feedback import grammar, yolo_world
-from sipo.feedback.centernet import CenterNet, CenterNetJudge
+from sipo.feedback.detectors import yolo_world
+from sipo.feedback.detectors.centernet import CenterNet, CenterNetJudge
+from sipo.feedback.detectors.yolo_judge import YoloWorldJudge
+from sipo.feedback.detectors.yolo_weights import find_published
 from sipo.feedback.judge import Judge, load_judge
-from sipo.feedback.prompt import TAGS
-from sipo.feedback.yolo_judge import YoloWorldJudge
-from sipo.feedback.yolo_weights import find_published
-from sipo.mini.train.labelled import tagged_scenes
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import TAGS
+from sipo.mini.train.labelled_scenes import tagged_scenes
 from sipo.mini.world import CLASSES, Layout, Scene, Thing, render
 
 NAMES = ("yolo-world", "mini-evaluator")
@@ -212,7 +213,7 @@ def test_ultralytics_leaves_pil_alone() -> None:
     """In a fresh interpreter: only the first import patches."""
     code = (
         "from PIL import Image; plain = Image.open\n"
-        "from sipo.feedback.yolo_world import load_yolo_world\n"
+        "from sipo.feedback.detectors.yolo_world import load_yolo_world\n"
         "load_yolo_world(None, ['cat'])\n"
         "assert Image.open is plain"
     )

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-import sipo.datagen.job
+import sipo.datagen.generation.build
 from sipo.datagen.cli import main
 from sipo.datagen.settings import Settings, source_of
-from sipo.feedback.demands import require_published
-from sipo.train.opening import check_judges
+from sipo.feedback.prompts.demands import require_published
+from sipo.train.build import check_judges
 from sipo.train.settings import make_settings
 
 
@@ -38,7 +38,7 @@ def test_generate_says_it_before_a_model_is_loaded(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for loads in ("load_judge", "load_backbone"):
-        monkeypatch.delattr(sipo.datagen.job, loads)
+        monkeypatch.delattr(sipo.datagen.generation.build, loads)
     words = ["generate", "--backbone", str(tiny_folder), "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 2

@@ -13,18 +13,18 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from sipo.feedback import grammar
-from sipo.feedback.batches import judge_in_batches
-from sipo.feedback.boxes import Box
-from sipo.feedback.detector import Colored, judge_all
+from sipo.common.pictures.picture import Clip
+from sipo.feedback.detectors.base import Colored, judge_all
 from sipo.feedback.ensemble import make_ensemble
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import load_judge, read_settings
-from sipo.feedback.picture import Clip
-from sipo.feedback.prompt import TAGS, Prompt
-from sipo.feedback.scorer import Preferred, ScorerJudge
-from sipo.feedback.verdict import Verdict
+from sipo.feedback.judge_batches import judge_in_batches
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import TAGS, Prompt
+from sipo.feedback.rule.boxes import Box
+from sipo.feedback.rule.verdict import Verdict
+from sipo.feedback.scorers.base import Preferred, ScorerJudge
 
 CAT = grammar.single_object("cat")
 RED, BLUE = (Image.new("RGB", (8, 8), color) for color in ("red", "blue"))

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sipo.feedback import grammar
-from sipo.feedback.boxes import Box
+from sipo.common.pictures.picture import Clip, from_bytes, make_clip, read_clip, strip, to_bytes
 from sipo.feedback.frames import FrameJudge
-from sipo.feedback.picture import Clip, from_bytes, make_clip, read_clip, strip, to_bytes
-from sipo.feedback.prompt import Prompt
-from sipo.feedback.verdict import Verdict, failed_verdict
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.boxes import Box
+from sipo.feedback.rule.verdict import Verdict, failed_verdict
 
 PROMPT = grammar.single_object("cat")
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sipo.feedback.devices import judge_device
-from sipo.feedback.hub import (
+from sipo.common.devices import judge_device
+from sipo.feedback.judge_weights import (
     describe_folder,
     find_file,
     find_folder,

@@ -2,8 +2,13 @@
 
 from hashlib import sha256
 
-from sipo.feedback.official import CLASSES, COLORABLE, geneval_suite, geneval_train_suite
-from sipo.feedback.prompt import COLORS, TAGS
+from sipo.feedback.prompts.geneval_prompts import (
+    CLASSES,
+    COLORABLE,
+    geneval_suite,
+    geneval_train_suite,
+)
+from sipo.feedback.prompts.prompt import COLORS, TAGS
 
 OFFICIAL = "5c48e0813e812e3c373fa5c8ed07a8f0a483be30272b4427b0559c8048e67c13"
 """Of `evaluation_metadata.jsonl` as published."""

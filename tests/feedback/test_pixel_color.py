@@ -15,14 +15,14 @@ import torch
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from sipo.feedback import grammar
-from sipo.feedback.boxes import Box
-from sipo.feedback.calibrate import see
-from sipo.feedback.color import ANCHORS, MOST_PIXELS, Mask, PixelColor, _look
-from sipo.feedback.labelled import Labelled
-from sipo.feedback.prompt import COLORS
-from sipo.feedback.yolo_judge import YoloWorldJudge
-from sipo.mini.train.labelled import labelled_scenes
+from sipo.feedback.detectors.color import ANCHORS, MOST_PIXELS, Mask, PixelColor, _look
+from sipo.feedback.detectors.threshold_calibration import see
+from sipo.feedback.detectors.yolo_judge import YoloWorldJudge
+from sipo.feedback.labelled_images import Labelled
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import COLORS
+from sipo.feedback.rule.boxes import Box
+from sipo.mini.train.labelled_scenes import labelled_scenes
 
 GREY = (196, 200, 206)
 SQUARE = Box("square", 1.0, (16.0, 16.0, 48.0, 48.0))

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from sipo.common.pipes import is_pipe
-from sipo.feedback import grammar
-from sipo.feedback.prompt import parse_prompt, prompt_of, read_prompts
+from sipo.common.files.pipes import is_pipe
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import parse_prompt, prompt_of, read_prompts
 
 CAT = grammar.single_object("cat")
 DOG = {"class": "dog", "count": 1}

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from sipo.feedback import grammar
-from sipo.feedback.official import geneval_suite
-from sipo.feedback.prompt import (
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.geneval_prompts import geneval_suite
+from sipo.feedback.prompts.prompt import (
     Prompt,
     parse_prompt,
     read_prompts,
     without_meanings,
     write_prompts,
 )
-from sipo.feedback.verdict import decide
+from sipo.feedback.rule.verdict import decide
 
 
 def test_official_file_round_trips_byte_for_byte(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from official_rule import detected, evaluate
 
-from sipo.feedback.assignment import assign, targets_first
-from sipo.feedback.boxes import Box
-from sipo.feedback.official import geneval_suite
-from sipo.feedback.prompt import COLORS, Prompt, prompt_of
-from sipo.feedback.verdict import Verdict, decide
+from sipo.feedback.prompts.geneval_prompts import geneval_suite
+from sipo.feedback.prompts.prompt import COLORS, Prompt, prompt_of
+from sipo.feedback.rule.assignment import assign, targets_first
+from sipo.feedback.rule.boxes import Box
+from sipo.feedback.rule.verdict import Verdict, decide
 
 
 def row(

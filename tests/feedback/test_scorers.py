@@ -25,11 +25,11 @@ from tiny_judges import (
 from torch import Tensor
 from transformers import CLIPModel
 
-from sipo.feedback import grammar
-from sipo.feedback.clip import MEAN, STD, load_processor
-from sipo.feedback.hps import padded_pixels
 from sipo.feedback.judge import Judge, load_judge
-from sipo.feedback.scorer import LinearHead, Preferred, Rating
+from sipo.feedback.prompts import grammar
+from sipo.feedback.scorers.base import LinearHead, Preferred, Rating
+from sipo.feedback.scorers.clip import MEAN, STD, load_processor
+from sipo.feedback.scorers.hps import padded_pixels
 
 PROMPTS = (grammar.single_object("cat"), grammar.colors("dog", "red"))
 

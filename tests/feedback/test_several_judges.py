@@ -13,14 +13,14 @@ from click.testing import CliRunner
 from PIL import Image
 
 from sipo.datagen.cli import main
-from sipo.feedback import grammar
-from sipo.feedback.divergence import divergence_warning
 from sipo.feedback.ensemble import make_ensemble, require_company
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import JUDGES, Judge, load_judge, read_settings, split_names
-from sipo.feedback.prompt import Prompt
-from sipo.feedback.verdict import Verdict, failed_verdict
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.verdict import Verdict, failed_verdict
+from sipo.loop.reward_hacking import divergence_warning
 
 CAT, DOG = grammar.single_object("cat"), grammar.single_object("dog")
 BLANK = Image.new("RGB", (8, 8))

@@ -18,15 +18,15 @@ from transformers import (
     Owlv2Processor,
 )
 
-from sipo.feedback import grammar
-from sipo.feedback.boxes import Box
-from sipo.feedback.clip import load_processor
-from sipo.feedback.clip_color import load_color
+from sipo.feedback.detectors.clip_color import load_color
+from sipo.feedback.detectors.mask2former import THRESHOLDS, Mask2FormerJudge
+from sipo.feedback.detectors.masks import box_of, instances, upscale
+from sipo.feedback.detectors.owlv2 import Owlv2Judge
 from sipo.feedback.judge import load_judge
-from sipo.feedback.mask2former import THRESHOLDS, Mask2FormerJudge
-from sipo.feedback.masks import box_of, instances, upscale
-from sipo.feedback.owlv2 import Owlv2Judge
-from sipo.feedback.prompt import COLORS, TAGS
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import COLORS, TAGS
+from sipo.feedback.rule.boxes import Box
+from sipo.feedback.scorers.clip import load_processor
 
 CATS = [grammar.single_object("cat")] * 3
 

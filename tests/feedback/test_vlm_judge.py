@@ -14,10 +14,10 @@ from PIL import Image
 from tiny_judges import tiny_vlm
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from sipo.feedback import grammar
 from sipo.feedback.judge import load_judge
-from sipo.feedback.prompt import Prompt, plain_text, prompt_of
-from sipo.feedback.questions import (
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import Prompt, plain_text, prompt_of
+from sipo.feedback.prompts.questions import (
     Atom,
     accepted,
     arithmetic_mean,

@@ -30,7 +30,7 @@ from transformers import (
     SwinConfig,
 )
 
-from sipo.feedback.mask2former import Segmenter
+from sipo.feedback.detectors.mask2former import Segmenter
 
 WORDS = 514  # of tests' CLIP tokenizer; the last two begin and end a text
 SIDE_PX = 32

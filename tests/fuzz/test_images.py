@@ -10,7 +10,7 @@ from mutations import damaged
 from outcome import outcome
 from PIL import Image, PngImagePlugin
 
-from sipo.feedback.picture import read_image
+from sipo.common.pictures.picture import read_image
 
 MODES = ("RGB", "RGBA", "L", "LA", "P", "1", "I;16", "CMYK", "F")
 KINDS = {"PNG": MODES[:7], "JPEG": ("RGB", "L", "CMYK"), "WEBP": ("RGB", "RGBA"), "GIF": ("P", "L")}

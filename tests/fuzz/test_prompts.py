@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from mutations import damaged, lines_of
 from outcome import outcome
 
-from sipo.feedback.answers import read_answers
-from sipo.feedback.boxes import Box
-from sipo.feedback.labelled import read_labelled
-from sipo.feedback.prompt import COLORS, Prompt, parse_prompt, read_prompts
-from sipo.feedback.questions import read_questions
-from sipo.feedback.verdict import decide
+from sipo.feedback.labelled_images import read_labelled
+from sipo.feedback.prompts.prompt import COLORS, Prompt, parse_prompt, read_prompts
+from sipo.feedback.prompts.questions import read_questions
+from sipo.feedback.rule.boxes import Box
+from sipo.feedback.rule.verdict import decide
+from sipo.pages.ratings import read_answers
 
 ROWS: list[Any] = [
     {"tag": "counting", "include": [{"class": "dog", "count": 2}], "prompt": "two dogs"},

@@ -8,11 +8,11 @@ from hypothesis import given
 from mutations import damaged, json_files, lines_of
 from outcome import outcome
 
-from sipo.common.files import read_json
-from sipo.feedback.listed import read_listed
-from sipo.geneval.rows import read_rows
-from sipo.geneval.vbench_export import read_list
-from sipo.geneval.vbench_results import read_results
+from sipo.common.files.text import read_json
+from sipo.feedback.listed_images import read_listed
+from sipo.geneval.results import read_rows
+from sipo.geneval.vbench.export_clips import read_list
+from sipo.geneval.vbench.score_files import read_results
 
 ROW: dict[str, Any] = {
     "filename": "00000/samples/0000.png",

@@ -11,12 +11,12 @@ from mutations import damaged, json_files
 from outcome import outcome
 
 from sipo.backbones.base import Backbone
-from sipo.datagen.dataset import PairDataset
-from sipo.datagen.generate import generate
+from sipo.datagen.generation.run import generate
 from sipo.datagen.settings import Settings
-from sipo.datagen.validate import find_damage
+from sipo.datagen.storage.pair_dataset import PairDataset
+from sipo.datagen.storage.validate import find_damage
 from sipo.feedback.fake import FakeJudge
-from sipo.feedback.grammar import counting, single_object
+from sipo.feedback.prompts.grammar import counting, single_object
 
 
 @pytest.fixture(scope="module")

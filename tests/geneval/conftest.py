@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sipo.feedback import grammar
-from sipo.feedback.prompt import Prompt, write_prompts
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import Prompt, write_prompts
 from sipo.geneval.settings import EvalSettings
 
 PROMPTS = [

@@ -6,11 +6,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from sipo.feedback import grammar
-from sipo.feedback.verdict import Verdict
-from sipo.geneval.agreement import agreement
+from sipo.feedback.prompts import grammar
+from sipo.feedback.rule.verdict import Verdict
 from sipo.geneval.cli import main
-from sipo.geneval.rows import to_row, write_rows
+from sipo.geneval.comparison.agreement import agreement
+from sipo.geneval.results import to_row, write_rows
 
 
 def _judged(folder: Path, says: list[bool], count: int = 4) -> Path:

@@ -11,10 +11,10 @@ import pytest
 from browser import Browser, find_chromium
 from PIL import Image
 
-from sipo.feedback.prompt import Prompt
-from sipo.feedback.web import Server
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.geneval.comparison.rank_session import RankSession
 from sipo.geneval.layout import image_name, save_image, write_prompt_folders
-from sipo.geneval.rank import RankSession
+from sipo.pages.server import Server
 
 PROGRAM = find_chromium()
 LOADED = "document.images.length > 2 && [...document.images].every(image => image.naturalWidth)"

@@ -14,7 +14,7 @@ from tiny_video import tiny_cogvideox
 
 from sipo.backbones.registry import load_backbone
 from sipo.feedback.fake import FakeJudge
-from sipo.feedback.prompt import Prompt, write_prompts
+from sipo.feedback.prompts.prompt import Prompt, write_prompts
 from sipo.geneval.evaluate import evaluate
 from sipo.geneval.settings import EvalSettings
 from sipo.loop.gallery import cards

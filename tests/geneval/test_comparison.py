@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sipo.geneval.compare import compare
+from sipo.geneval.comparison.paired import compare
 from sipo.geneval.tables import comparison_table
 
 Write = Callable[..., Path]

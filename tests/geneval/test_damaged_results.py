@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from sipo.backbones.base import Backbone
-from sipo.common.files import only_writer
+from sipo.common.files.locks import only_writer
 from sipo.feedback.fake import FakeJudge
-from sipo.geneval.agreement import agreement
-from sipo.geneval.compare import compare
+from sipo.geneval.comparison.agreement import agreement
+from sipo.geneval.comparison.metric_scores import compare_metric, score_runs
+from sipo.geneval.comparison.paired import compare
 from sipo.geneval.evaluate import evaluate, plan
-from sipo.geneval.metrics import compare_metric, score_runs
-from sipo.geneval.rows import read_rows
+from sipo.geneval.results import read_rows
 from sipo.geneval.settings import EvalSettings
 
 MakeSettings = Callable[..., EvalSettings]

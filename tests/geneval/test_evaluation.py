@@ -13,10 +13,10 @@ from PIL import Image
 
 from sipo.backbones.base import Backbone, Sample, Sampler
 from sipo.backbones.seeds import image_seed
-from sipo.feedback.boxes import Box
 from sipo.feedback.fake import FakeJudge
-from sipo.feedback.prompt import Prompt
-from sipo.feedback.verdict import Verdict, decide
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.boxes import Box
+from sipo.feedback.rule.verdict import Verdict, decide
 from sipo.geneval.evaluate import evaluate
 from sipo.geneval.settings import EvalSettings
 

@@ -111,7 +111,7 @@ def test_the_defaults_are_those_of_the_models_world(tiny_folder: Path) -> None:
         return settings.suite, settings.judge
 
     assert defaults() == (None, "mini-evaluator")  # the suite is mini
-    assert defaults(backbone="mini/weights/mini-sd") == (None, "mini-evaluator")
+    assert defaults(backbone="weights/mini-sd") == (None, "mini-evaluator")
     assert defaults(backbone="owner/model") == ("geneval", "mask2former")
     assert defaults(backbone="owner/model", suite="mini") == ("mini", "mini-evaluator")
     assert defaults(backbone="owner/model", prompts="x") == (None, "mask2former")

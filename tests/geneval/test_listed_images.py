@@ -11,15 +11,15 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from sipo.common.pictures.picture import make_clip
 from sipo.feedback.fake import FakeJudge
-from sipo.feedback.listed import read_listed
-from sipo.feedback.picture import make_clip
-from sipo.feedback.prompt import Prompt
+from sipo.feedback.listed_images import read_listed
+from sipo.feedback.prompts.prompt import Prompt
 from sipo.geneval.cli import main
-from sipo.geneval.compare import compare
+from sipo.geneval.comparison.metric_scores import score_runs
+from sipo.geneval.comparison.paired import compare
 from sipo.geneval.evaluate import evaluate, plan
-from sipo.geneval.metrics import score_runs
-from sipo.geneval.rows import read_rows
+from sipo.geneval.results import read_rows
 from sipo.geneval.settings import EvalSettings
 
 MakeSettings = Callable[..., EvalSettings]

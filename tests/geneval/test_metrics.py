@@ -10,13 +10,13 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from sipo.feedback.answers import append_answer
-from sipo.feedback.prompt import Prompt, plain_text
-from sipo.feedback.verdict import Verdict, failed_verdict
+from sipo.feedback.prompts.prompt import Prompt, plain_text
+from sipo.feedback.rule.verdict import Verdict, failed_verdict
 from sipo.geneval.cli import main
-from sipo.geneval.folder import write_json
+from sipo.geneval.comparison.metric_scores import compare_metric, paired, raw_score, score_runs
+from sipo.geneval.evaluation_folder import write_json
 from sipo.geneval.layout import image_name, save_image, write_prompt_folders
-from sipo.geneval.metrics import compare_metric, paired, raw_score, score_runs
+from sipo.pages.ratings import append_answer
 
 
 class Redness:

@@ -11,9 +11,9 @@ from PIL import Image
 
 from sipo.backbones.base import Backbone
 from sipo.feedback.fake import FakeJudge
-from sipo.feedback.prompt import Prompt
+from sipo.feedback.prompts.prompt import Prompt
 from sipo.geneval.evaluate import evaluate, plan
-from sipo.geneval.rows import read_rows
+from sipo.geneval.results import read_rows
 from sipo.geneval.settings import EvalSettings
 
 MakeSettings = Callable[..., EvalSettings]

@@ -11,13 +11,13 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from sipo.feedback.answers import append_answer
-from sipo.feedback.prompt import Prompt
+from sipo.feedback.prompts.prompt import Prompt
 from sipo.geneval.cli import main
-from sipo.geneval.folder import write_json
+from sipo.geneval.comparison.rank_session import RankSession
+from sipo.geneval.comparison.ranking import Ranking, agreement_of, rank_results
+from sipo.geneval.evaluation_folder import write_json
 from sipo.geneval.layout import image_name, save_image, write_prompt_folders
-from sipo.geneval.rank import RankSession
-from sipo.geneval.ranking import Ranking, agreement_of, rank_results
+from sipo.pages.ratings import append_answer
 
 MakeRuns = Callable[..., list[Path]]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sipo.geneval.rows import Row
+from sipo.geneval.results import Row
 from sipo.geneval.statistics import (
     accuracies,
     intervals,

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 from interrupted import LAST_WORD, stopped
 
-from sipo.feedback import grammar
-from sipo.feedback.prompt import write_prompts
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import write_prompts
 from sipo.geneval.cli import main
 
 PROMPTS = [grammar.single_object(name) for name in ("cat", "dog", "bird", "car", "bus", "boat")]

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from sipo.feedback.prompt import plain_text
+from sipo.feedback.prompts.prompt import plain_text
 from sipo.geneval.cli import main
 from sipo.geneval.layout import image_name, write_prompt_folders
-from sipo.geneval.vbench import QUALITY, SEMANTIC, vbench_scores
-from sipo.geneval.vbench_compare import compare_vbench
-from sipo.geneval.vbench_export import export_clips, read_list
+from sipo.geneval.vbench.export_clips import export_clips, read_list
+from sipo.geneval.vbench.paired_clips import compare_vbench
+from sipo.geneval.vbench.scores import QUALITY, SEMANTIC, vbench_scores
 
 COGVIDEOX_5B = (
     *(96.23, 96.52, 98.66, 96.92, 70.97, 61.98, 62.90),

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sipo.feedback import grammar
-from sipo.feedback.prompt import write_prompts
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import write_prompts
 from sipo.loop.rounds import loop
 from sipo.loop.settings import LoopSettings
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from alike import assert_close_weights
 
-from sipo.train.cores import train_on_cores
+from sipo.train.distributed.cpu_launcher import train_on_cores
 from sipo.train.settings import Settings, make_settings, read_yaml
 
 LORA = "pytorch_lora_weights.safetensors"

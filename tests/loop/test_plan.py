@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sipo.loop.plan import check, evaluation, second_opinion, shards, training
 from sipo.loop.settings import LoopSettings
+from sipo.loop.stage_settings import check, evaluation, second_opinion, shards, training
 
 
 @pytest.mark.parametrize(

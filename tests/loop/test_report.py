@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from sipo.loop.charts import Series, binned, line_chart
 from sipo.loop.gallery import SIDE_PX, data_uri
 from sipo.loop.report import headline, write_report
 from sipo.loop.tables import training_warnings
+from sipo.pages.charts import Series, binned, line_chart
 
 
 class Tags(HTMLParser):

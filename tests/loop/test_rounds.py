@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from sipo.common.files import only_writer
+from sipo.common.files.locks import only_writer
 from sipo.loop import rounds
-from sipo.loop.plan import evaluation, shards, training
 from sipo.loop.settings import LoopSettings
+from sipo.loop.stage_settings import evaluation, shards, training
 
 MakeSettings = Callable[..., LoopSettings]
 LORA = "train/pytorch_lora_weights.safetensors"

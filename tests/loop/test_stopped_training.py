@@ -16,7 +16,7 @@ import yaml
 from safetensors.torch import load_file
 
 from sipo.backbones.base import LORA_FILE
-from sipo.train.cores import train_on_cores
+from sipo.train.distributed.cpu_launcher import train_on_cores
 from sipo.train.settings import Settings, make_settings, read_yaml
 
 

@@ -10,9 +10,9 @@ from diffusers import StableDiffusionPipeline
 from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
 from sipo.feedback.judge import load_judge
-from sipo.mini import weights_folder
 from sipo.mini.suites import mini_suite
 from sipo.mini.world import CLASSES
+from sipo.weights import weights_folder
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from sipo.feedback.boxes import Box
-from sipo.feedback.prompt import TAGS, Prompt
-from sipo.feedback.verdict import decide
+from sipo.feedback.prompts.prompt import TAGS, Prompt
+from sipo.feedback.rule.boxes import Box
+from sipo.feedback.rule.verdict import decide
 from sipo.mini import captions
 from sipo.mini.suites import mini_suite, mini_train_suite, random_prompt
 from sipo.mini.world import CLASSES, COLORS, SIZE_PX, break_one, depict, render

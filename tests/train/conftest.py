@@ -18,7 +18,7 @@ def run(tiny_folder: Path, tmp_path: Path) -> Run:
 
     def train_tiny(name: str, pairs: MemoryPairs | None = None, **given: Any) -> dict[str, Any]:
         from sipo.backbones.registry import load_backbone
-        from sipo.train.objectives import ONLINE
+        from sipo.train.objective.losses import ONLINE
         from sipo.train.settings import make_settings
         from sipo.train.trainer import train
 

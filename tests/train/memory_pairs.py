@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sipo.datagen.dataset import PairRecord
-from sipo.feedback import grammar
+from sipo.datagen.storage.pair_dataset import PairRecord
+from sipo.feedback.prompts import grammar
 
 Run = Callable[..., dict[str, Any]]
 """The fixture `run`: train a few steps into a named folder."""

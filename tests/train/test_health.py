@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sipo.train.health import Health, diagnose_run
+from sipo.train.monitor.health import Health, diagnose_run
 
 HEALTHY = {
     "psi_w": 0.5,

@@ -8,7 +8,7 @@ from diffusers import DDPMScheduler
 from gaussians import log_ratio
 from torch import Tensor
 
-from sipo.train.importance import (
+from sipo.train.objective.importance import (
     Prediction,
     Variance,
     coefficient,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from launcher import environment
 
-from sipo.train.launch import as_launched, reshard_after_forward, zero_stage
+from sipo.train.distributed.accelerate_env import as_launched, reshard_after_forward, zero_stage
 from sipo.train.settings import make_settings
 
 ZERO = {"ACCELERATE_USE_DEEPSPEED": "true"}

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sipo.train.importance import Weights, pair_weights
-from sipo.train.objectives import OBJECTIVES, Errors, add_terms, dpo_cm, sipo
+from sipo.train.objective.importance import Weights, pair_weights
+from sipo.train.objective.losses import OBJECTIVES, Errors, add_terms, dpo_cm, sipo
 
 BETA = 2.0  # psi = -(mse_theta - mse_ref)
 

@@ -13,15 +13,15 @@ from tiny import tiny_pipeline
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
-from sipo.common.files import only_writer
-from sipo.datagen.dataset import PairDataset
-from sipo.datagen.generate import generate
+from sipo.common.files.locks import only_writer
+from sipo.datagen.generation.run import generate
 from sipo.datagen.settings import Settings
-from sipo.datagen.sources import FILE, recall
-from sipo.feedback import grammar
+from sipo.datagen.storage.backbone_places import FILE, recall
+from sipo.datagen.storage.pair_dataset import PairDataset
 from sipo.feedback.fake import FakeJudge
-from sipo.feedback.prompt import write_prompts
-from sipo.train.opening import open_backbone, open_data
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import write_prompts
+from sipo.train.build import open_backbone, open_data
 from sipo.train.settings import make_settings
 
 

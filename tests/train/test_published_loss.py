@@ -11,11 +11,11 @@ import torch
 from memory_pairs import MemoryPairs, Run
 
 from sipo.backbones.registry import load_backbone
-from sipo.train.importance import Weights
-from sipo.train.objectives import Errors, diffusion_dpo
+from sipo.train.objective.denoising_errors import PairSource
+from sipo.train.objective.importance import Weights
+from sipo.train.objective.losses import Errors, diffusion_dpo
 from sipo.train.policy import Policy
 from sipo.train.settings import make_settings
-from sipo.train.steps import PairSource
 
 BETA = 5000.0
 

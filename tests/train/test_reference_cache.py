@@ -12,11 +12,11 @@ from memory_pairs import MemoryPairs, Run
 
 from sipo.backbones.base import LORA_FILE
 from sipo.backbones.registry import load_backbone
-from sipo.train import steps
+from sipo.train.data.reference_cache import ReferenceCache
+from sipo.train.objective import denoising_errors
+from sipo.train.objective.denoising_errors import PairSource
 from sipo.train.policy import Policy
-from sipo.train.reference_cache import ReferenceCache
 from sipo.train.settings import make_settings
-from sipo.train.steps import PairSource
 
 GIVEN: dict[str, Any] = {"reference_draws": 2, "timesteps_per_pair": 2, "learning_rate": 1e-2}
 
@@ -32,13 +32,13 @@ def test_draws_come_again_and_are_computed_once(
     settings = make_settings({"rank": 2, **GIVEN})
     policy = Policy(load_backbone(str(tiny_folder), denoiser_only=True), settings)
     source, rows = PairSource(policy, MemoryPairs(5), settings), []
-    whole = steps.frozen_errors
+    whole = denoising_errors.frozen_errors
 
     def counted(policy: Policy, batch: Any, which: Any) -> Any:
         rows.append(len(batch.keys))
         return whole(policy, batch, which)
 
-    monkeypatch.setattr(steps, "frozen_errors", counted)
+    monkeypatch.setattr(denoising_errors, "frozen_errors", counted)
     epochs = [source.draw(range(5 * e, 5 * e + 5), 0) for e in range(3)]
     for batch in epochs:
         source.errors(batch)

@@ -16,7 +16,7 @@ from memory_pairs import MemoryPairs, Run
 from test_training_run import rows
 
 from sipo.backbones.base import LORA_FILE
-from sipo.train.rows import read_rows
+from sipo.train.monitor.log_rows import read_rows
 
 LONGER = {"max_train_steps": 5}
 

@@ -15,15 +15,15 @@ from click.testing import CliRunner
 from memory_pairs import MemoryPairs
 from PIL import Image
 
-from sipo.train import opening
+from sipo.train import build
 from sipo.train.cli import main
-from sipo.train.plot import _names
+from sipo.train.monitor.plot import _names
 from sipo.train.settings import ALIASES, Settings, make_settings, read_yaml
 
 
 @pytest.fixture
 def shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "open_data", lambda settings: MemoryPairs(5))
+    monkeypatch.setattr(build, "open_data", lambda settings: MemoryPairs(5))
 
 
 def sipo_train(*arguments: str) -> tuple[int, str]:
@@ -199,7 +199,7 @@ def test_shards_of_a_local_folder_do_not_find_a_namesake(tmp_path: Path) -> None
     pairs.meta = {"backbone": {"name": "my-model"}}
     settings = make_settings({"data": "d", "out": str(tmp_path)})
     with pytest.raises(ValueError, match="sampled from a local folder named 'my-model'"):
-        opening.open_backbone(settings, pairs)
+        build.open_backbone(settings, pairs)
 
 
 def test_curves_are_named_by_what_tells_runs_apart(tmp_path: Path) -> None:

@@ -28,9 +28,9 @@ from safetensors.torch import load_file
 
 from sipo.backbones.base import LORA_FILE
 from sipo.backbones.registry import load_backbone
-from sipo.train.batches import PairStream, draw_batch, positions
-from sipo.train.objectives import OBJECTIVES, ONLINE
-from sipo.train.opening import base_dtype, make_accelerator
+from sipo.train.build import base_dtype, make_accelerator
+from sipo.train.data.pair_batches import PairStream, draw_batch, positions
+from sipo.train.objective.losses import OBJECTIVES, ONLINE
 from sipo.train.optimizer import make_optimizer
 from sipo.train.policy import Policy
 from sipo.train.settings import make_settings

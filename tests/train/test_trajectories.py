@@ -13,9 +13,9 @@ from alike import is_reference
 from diffusers import DDIMScheduler
 from memory_pairs import Run
 
-from sipo.train.importance import Weights
-from sipo.train.objectives import Errors, d3po
-from sipo.train.transitions import chain, negative_log_density, transition
+from sipo.train.objective.ddim import chain, negative_log_density, transition
+from sipo.train.objective.importance import Weights
+from sipo.train.objective.losses import Errors, d3po
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
@@ -72,7 +72,7 @@ def test_the_first_block_is_the_references_own(run: Run, tmp_path: Path) -> None
 
 
 def test_a_flow_model_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sipo.backbones.stable_diffusion import StableDiffusion
+    from sipo.backbones.images.stable_diffusion import StableDiffusion
 
     whole = StableDiffusion.from_pipeline.__func__  # type: ignore[attr-defined]
 

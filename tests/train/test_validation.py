@@ -12,14 +12,14 @@ from memory_pairs import MemoryPairs, Run
 from PIL import Image
 
 from sipo.backbones.base import LORA_FILE
-from sipo.common.pictures import spoiled
-from sipo.feedback import grammar
-from sipo.feedback.batches import judge_sound
-from sipo.feedback.boxes import Box
+from sipo.common.pictures.faults import spoiled
 from sipo.feedback.fake import FakeJudge
-from sipo.feedback.verdict import Verdict, failed_verdict
-from sipo.train.health import Health
-from sipo.train.validation import Validation, fall, summarise
+from sipo.feedback.judge_batches import judge_sound
+from sipo.feedback.prompts import grammar
+from sipo.feedback.rule.boxes import Box
+from sipo.feedback.rule.verdict import Verdict, failed_verdict
+from sipo.train.monitor.health import Health
+from sipo.train.monitor.validation import Validation, fall, summarise
 
 CAT, DOG, CATS = (
     grammar.single_object("cat"),

@@ -1,0 +1,67 @@
+"""What --backbone may name, told without loading a model or torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sipo.backbones.loading.model_folders import INDEX, check_pipeline
+from sipo.common.hub import cached_unless_reachable
+
+EMBEDDED = ("mini-sd",)
+"""The models that come with sipo; what is embedded beside them, suites and judges, is for them."""
+
+EMBEDDED_SUITES = ("mini", "mini-train")
+
+
+def is_embedded(name: str) -> bool:
+    """Whether it is an embedded model, by its name or by its folder."""
+    if name in EMBEDDED:
+        return True
+    from sipo.weights import WEIGHTS
+
+    return Path(name).resolve() in {(WEIGHTS / one).resolve() for one in EMBEDDED}
+
+
+def in_embedded_world(backbone: str | None, suite: str | None = None) -> bool:
+    """Whether an embedded model (the default), or a suite of its world, is spoken of."""
+    return suite in EMBEDDED_SUITES or is_embedded(backbone or EMBEDDED[0])
+
+
+def check_backbone(name: str) -> None:
+    """Raises ValueError for a name that is no backbone, a hub that does not answer, files that are
+    damaged."""
+    path = find_backbone(name)
+    if Path(path).is_dir():
+        check_pipeline(Path(path), f"--backbone {name!r}:")
+
+
+def find_backbone(name: str) -> str:
+    """The folder of an embedded name, of a path, of a hub id that must come from the cache; a hub
+    id, where the hub answers."""
+    if name in EMBEDDED:
+        from sipo.weights import weights_folder
+
+        return str(weights_folder(name))
+    check_name(name)
+    if _is_pipeline(name):
+        return name
+    return str(cached_unless_reachable(name, f"--backbone {name!r}") or name)
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError for what is no embedded model, no diffusers folder and no hub id."""
+    known = name in EMBEDDED or _is_pipeline(name)
+    if not known and (not name or Path(name).exists() or not _is_hub_id(name)):
+        raise ValueError(
+            f"--backbone {name!r} is neither an embedded model ({', '.join(EMBEDDED)}), a "
+            "diffusers folder (one with model_index.json) nor a hub id like 'owner/name'"
+        )
+
+
+def _is_pipeline(name: str) -> bool:
+    return bool(name) and (Path(name) / INDEX).is_file()
+
+
+def _is_hub_id(name: str) -> bool:
+    owner, _, repository = name.partition("/")
+    return bool(owner and repository) and not name.startswith((".", "/")) and "/" not in repository

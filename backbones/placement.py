@@ -1,0 +1,19 @@
+"""Where a backbone computes."""
+
+from __future__ import annotations
+
+import torch
+
+from sipo.backbones.base import Backbone
+from sipo.common.devices import keep_freed_memory
+
+
+def place(backbone: Backbone, device: torch.device, offload: bool) -> None:
+    """All of it on the device or, with `offload`, only the model that computes."""
+    keep_freed_memory(device)
+    if not offload:
+        backbone.to(device)
+        return
+    if device.type == "cpu":
+        raise ValueError("--offload moves models off a GPU, and --device is 'cpu'; leave it out")
+    backbone.offload(device)

@@ -1,0 +1,84 @@
+"""Wan 2.1 text-to-video (Wan team 2025): rectified flow on clips, latents normalised by channel."""
+
+from __future__ import annotations
+
+from math import lcm
+from typing import Any, Self, cast
+
+import torch
+from diffusers import WanPipeline, WanTransformer3DModel
+from torch import Tensor
+
+from sipo.backbones.base import Conditioning, Sampler
+from sipo.backbones.flow import FlowBackbone
+from sipo.backbones.video.base import VideoBackbone, typed_like
+
+HEIGHT_PX, WIDTH_PX = 480, 832
+TEXT_LENGTH = 512  # the pipeline's call; its encode_prompt says 226
+
+
+class Wan(VideoBackbone, FlowBackbone):
+    family = "wan"
+    lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
+    denoiser_folder = "transformer"
+    pipeline_class = WanPipeline
+    denoiser_class = WanTransformer3DModel
+    fps = 16
+    frame_step = 4  # of the 2.1 VAE
+    text_length = TEXT_LENGTH
+    default_sampler = Sampler(
+        steps=50, guidance=5.0, height=HEIGHT_PX, width=WIDTH_PX, frames=81
+    )  # the pipeline's own defaults
+
+    def _native_size(self) -> tuple[int, int]:
+        return HEIGHT_PX, WIDTH_PX
+
+    def _size_step(self) -> int:
+        """16 is what the pipeline asks, whatever the autoencoder."""
+        patch = self._whole.transformer.config.patch_size  # frames, rows, columns
+        return lcm(16, self._whole.vae_scale_factor_spatial * patch[1])
+
+    @classmethod
+    def load(cls, path: str, denoiser_only: bool, dtype: Any, quantization: Any = None) -> Self:
+        """The VAE in float32, as its authors ask. Raises ValueError for Wan 2.2."""
+        config = WanPipeline.load_config(path)
+        if config.get("boundary_ratio") is not None or config.get("expand_timesteps"):
+            raise ValueError(
+                f"--backbone {path!r} is a Wan 2.2, which has two denoisers or a timestep for "
+                "every patch; give a text-to-video checkpoint of Wan 2.1"
+            )
+        if not denoiser_only:
+            dtype = {"default": dtype, "vae": torch.float32}
+        return super().load(path, denoiser_only, dtype, quantization)
+
+    @torch.no_grad()
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        vae = self._whole.vae
+        mean, std = _statistics(vae)
+        return cast(Tensor, (vae.encode(typed_like(pixels, vae)).latent_dist.mean - mean) / std)
+
+    def _decode(self, latents: Tensor) -> Tensor:
+        vae = self._whole.vae
+        mean, std = _statistics(vae)
+        # Divided by the inverse, as the pipeline does: the same bits.
+        return cast(Tensor, vae.decode(typed_like(latents, vae) / (1 / std) + mean).sample)
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        """The denoiser is told T sigma = t + 1."""
+        return cast(
+            Tensor,
+            self.denoiser(
+                self._typed(noisy),
+                timestep=timesteps + 1,
+                encoder_hidden_states=self._typed(conditioning["encoder_hidden_states"]),
+            ).sample,
+        )
+
+
+def _statistics(vae: Any) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the VAE's latents, (1, C, 1, 1, 1)."""
+    mean, std = (
+        torch.tensor(values, device=vae.device, dtype=vae.dtype).view(1, -1, 1, 1, 1)
+        for values in (vae.config.latents_mean, vae.config.latents_std)
+    )
+    return mean, std

@@ -1,0 +1,52 @@
+"""Where a model computes, and in which precision."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+import torch
+
+M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1  # malloc.h
+
+
+def find_device(name: str, option: str = "--device") -> torch.device:
+    """ "auto": CUDA where there is one. Raises ValueError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{option} {name!r} cannot be used ({reason}); try 'cpu'") from None
+    return device
+
+
+def judge_device(name: str) -> torch.device:
+    """The same for a judge, whose device is one of its settings."""
+    return find_device(name, "judge setting device")
+
+
+def keep_freed_memory(device: torch.device) -> None:
+    """On a CPU, let malloc keep what tensors free instead of mapping and clearing it each time.
+
+    Measured once on mini-sd: 23.1 pairs/s in training against 18.7 (docs/log.md).
+    """
+    if device.type != "cpu" or sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # glibc's
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, -1)
+
+
+def has_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 by itself; emulated it is a hundred times slower."""
+    native = torch.cpu.get_capabilities()
+    return bool(native.get("avx512_bf16") or native.get("amx_bf16"))
+
+
+def autocast() -> torch.autocast:
+    """bf16 where the CPU has it, else float32."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=has_bf16())

@@ -1,0 +1,48 @@
+"""One way to leave a file behind: whole, flushed to disk, or not there at all."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[io.BufferedRandom]:
+    """A file that appears whole or not at all: temporary name, flush to disk, rename.
+
+    An OSError that names no file is given this one, so that "the disk is full" says where.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)
+        with suppress(OSError):  # the error that is on its way says more
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def to_json(value: Any, indent: int | None = None, sort_keys: bool = True) -> bytes:
+    """Keys sorted, so that a value read back is written as it was, or in their own order."""
+    return json.dumps(value, indent=indent, sort_keys=sort_keys).encode()
+
+
+def write_json(path: Path, value: Any, indent: int | None = None, sort_keys: bool = True) -> None:
+    with atomic(path) as file:
+        file.write(to_json(value, indent, sort_keys) + b"\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """As UTF-8, whole or not at all."""
+    with atomic(path) as file:
+        file.write(text.encode())

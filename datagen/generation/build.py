@@ -1,0 +1,100 @@
+"""From settings to what a run needs: prompts, models and the configuration they make up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sipo.backbones.base import Backbone, Sampler
+from sipo.backbones.loading.names import in_embedded_world
+from sipo.backbones.placement import place
+from sipo.backbones.registry import DTYPES, load_backbone
+from sipo.common.cpu_workers import workers_for
+from sipo.common.devices import find_device
+from sipo.datagen.generation import sampling
+from sipo.datagen.generation.types import Candidate, Request
+from sipo.datagen.settings import (
+    Settings,
+    asked_prompts,
+    check_clip_settings,
+    check_models,
+    check_policy,
+    config_of,
+    known_early,
+    source_of,
+    without_repeats,
+)
+from sipo.datagen.storage.shard_folder import refuse_early
+from sipo.feedback.ensemble import require_company
+from sipo.feedback.frames import FrameJudge
+from sipo.feedback.judge import Judge, load_judge, vocabulary_of
+from sipo.feedback.prompts.demands import check_prompts, require_published
+from sipo.feedback.prompts.prompt import Prompt
+
+
+@dataclass(frozen=True)
+class Job:
+    prompts: Sequence[Prompt]
+    backbone: Backbone
+    judge: Judge
+    config: dict[str, Any]
+    workers: int = 1
+    weights: Path | None = None  # of a trained policy, on the backbone
+
+    def make(self, batch: list[Request]) -> list[Candidate]:
+        """Sample and judge one batch."""
+        sampler = Sampler.model_validate(self.config["sampler"])
+        made = sampling.sample(batch, self.backbone, sampler, len(batch))
+        return list(sampling.judge(made, self.judge, len(batch)))
+
+
+def prepare(
+    settings: Settings,
+    prompts: Sequence[Prompt] | None = None,
+    backbone: Backbone | None = None,
+    judge: Judge | None = None,
+    continuing: bool = True,
+) -> Job:
+    """Everything a user can get wrong is found here, cheapest first. Writes nothing.
+
+    `continuing`: what is in the folder must be this command's.
+    """
+    check_policy(settings.policy)
+    if settings.dtype not in DTYPES:
+        known = ", ".join(DTYPES)
+        raise ValueError(f"--dtype {settings.dtype!r} is unknown; choose one of {known}")
+    if backbone is None:
+        check_models(settings)
+    device = find_device(settings.device)
+    workers = workers_for(device.type, settings.workers)
+    asked = list(prompts) if prompts is not None else asked_prompts(settings)
+    once = without_repeats(asked)
+    if not once:
+        raise ValueError("prompts is empty; give at least one")
+    if continuing:
+        early = known_early(settings, once, device.type)
+        given = {"backbone": backbone, "judge": judge}
+        refuse_early(settings.out, {k: v for k, v in early.items() if given.get(k) is None})
+    if judge is None:
+        if not in_embedded_world(settings.backbone, settings.suite):
+            require_published(settings.judge, settings.judge_weights)
+        check_prompts(settings.judge, once, source_of(settings), settings.judge_settings)
+        classes = vocabulary_of(once)
+        judge = load_judge(settings.judge, settings.judge_weights, classes, settings.judge_settings)
+    require_company(judge, settings.batch_size, settings.candidates)
+    if backbone is None:
+        backbone = load_backbone(
+            settings.backbone,
+            settings.weights,
+            dtype=settings.dtype,
+            quantize=settings.quantize,
+        )
+        place(backbone, device, settings.offload)
+    check_clip_settings(settings, backbone)
+    if backbone.fps is not None:
+        judge = FrameJudge(judge, settings.judged_frames, settings.frame_score)
+    config = config_of(settings, once, backbone, judge, device.type)
+    config["prompts"]["repeated"] = len(asked) - len(once)
+    return Job(once, backbone, judge, config, workers, settings.weights)

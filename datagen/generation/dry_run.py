@@ -1,0 +1,51 @@
+"""`--dry-run`: what a command would do and how long, from a few batches sampled and judged."""
+
+from __future__ import annotations
+
+import time
+from itertools import chain, islice
+from pathlib import Path
+
+from sipo.backbones.base import Sampler
+from sipo.common.cpu_workers import spread
+from sipo.common.pictures.picture import to_bytes
+from sipo.datagen.generation import sampling
+from sipo.datagen.generation.build import Job
+from sipo.datagen.generation.shard_stages import to_npy
+from sipo.datagen.generation.types import Candidate, requests
+
+
+def plan_lines(job: Job, out: Path) -> list[str]:
+    """Writes nothing. Shards that are there already are not looked at. A batch each worker."""
+    config = job.config
+    total = len(job.prompts) * config["candidates"]
+    asked = requests(enumerate(job.prompts), config["candidates"], config["seed"])
+    sampler = Sampler.model_validate(config["sampler"])
+    batches = islice(sampling.batches(asked, config["batch_size"]), job.workers)
+    started = time.perf_counter()
+    with spread(job.make, job.workers) as made:
+        judged = list(chain.from_iterable(made(batches)))
+    seconds = (time.perf_counter() - started) / len(judged)
+    bytes_each = sum(_bytes(candidate) for candidate in judged) / len(judged)
+    most_pairs = len(job.prompts) * config["max_pairs_per_prompt"]
+    least, most = total * bytes_each, (total + 2 * most_pairs) * bytes_each
+    return [
+        f"{config['backbone']['name']}, {sampler.steps} steps, guidance {sampler.guidance:g}, "
+        f"judged by {config['judge'].get('id', '?')}, into {out}",
+        f"{len(job.prompts)} prompts x {config['candidates']} = {total} candidates "
+        f"in {config['shards']} shards, at most {most_pairs} pairs",
+        f"about {_duration(seconds * total)} ({1 / seconds:.1f} candidates/s, "
+        f"measured on {len(judged)})",
+        f"{least / 1e6:.1f} to {most / 1e6:.1f} MB, text embeddings not counted",
+    ]
+
+
+def _bytes(candidate: Candidate) -> int:
+    """Picture and latents, with the two tar headers."""
+    return len(to_bytes(candidate.picture)) + len(to_npy(candidate.latents)) + 1024
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,169 @@
+"""Pairs as training reads them: random access through the indexes of one or several folders."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from torch import Tensor
+
+from sipo.datagen.generation.shard_stages import from_npy, has_embeddings, text_key
+from sipo.datagen.looking.review import Decision, Decisions, names_of, pair_key
+from sipo.datagen.storage.shard_folder import PAIRS, ShardFolder, open_folder, require_latents
+from sipo.datagen.storage.shards import read_fields, read_row
+
+_OTHER = {"winner.npy": "loser.npy", "loser.npy": "winner.npy"}
+
+
+@dataclass(frozen=True)
+class PairRecord:
+    """`winner` and `loser` are clean latents (C, H, W) float32; `conditioning` has no batch axis.
+
+    `key` names the content: the same pair has the same key wherever its folder lies. `margin` is
+    the judge's, also where a person flipped the pair.
+    """
+
+    key: str
+    text: str
+    tag: str
+    winner: Tensor
+    loser: Tensor
+    conditioning: dict[str, Tensor]
+    margin: float
+    loser_conditioning: dict[str, Tensor] | None = None  # where it is of another prompt
+
+
+@dataclass(frozen=True)
+class _Entry:
+    key: str
+    tar: Path
+    members: dict[str, Any]
+
+
+class PairDataset:
+    """Map-style and picklable: a file is opened for each read, so workers share nothing.
+
+    What people decided in `sipo-data review` is heeded; `review` counts it. Raises ValueError for
+    a folder that is missing, unfinished, truncated, foreign or without pairs.
+    """
+
+    def __init__(self, folder: str | Path | Sequence[str | Path]) -> None:
+        folders = open_folders(folder)
+        self._entries: list[_Entry] = []
+        self.review: Counter[str] = Counter()
+        digest = hashlib.sha256()
+        for opened in folders:
+            found: list[_Entry] = []
+            for number in range(opened.shards):
+                found += _entries(opened, number)
+                digest.update(opened.tar(PAIRS, number).with_suffix(".json").read_bytes())
+            decided = self._decided(opened, found)
+            for entry in found:
+                decision = decided.get(entry.key, "keep")
+                if decision != "keep":
+                    digest.update(f"{decision} {entry.key}\n".encode())
+                if decision != "drop":
+                    self._entries.append(_flipped(entry) if decision == "flip" else entry)
+        self._fingerprint = digest.hexdigest()
+        self.meta = common_meta(folders)
+        if not self._entries:
+            names = ", ".join(str(opened.path) for opened in folders)
+            remedy = "lower the margin with sipo-data pair"
+            if self.review["drop"]:
+                remedy = "its reviewers dropped them all, see sipo-data review"
+            raise ValueError(f"{names} holds no pairs; {remedy}")
+        if len({entry.key for entry in self._entries}) < len(self._entries):
+            raise ValueError("the same shards were given twice; give each folder once")
+        self.empty = conditioning_of(folders[0].embeddings(0), "")
+
+    def _decided(self, folder: ShardFolder, found: Sequence[_Entry]) -> dict[str, Decision]:
+        """What people decided, by the entries' keys; counted in `review`."""
+        decisions = Decisions(folder)
+        if not decisions:
+            self.review.update(open=len(found))
+            return {}
+        names = [n for number in range(folder.shards) for n in names_of(folder, number).values()]
+        self.review.update(decisions.count(names))
+        return {name.place: said for name in names if (said := decisions.of(name))}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, i: int) -> PairRecord:
+        entry = self._entries[i]
+        wanted = {name: entry.members[name] for name in ("winner.npy", "loser.npy")}
+        fields, row = read_fields(entry.tar, wanted), read_row(entry.tar, entry.members)
+        text = row["prompt"]["prompt"]
+        return PairRecord(
+            key=entry.key,
+            text=text,
+            tag=row["prompt"]["tag"],
+            winner=from_npy(fields["winner.npy"]),
+            loser=from_npy(fields["loser.npy"]),
+            conditioning=conditioning_of(entry.tar.with_suffix(".safetensors"), text),
+            margin=row["margin"],
+        )
+
+    def fingerprint(self) -> str:
+        """sha256 over the indexes, which hold the hashes of the tars, and over flips and drops."""
+        return self._fingerprint
+
+
+def open_folders(folder: str | Path | Sequence[str | Path]) -> list[ShardFolder]:
+    """Raises ValueError when one is no folder of sipo-data, or has no latents yet."""
+    paths = [folder] if isinstance(folder, str | Path) else list(folder)
+    if not paths:
+        raise ValueError("folder is an empty list; give at least one shard folder")
+    folders = [open_folder(path) for path in paths]
+    for opened in folders:
+        require_latents(opened)
+    return folders
+
+
+def _entries(folder: ShardFolder, number: int) -> Iterator[_Entry]:
+    index = folder.index(PAIRS, number)
+    tar = folder.tar(PAIRS, number)
+    if index["paired_by"] != folder.paired_by:
+        raise ValueError(f"{tar} was paired otherwise than its folder; run sipo-data pair on it")
+    if not has_embeddings(folder, number):
+        path = folder.embeddings(number)
+        raise ValueError(f"{path} is missing or damaged; run the same sipo-data generate again")
+    for key, sample in index["samples"].items():
+        yield _Entry(pair_key(index, key), tar, sample["members"])
+
+
+def _flipped(entry: _Entry) -> _Entry:
+    """Winner and loser changed places: another content, so another key."""
+    swapped = {name: entry.members[_OTHER.get(name, name)] for name in entry.members}
+    return replace(entry, key=f"{entry.key}-flipped", members=swapped)
+
+
+def common_meta(folders: Sequence[ShardFolder]) -> dict[str, Any]:
+    """The first folder's backbone, sampler, judge, versions; all must be of one family.
+
+    `sampled_by`: the weights' hashes of all policies that sampled them; who made imported pairs
+    is not known.
+    """
+    families = sorted({folder.config["backbone"]["family"] for folder in folders})
+    if len(families) > 1:
+        raise ValueError(f"the folders mix backbone families ({', '.join(families)}); give one")
+    wanted = ("backbone", "sampler", "dtype", "judge", "versions")
+    meta = {name: folders[0].config[name] for name in wanted}
+    meta["quantize"] = folders[0].config.get("quantize", "no")
+    hashes = {
+        "unknown" if "import" in folder.config else folder.config["backbone"]["weights_sha256"]
+        for folder in folders
+    }
+    return meta | {"sampled_by": sorted(hashes)}
+
+
+def conditioning_of(path: Path, text: str) -> dict[str, Tensor]:
+    prefix = f"{text_key(text)}/"
+    with safe_open(path, "pt") as file:
+        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+        return {name.removeprefix(prefix): file.get_tensor(name) for name in names}

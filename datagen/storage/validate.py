@@ -1,0 +1,133 @@
+"""Everything that can be wrong with a folder of shards, each as a sentence that names the file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sipo.common.files.strict_json import load_json
+from sipo.datagen.generation.shard_stages import candidate_sample, from_npy, has_embeddings
+from sipo.datagen.generation.types import Judged
+from sipo.datagen.looking.review import Decisions
+from sipo.datagen.storage.shard_folder import (
+    CANDIDATES,
+    PAIRS,
+    SHARD_NAME,
+    ShardFolder,
+    open_folder,
+)
+from sipo.datagen.storage.shards import read_fields, read_row, scan
+
+
+def find_damage(path: str | Path) -> Iterator[str]:
+    """Reads every byte. Raises ValueError only when `path` is no shard folder at all."""
+    folder = open_folder(path)
+    yield from _text_damage(folder)
+    for number in range(folder.shards):
+        for kind in (CANDIDATES, PAIRS):
+            yield from _shard_damage(folder, kind, number)
+        yield from _stale(folder, number)
+        if folder.encoded and not has_embeddings(folder, number):
+            yield f"{folder.embeddings(number).name} is missing, truncated or foreign"
+    yield from _foreign_files(folder)
+
+
+def _text_damage(folder: ShardFolder) -> Iterator[str]:
+    """Of what belongs to no shard: the prompts, and what people decided."""
+    prompts = folder.path / "prompts.jsonl"
+    try:
+        if hashlib.sha256(prompts.read_bytes()).hexdigest() != folder.config["prompts"]["sha256"]:
+            yield f"{prompts} was changed; take it from a copy, or run the same command again"
+    except FileNotFoundError:
+        yield f"{prompts} is missing; run the same command again"
+    try:
+        Decisions(folder)
+    except ValueError as error:
+        yield str(error)
+
+
+def _shard_damage(folder: ShardFolder, kind: str, number: int) -> Iterator[str]:
+    path = folder.tar(kind, number)
+    try:
+        index = folder.index(kind, number)
+        members = scan(path)
+    except ValueError as error:
+        yield str(error)
+        return
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != index["tar"]["sha256"]:
+        yield f"{path} was changed: its sha256 is not its index's; delete it and generate again"
+    if members.keys() != index["samples"].keys():
+        yield f"{path} holds other samples than its index; delete it and generate again"
+    wanted = _fields(kind, folder)
+    for key, fields in members.items():
+        problem = _sample_damage(path, fields, wanted)
+        if problem is None and not _agrees(index["samples"].get(key, {}), path, key, fields):
+            problem = "is not what its index says"
+        if problem:
+            yield f"{path}: {key} {problem}; delete the shard and generate again"
+
+
+def _fields(kind: str, folder: ShardFolder) -> set[str]:
+    """What a sample of a shard consists of."""
+    if kind == CANDIDATES:
+        latents = {"latents.npy"} if folder.encoded else set()
+        return {folder.suffix, "json"} | latents
+    fields = (folder.suffix, "npy") if folder.encoded else (folder.suffix,)
+    return {f"{role}.{field}" for role in ("winner", "loser") for field in fields} | {"json"}
+
+
+def _sample_damage(path: Path, members: dict[str, Any], wanted: set[str]) -> str | None:
+    if missing := wanted - members.keys():
+        return f"is incomplete, it lacks {', '.join(sorted(missing))}"
+    fields = read_fields(path, members)
+    try:
+        load_json(fields["json"])
+        arrays = [from_npy(fields[name]) for name in fields if name.endswith("npy")]
+    except Exception as error:  # whatever the decoders raise for bytes that are damaged
+        return f"cannot be read ({type(error).__name__}: {error})"
+    if any(array.ndim not in (3, 4) or array.dtype.is_complex for array in arrays):
+        return "has latents of a strange shape"
+    return None
+
+
+def _agrees(said: dict[str, Any], path: Path, key: str, members: dict[str, Any]) -> bool:
+    """Whether an index says of a sample what the tar has: where it lies, and its facts."""
+    row = read_row(path, members)
+    try:
+        if key.startswith("cand-"):
+            judged = Judged.from_row(row, int(key.removeprefix("cand-")))
+            facts = candidate_sample(judged, {}).facts
+        else:
+            sides = {role: row[role]["key"] for role in ("winner", "loser")}
+            facts = {"tag": row["prompt"]["tag"], "margin": row["margin"], **sides}
+    except (KeyError, TypeError, ValueError):
+        return False
+    places = {name: list(place) for name, place in members.items()}
+    own = {name: said[name] for name in facts.keys() & said.keys()}
+    return said.get("members") == places and own.items() <= facts.items()
+
+
+def _stale(folder: ShardFolder, number: int) -> Iterator[str]:
+    """Shards that a stopped `judge` or `pair` left behind."""
+    try:
+        candidates, pairs = folder.index(CANDIDATES, number), folder.index(PAIRS, number)
+    except ValueError:
+        return
+    if candidates["judged_by"] != folder.judged_by:
+        yield f"{folder.tar(CANDIDATES, number)} has another judge's verdicts; run sipo-data judge"
+    made_from = (pairs["paired_by"], pairs["candidates_sha256"])
+    if made_from != (folder.paired_by, candidates["tar"]["sha256"]):
+        yield f"{folder.tar(PAIRS, number)} is older than its candidates; run sipo-data pair"
+
+
+def _foreign_files(folder: ShardFolder) -> Iterator[str]:
+    for path in sorted(folder.path.glob("*.*")):
+        if path.suffix not in (".tar", ".safetensors") or path.name.startswith("."):
+            continue
+        match = SHARD_NAME.fullmatch(path.name)
+        if match is None or int(path.stem.split("-")[1]) >= folder.shards:
+            yield f"{path} is foreign: no shard of this folder; take it out"

@@ -1,0 +1,142 @@
+"""The independent evaluator: from the maps of centernet_network.py to boxes and verdicts.
+
+Shapes: B images, N classes, M cells a side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from sipo.feedback.detectors.base import Colored, in_image, judge_all, known_classes, letterbox
+from sipo.feedback.detectors.centernet_network import STRIDE, CenterNet
+from sipo.feedback.detectors.color import ColorNamer, PixelColor
+from sipo.feedback.judge_weights import read_folder, sha256
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.boxes import Box, Xyxy
+from sipo.feedback.rule.verdict import Verdict
+
+MAX_PEAKS = 64
+
+
+class CenterNetJudge:
+    """The evaluator. Its boxes carry the tint that its own head reads.
+
+    Where that says "in its own colours", which is no name, the pixels have it, if it is asked.
+    """
+
+    def __init__(
+        self,
+        model: CenterNet,
+        vocabulary: Sequence[str],
+        colors: Sequence[str],
+        *,
+        about: Mapping[str, Any],
+        thresholds: Mapping[str, float],
+        image_px: int,
+        color: ColorNamer | None = None,
+    ) -> None:
+        self.vocabulary = tuple(vocabulary)
+        self.colors = tuple(colors)
+        self.thresholds: Mapping[str, float] = dict(thresholds)
+        self.image_px = image_px
+        self._about = dict(about)
+        self._color = color or PixelColor()
+        self._model = model.float().eval()
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "id": "mini-evaluator",
+            **self._about,
+            "thresholds": dict(self.thresholds),
+            "image_px": self.image_px,
+            "color": {"id": "own head", "untinted": self._color.describe()},
+        }
+
+    def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
+        return judge_all(self, images, prompts)
+
+    @torch.inference_mode()
+    def detect(
+        self, images: Sequence[Image.Image], floor: float, colored: Colored | None = None
+    ) -> list[list[Box]]:
+        """All boxes have their tint: it comes with the maps."""
+        asked = [self.vocabulary] * len(images) if colored is None else colored
+        pixels, scales = letterbox(images, self.image_px)
+        maps = self._model(pixels)
+        if not all(torch.isfinite(part).all() for part in vars(maps).values()):
+            raise FloatingPointError("the detector's output is not finite")
+        color = maps.colors.argmax(1)  # (B, M, M)
+        found: list[list[Box]] = [[] for _ in images]
+        for b, score, name, y, x in peaks(maps.heat, floor):
+            xyxy = cast(Xyxy, in_image(box_at(maps.sides[b], y, x), scales[b], images[b]))
+            box = Box(self.vocabulary[name], score, xyxy)
+            seen = int(color[b, y, x])
+            if seen < len(self.colors):
+                known: str | None = self.colors[seen]
+            else:
+                known = self._color.name(images[b], box) if box.class_name in asked[b] else None
+            found[b].append(replace(box, color=known))
+        return found
+
+
+def peaks(heat: Tensor, floor: float) -> list[tuple[int, float, int, int, int]]:
+    """(B, N, M, M) logits -> (image, score, class, y, x) of the cells no neighbour exceeds.
+
+    At most MAX_PEAKS an image. Source: Zhou et al. 2019, section 4.
+    """
+    scores = heat.sigmoid()
+    top = (F.max_pool2d(scores, 3, stride=1, padding=1) == scores) & (scores >= floor)
+    kept = (scores * top).flatten(1).topk(MAX_PEAKS)
+    _, _, height, width = heat.shape
+    return [
+        (b, score, cell // (height * width), cell % (height * width) // width, cell % width)
+        for b, (row, cells) in enumerate(
+            zip(kept.values.tolist(), kept.indices.tolist(), strict=True)
+        )
+        for score, cell in zip(row, cells, strict=True)
+        if score > 0
+    ]
+
+
+def box_at(sides: Tensor, y: int, x: int) -> Xyxy:
+    """(4, M, M) distances -> the box of cell (y, x) in the network's pixels."""
+    left, top, right, bottom = sides[:, y, x].tolist()
+    center_x, center_y = (x + 0.5) * STRIDE, (y + 0.5) * STRIDE
+    return (center_x - left, center_y - top, center_x + right, center_y + bottom)
+
+
+def load_centernet(
+    weights: str | Path | None,
+    vocabulary: Sequence[str],
+    *,
+    thresholds: Mapping[str, float] | None = None,
+) -> CenterNetJudge:
+    """The embedded evaluator (`weights` None), or a folder of the same form.
+
+    Raises ValueError for missing weights and for a class that it does not know.
+    """
+    if weights is None:
+        from sipo.weights import weights_folder
+
+        weights = weights_folder("evaluator")
+    folder = Path(weights)
+    config, tensors = read_folder(folder, "evaluator weights")
+    known_classes(vocabulary, config["classes"], folder.name)
+    model = CenterNet(len(config["classes"]), len(config["colors"]))
+    model.load_state_dict(tensors, strict=True)
+    return CenterNetJudge(
+        model,
+        config["classes"],
+        config["colors"],
+        about={"weights": folder.name, "weights_sha256": sha256(folder / "model.safetensors")},
+        thresholds=config["thresholds"] | dict(thresholds or {}),
+        image_px=config["image_px"],
+    )

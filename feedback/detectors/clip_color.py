@@ -1,0 +1,74 @@
+"""The colour of a detected object by CLIP ViT-L/14, the way GenEval asks it.
+
+Source: djghosh13/geneval, `evaluation/evaluate_images.py`, `color_classification`: three templates
+a colour, the mean of their unit embeddings, the colour nearest to the crop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sipo.common.devices import judge_device
+from sipo.feedback.detectors.color import ColorNamer, Mask, PixelColor
+from sipo.feedback.prompts.prompt import COLORS
+from sipo.feedback.rule.boxes import Box
+from sipo.feedback.scorers.clip import VIT_L, Clip, load_clip, require_quick_gelu
+
+TEMPLATES = (
+    "a photo of a {c} {name}",
+    "a photo of a {c}-colored {name}",
+    "a photo of a {c} object",
+)
+MASKED = "#999"
+"""What official crops have where the object's mask has nothing."""
+
+ColorName = Literal["pixels", "clip"]
+
+
+class ClipColor:
+    def __init__(self, clip: Clip, about: dict[str, Any]) -> None:
+        self._clip = clip
+        self._about = about
+        self._texts = cache(self._color_texts)  # one object's classes come again and again
+
+    def describe(self) -> dict[str, Any]:
+        return {"id": "clip", **self._about}
+
+    def name(
+        self,
+        image: Image.Image,
+        box: Box,
+        colors: Sequence[str] = COLORS,
+        mask: Mask | None = None,
+    ) -> str | None:
+        """One of `colors`; None for a box without pixels. It never says that it cannot tell."""
+        crop = image.crop(box.xyxy).convert("RGB")  # PIL rounds it
+        if not crop.width or not crop.height:
+            return None
+        if mask is not None:
+            stencil = Image.fromarray(mask).crop(box.xyxy)
+            crop = Image.composite(crop, Image.new("RGB", crop.size, MASKED), stencil)
+        near = self._clip.images([crop])[0] @ self._texts(box.class_name, tuple(colors)).T
+        return colors[int(near.argmax())]
+
+    def _color_texts(self, name: str, colors: tuple[str, ...]) -> Tensor:
+        """(colours, D) unit means over the templates."""
+        texts = [template.format(c=c, name=name) for c in colors for template in TEMPLATES]
+        rows = self._clip.texts(texts).reshape(len(colors), len(TEMPLATES), -1)
+        return torch.nn.functional.normalize(rows.mean(1), dim=-1)
+
+
+def load_color(name: ColorName, weights: str | Path = VIT_L, device: str = "auto") -> ColorNamer:
+    """By "pixels" (no weights) or by "clip", which needs OpenAI's ViT-L/14 by folder or hub id."""
+    if name == "pixels":
+        return PixelColor()
+    clip, about = load_clip(weights, judge_device(device))
+    require_quick_gelu(clip.model.config.vision_config, weights)
+    return ClipColor(clip, about)

@@ -1,0 +1,141 @@
+"""Mask2Former (Cheng et al. 2022) by transformers: GenEval's evaluator without mmdet.
+
+Official: mmdet 2.27's Swin-S, trained on COCO, with the thresholds below and CLIP for colours
+(djghosh13/geneval, `evaluation/evaluate_images.py`). The weights here are the authors' own of the
+same size; scores are near the official ones, not equal to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from sipo.common.devices import judge_device
+from sipo.feedback.detectors.base import Colored, checked_thresholds, judge_all, known_classes
+from sipo.feedback.detectors.clip_color import ColorName, load_color
+from sipo.feedback.detectors.color import ColorNamer
+from sipo.feedback.detectors.masks import box_of, instances, upscale
+from sipo.feedback.judge_weights import describe_folder, find_folder, load_tensors
+from sipo.feedback.prompts.prompt import TAGS, Prompt
+from sipo.feedback.rule.boxes import Box
+from sipo.feedback.rule.verdict import Verdict
+from sipo.feedback.scorers.clip import VIT_L
+
+MODEL = "facebook/mask2former-swin-small-coco-instance"
+THRESHOLDS = dict.fromkeys(TAGS, 0.3) | {"counting": 0.9}
+"""The official ones."""
+RENAMED = {"mouse": "computer mouse", "remote": "tv remote", "keyboard": "computer keyboard"}
+"""COCO's name -> GenEval's."""
+
+
+class Segmenter(nn.Module):
+    """Queries with their classes. transformers' own such class holds a loss that needs scipy."""
+
+    def __init__(self, queries: Any) -> None:
+        super().__init__()
+        config = queries.config
+        self.labels = [config.id2label[i] for i in range(config.num_labels)]
+        self.model = queries
+        self.class_predictor = nn.Linear(config.hidden_dim, config.num_labels + 1)
+
+    def forward(self, pixels: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+        """(1, 3, S, S), (1, S, S) -> class logits (Q, N + 1), mask logits (Q, h, w)."""
+        output = self.model(pixels, pixel_mask=inside, output_hidden_states=True)
+        last = output.transformer_decoder_intermediate_states[-1]  # (Q, 1, width)
+        return self.class_predictor(last[:, 0]), output.masks_queries_logits[-1][0]
+
+
+class Mask2FormerJudge:
+    def __init__(
+        self,
+        model: Segmenter,
+        processor: Any,
+        *,
+        about: Mapping[str, Any],
+        color: ColorNamer,
+        device: torch.device,
+        thresholds: Mapping[str, float] = THRESHOLDS,
+    ) -> None:
+        self.vocabulary = tuple(RENAMED.get(name, name) for name in model.labels)
+        self.thresholds = checked_thresholds(thresholds)
+        self._about, self._color = dict(about), color
+        self._device = device
+        self._model = model.float().eval().to(device)
+        self._processor = processor
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "id": "mask2former",
+            **self._about,
+            "thresholds": dict(self.thresholds),
+            "color": self._color.describe(),
+        }
+
+    def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
+        return judge_all(self, images, prompts)
+
+    def detect(
+        self, images: Sequence[Image.Image], floor: float, colored: Colored | None = None
+    ) -> list[list[Box]]:
+        """One at a time: in a batch, images of other shapes would be padded and see it."""
+        asked = [self.vocabulary] * len(images) if colored is None else colored
+        return [
+            self._detect(image.convert("RGB"), floor, classes)
+            for image, classes in zip(images, asked, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def _detect(self, image: Image.Image, floor: float, asked: Collection[str]) -> list[Box]:
+        inputs = self._processor(images=[image], return_tensors="pt").to(self._device)
+        classes, masks = self._model(inputs["pixel_values"], inputs["pixel_mask"])
+        if not torch.isfinite(classes).all():
+            raise FloatingPointError("the detector's output is not finite")
+        padded = tuple(inputs["pixel_values"].shape[-2:])
+        inside = inputs["pixel_mask"][0].bool()
+        seen, size = (int(inside[:, 0].sum()), int(inside[0].sum())), (image.height, image.width)
+        found = instances(classes, lambda q: upscale(masks[q], padded, seen, size), floor)
+        return [self._box(image, *one, asked) for one in found]
+
+    def _box(
+        self, image: Image.Image, label: int, score: float, mask: Tensor, asked: Collection[str]
+    ) -> Box:
+        """The colour, where it is asked, is read off the object alone."""
+        box = Box(self.vocabulary[label], score, box_of(mask))
+        if box.class_name not in asked:
+            return box
+        color = self._color.name(image, box, mask=mask.cpu().numpy())
+        return Box(box.class_name, score, box.xyxy, color)
+
+
+def load_mask2former(
+    weights: str | Path | None,
+    vocabulary: Sequence[str],
+    *,
+    thresholds: Mapping[str, float] = THRESHOLDS,
+    color: ColorName = "clip",
+    color_weights: str = VIT_L,
+    device: str = "auto",
+) -> Mask2FormerJudge:
+    """`weights`: folder or hub id. Raises ValueError for a class that is none of its labels."""
+    from transformers import Mask2FormerImageProcessor, Mask2FormerModel
+
+    folder = find_folder(weights or MODEL)
+    model = Segmenter(Mask2FormerModel.from_pretrained(folder, use_safetensors=True))
+    tensors = load_tensors(folder / "model.safetensors")
+    head = {part: tensors[f"class_predictor.{part}"] for part in ("weight", "bias")}
+    model.class_predictor.load_state_dict(head)
+    judge = Mask2FormerJudge(
+        model,
+        Mask2FormerImageProcessor.from_pretrained(folder),
+        about=describe_folder(folder),
+        color=load_color(color, color_weights, device),
+        device=judge_device(device),
+        thresholds=THRESHOLDS | dict(thresholds),
+    )
+    known_classes(vocabulary, judge.vocabulary, "mask2former")
+    return judge

@@ -1,0 +1,116 @@
+"""A detector's thresholds from images of known content: per tag the one most often right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from PIL import Image
+
+from sipo.common.pictures.picture import read_image
+from sipo.feedback.detectors.base import BATCH, Detector
+from sipo.feedback.labelled_images import Labelled
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.boxes import Box
+from sipo.feedback.rule.verdict import decide
+
+GRID = (0.02, *(round(0.05 * n, 2) for n in range(1, 20)))
+"""Thresholds that are tried."""
+
+Seen = tuple[Prompt, Sequence[Box], bool]
+"""What was asked, the boxes over GRID's least, whether the image shows it."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    threshold: float
+    accuracy: float  # balanced: mean over the labels that occur of the share judged rightly
+    images: int
+
+
+def calibrate(seen: Sequence[Seen]) -> dict[str, Calibration]:
+    """Per tag that occurs. Of a run of equally good thresholds the middle one is taken."""
+    tags = dict.fromkeys(prompt.tag for prompt, _, _ in seen)
+    return {tag: _calibrate_tag(_of(tag, seen)) for tag in tags}
+
+
+def see(detector: Detector, rows: Sequence[Labelled]) -> list[Seen]:
+    """Each image is looked at once, however many prompts it is held against."""
+    paths = list(dict.fromkeys(row.image for row in rows))
+    asked = {path: frozenset[str]() for path in paths}
+    for row in rows:
+        asked[row.image] |= row.prompt.colored
+    boxes: dict[Path, list[Box]] = {}
+    for start in range(0, len(paths), BATCH):
+        batch = paths[start : start + BATCH]
+        images = [_open(path) for path in batch]
+        colored = [asked[path] for path in batch]
+        boxes |= zip(batch, detector.detect(images, GRID[0], colored), strict=True)
+    return [(row.prompt, boxes[row.image], row.correct) for row in rows]
+
+
+def calibrate_judge(name: str, judge: Any, rows: Sequence[Labelled]) -> dict[str, Any]:
+    """The settings that hold `judge` to thresholds found on `rows`, and what they were worth.
+
+    A tag without images keeps its threshold. Raises ValueError for a judge that detects nothing.
+    """
+    if not hasattr(judge, "detect"):
+        raise ValueError(f"--judge {name!r} has no thresholds; calibrate a detector")
+    detector = cast(Detector, judge)
+    seen = see(detector, rows)
+    found = calibrate(seen)
+    thresholds = dict(detector.thresholds) | {tag: c.threshold for tag, c in found.items()}
+    worth = {
+        tag: {
+            "images": c.images,
+            "balanced_accuracy": round(c.accuracy, 4),
+            "before": round(balanced_accuracy(_of(tag, seen), detector.thresholds[tag]), 4),
+        }
+        for tag, c in found.items()
+    }
+    hashed = detector.describe()["weights_sha256"]
+    return {
+        name: {"thresholds": thresholds, "weights_sha256": hashed},
+        "calibration": {name: worth},
+    }
+
+
+def calibration_lines(settings: dict[str, Any]) -> list[str]:
+    """One a tag: its threshold, and how often it is right, beside the one before."""
+    ((name, worth),) = settings["calibration"].items()
+    thresholds = settings[name]["thresholds"]
+    return [
+        f"{tag:14} {thresholds[tag]:.2f}  right {row['balanced_accuracy']:.3f} "
+        f"(before {row['before']:.3f}) of {row['images']} images"
+        for tag, row in worth.items()
+    ]
+
+
+def balanced_accuracy(seen: Sequence[Seen], threshold: float) -> float:
+    """Mean, over the labels that occur, of the share of images judged as labelled."""
+    right: dict[bool, list[bool]] = {}
+    for prompt, boxes, correct in seen:
+        verdict = decide(prompt, (box for box in boxes if box.score >= threshold))
+        right.setdefault(correct, []).append(verdict.correct == correct)
+    return sum(sum(hits) / len(hits) for hits in right.values()) / len(right)
+
+
+def _calibrate_tag(seen: Sequence[Seen]) -> Calibration:
+    accuracies = [balanced_accuracy(seen, threshold) for threshold in GRID]
+    best = max(accuracies)
+    start = accuracies.index(best)
+    end = next((i for i in range(start, len(GRID)) if accuracies[i] < best), len(GRID))
+    return Calibration(GRID[(start + end - 1) // 2], best, len(seen))
+
+
+def _of(tag: str, seen: Sequence[Seen]) -> list[Seen]:
+    return [one for one in seen if one[0].tag == tag]
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        return read_image(path)
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r}: {error}; take it out") from None

@@ -1,0 +1,143 @@
+"""YOLO-World's network (Cheng et al. 2024), by way of ultralytics, and how the judge is loaded.
+
+ultralytics is AGPL-3.0: it is imported here and in the recipe that trained the embedded weights,
+inside functions, and nowhere else. It is kept from the network and from pip.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sipo.common.devices import judge_device
+from sipo.feedback.detectors.base import known_classes
+from sipo.feedback.detectors.clip_color import ColorName, load_color
+from sipo.feedback.detectors.yolo_judge import PUBLISHED_THRESHOLDS, YoloWorldJudge
+from sipo.feedback.detectors.yolo_weights import TEXT_ENCODER, embed_classes, published_file
+from sipo.feedback.judge_weights import read_folder, sha256
+from sipo.feedback.scorers.clip import VIT_L
+
+
+class WorldNetwork:
+    """ultralytics' WorldModel for a vocabulary of `classes`, with its suppression of doubles."""
+
+    def __init__(self, model: Any, classes: int, device: torch.device) -> None:
+        self._device = device
+        self._model = model.float().eval().to(self._device)
+        self._model.model[-1].nc = classes
+
+    @torch.inference_mode()
+    def __call__(self, pixels: Tensor, texts: Tensor, floor: float, nms_iou: float) -> list[Tensor]:
+        from ultralytics.utils.nms import non_max_suppression
+
+        texts = texts.to(self._device).expand(len(pixels), -1, -1)
+        raw = self._model(pixels.to(self._device), txt_feats=texts)[0]  # (B, 4 + N, anchors)
+        if not torch.isfinite(raw).all():
+            raise FloatingPointError("the detector's output is not finite")
+        found: list[Tensor] = non_max_suppression(
+            raw,
+            floor,
+            nms_iou,
+            multi_label=True,
+            max_time_img=math.inf,  # its time limit drops the rest of a batch without an error
+        )
+        return found
+
+
+def load_yolo_world(
+    weights: str | Path | None,
+    vocabulary: Sequence[str],
+    *,
+    thresholds: Mapping[str, float] | None = None,
+    image_px: int | None = None,
+    nms_iou: float | None = None,
+    color: ColorName = "pixels",
+    color_weights: str = VIT_L,
+    text_encoder: str = TEXT_ENCODER,
+    device: str = "auto",
+) -> YoloWorldJudge:
+    """The embedded judge (`weights` None or a folder like it), or published ones by name or path.
+
+    A published `yolov8*-worldv2.pt` is a pickle. It is read with torch's restricted unpickler and
+    ultralytics' list of its own classes; still, give it official files only.
+    Raises ValueError for missing weights and for a class that the embedded judge does not know.
+    """
+    quiet_ultralytics()
+    if weights is None:
+        from sipo.weights import weights_folder
+
+        weights = weights_folder("yolo-world-mini")
+    given = {"thresholds": thresholds, "image_px": image_px, "nms_iou": nms_iou}
+    asked: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    asked["color"] = load_color(color, color_weights, device)
+    path = Path(weights)
+    if path.is_dir():
+        return _load_folder(path, vocabulary, asked, judge_device(device))
+    path = published_file(path)
+    return _load_published(path, vocabulary, text_encoder, asked, judge_device(device))
+
+
+def quiet_ultralytics() -> None:
+    """Import it, and keep it from the network, from pip, from the terminal and from PIL.
+
+    Its first import replaces `PIL.Image.open` for everybody by a function that, given a broken
+    image, looks for a plugin and fails otherwise than PIL does; that is put back.
+    """
+    os.environ.update(YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false", YOLO_VERBOSE="false")
+    pil_open = Image.open
+    import_module("ultralytics.utils.patches")
+    Image.open = pil_open
+
+
+def _load_folder(
+    folder: Path, vocabulary: Sequence[str], asked: Mapping[str, Any], device: torch.device
+) -> YoloWorldJudge:
+    """Scores depend on the whole vocabulary: the one it was trained and calibrated with stays."""
+    tasks: Any = import_module("ultralytics.nn.tasks")
+    config, tensors = read_folder(folder)
+    classes = config["classes"]
+    known_classes(vocabulary, classes, folder.name)
+    texts = tensors.pop("txt_feats")
+    model = tasks.WorldModel(config["yaml"], nc=len(classes), verbose=False)
+    model.load_state_dict(tensors, strict=True)
+    about = {"weights": folder.name, "weights_sha256": sha256(folder / "model.safetensors")}
+    own = {name: config[name] for name in ("thresholds", "image_px", "nms_iou")}
+    own |= dict(asked) | {"thresholds": own["thresholds"] | dict(asked.get("thresholds", {}))}
+    network = WorldNetwork(model, len(classes), device)
+    return YoloWorldJudge(network, texts, classes, about=about, **own)
+
+
+def _load_published(
+    path: Path,
+    vocabulary: Sequence[str],
+    text_encoder: str,
+    asked: Mapping[str, Any],
+    device: torch.device,
+) -> YoloWorldJudge:
+    """Official weights and any class names, embedded by the text encoder they were trained with."""
+    tasks: Any = import_module("ultralytics.nn.tasks")
+    if not vocabulary:
+        raise ValueError("vocabulary is empty; name the classes that the prompts speak of")
+    try:
+        model = tasks.torch_safe_load(path, safe_only=True)[0]["model"]
+    except (TypeError, KeyError):
+        model = None
+    if not isinstance(model, tasks.WorldModel):
+        raise ValueError(
+            f"judge weights {str(path)!r} hold no YOLO-World model; "
+            "give an official file like yolov8x-worldv2.pt"
+        )
+    about = {"weights": path.name, "weights_sha256": sha256(path), "text_encoder": text_encoder}
+    thresholds = PUBLISHED_THRESHOLDS | dict(asked.get("thresholds", {}))
+    texts = embed_classes(vocabulary, text_encoder)
+    own = dict(asked) | {"thresholds": thresholds}
+    network = WorldNetwork(model, len(vocabulary), device)
+    return YoloWorldJudge(network, texts, vocabulary, about=about, **own)

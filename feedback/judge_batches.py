@@ -1,0 +1,138 @@
+"""Judging batch by batch, so that one bad image costs no other its verdict.
+
+What an image can cause is that image's failed verdict. What it cannot cause (a mistake in a judge,
+a device that fails) ends the command with its own traceback, and so does, as a sentence, what
+befalls every image of the first call alike: a night of sampling would end with no verdict at all.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, cast
+from weakref import WeakKeyDictionary, WeakSet
+
+import torch
+from PIL import Image
+
+from sipo.common.pictures.picture import Picture, fault_in
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.verdict import Verdict, failed_verdict
+
+if TYPE_CHECKING:
+    from sipo.feedback.judge import Judge
+
+Asked = tuple[Image.Image, Prompt]
+JudgeBatch = Callable[[Sequence[Asked], dict[str, Any]], list[Verdict]]
+"""(images with their prompts, what the judge says of itself) -> a verdict each."""
+
+IMAGE_FAULTS = (
+    *(ValueError, OSError, ArithmeticError),  # no pixels; cut short; scores that are not finite
+    *(EOFError, SyntaxError, struct.error, zlib.error, Image.DecompressionBombError),  # PIL's
+)
+"""What a damaged image makes PIL, numpy and our judges raise."""
+
+FIRST = 4  # images in calls of one
+
+_has_judged: WeakSet[Any] = WeakSet()
+_failed_so_far: WeakKeyDictionary[Any, list[str]] = WeakKeyDictionary()
+"""The judges that have given a score, and the causes of those that never have."""
+
+
+class Describes(Protocol):
+    def describe(self) -> dict[str, Any]: ...
+
+
+def judge_in_batches(
+    judge: Describes,
+    judge_batch: JudgeBatch,
+    images: Sequence[Image.Image],
+    prompts: Sequence[Prompt],
+    size: int,
+) -> list[Verdict]:
+    """One verdict an image, in order. A batch that fails is looked at image by image.
+
+    Raises ValueError where `judge` has given no score yet and fails on all images of a call, or on
+    FIRST of as many calls, for one and the same cause.
+    """
+    if len(images) != len(prompts):
+        raise ValueError(f"{len(images)} images for {len(prompts)} prompts; give one prompt each")
+    about = judge.describe()
+    asked = list(zip(images, prompts, strict=True))
+    verdicts: list[Verdict] = []
+    for start in range(0, len(asked), size):
+        verdicts += _judge(judge_batch, asked[start : start + size], about)
+    if judge not in _has_judged:
+        _refuse_all_alike(judge, verdicts, about)
+    return verdicts
+
+
+def judge_sound(
+    judge: Judge, pictures: Sequence[Picture], prompts: Sequence[Prompt]
+) -> list[Verdict]:
+    """The judge's verdicts, in order; a picture that shows nothing is a failure with its cause.
+
+    The one way to judge what was sampled. The judge of clips is a FrameJudge.
+    """
+    faults = [fault_in(picture) for picture in pictures]
+    asked = [
+        pair
+        for pair, fault in zip(zip(pictures, prompts, strict=True), faults, strict=True)
+        if fault is None
+    ]
+    said = iter(
+        judge.judge(cast(Any, [p for p, _ in asked]), [q for _, q in asked]) if asked else ()
+    )
+    return [next(said) if f is None else failed_verdict(f, judge.describe()) for f in faults]
+
+
+def _judge(
+    judge_batch: JudgeBatch, batch: Sequence[Asked], about: dict[str, Any]
+) -> Sequence[Verdict]:
+    try:
+        for image, _ in batch:
+            require_pixels(image)
+        verdicts = judge_batch(batch, about)
+    except (*IMAGE_FAULTS, torch.OutOfMemoryError) as error:
+        _raise_what_no_image_causes(error)
+        if len(batch) > 1:
+            return [verdict for one in batch for verdict in _judge(judge_batch, [one], about)]
+        if isinstance(error, torch.OutOfMemoryError):
+            raise ValueError(
+                f"the judge has no memory left for one image of {batch[0][0].size} pixels "
+                f"({_first_line(error)}); set its device to 'cpu', or free the GPU"
+            ) from error
+        return [failed_verdict(f"{type(error).__name__}: {error}", about)]
+    assert len(verdicts) == len(batch), f"{len(verdicts)} verdicts of {len(batch)} images"
+    return verdicts
+
+
+def _raise_what_no_image_causes(error: BaseException) -> None:
+    """A full disk, a path: images are in memory, so their errors have no number."""
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error
+
+
+def _refuse_all_alike(judge: Any, verdicts: Sequence[Verdict], about: dict[str, Any]) -> None:
+    causes = [verdict.failure for verdict in verdicts if verdict.failure is not None]
+    if len(causes) < len(verdicts):
+        _has_judged.add(judge)
+        return
+    so_far = _failed_so_far.setdefault(judge, [])
+    so_far += causes
+    if len(set(so_far)) == 1 and (len(causes) > 1 or len(so_far) >= FIRST):
+        raise ValueError(
+            f"judge {about.get('id', '?')!r} failed on all of its first {len(so_far)} images: "
+            f"{so_far[0]}; look at its weights and at the images before going on"
+        )
+
+
+def require_pixels(image: Image.Image) -> None:
+    """Raises ValueError for an image without."""
+    if not image.width or not image.height:
+        raise ValueError(f"the image has no pixels ({image.width}x{image.height})")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,138 @@
+"""A list of images (or clips) and the prompts they were made for: CSV, TSV, JSONL or JSON.
+
+image                what it is called: also filename, file_name, path, video
+prompt               a text, or a GenEval row (in CSV as JSON): also caption, text, metadata
+
+In JSON the row may be GenEval's own with the image added: tag, include, exclude, prompt, image.
+Paths are relative to the list.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sipo.common.files.strict_json import parse_json
+from sipo.common.files.text import read_text, split_lines
+from sipo.feedback.prompts.prompt import Prompt, parse_prompt, plain_text
+
+IMAGE = ("image", "filename", "file_name", "path", "video")
+PROMPT = ("metadata", "prompt", "caption", "text")
+_ROW = ("tag", "include", "exclude", "prompt")
+_LOOK = 'give columns image and prompt, or JSONL rows {"image": "a.png", "prompt": "a red cat"}'
+
+
+@dataclass(frozen=True)
+class Listed:
+    """`where` names file and line; `line` is that number alone."""
+
+    image: Path
+    prompt: Prompt
+    where: str
+
+
+def read_listed(path: Path, known: Sequence[Prompt] = ()) -> list[Listed]:
+    """The rows of a list. A text that is one of `known` is that prompt; else a plain text.
+
+    Raises ValueError naming file and line for a row without image or prompt, for a text that is
+    none of `known` where there are some, and for an image given twice for one prompt; and one that
+    counts and names the images that are not there.
+    """
+    by_text = {prompt.text.strip(): prompt for prompt in reversed(known)}
+    rows = [_listed(path.parent, row, where, by_text) for where, row in read_rows(path)]
+    if not rows:
+        raise ValueError(f"list {str(path)!r} has no rows; {_LOOK}")
+    seen: set[tuple[Path, Prompt]] = set()
+    for row in rows:
+        if (row.image, row.prompt) in seen:
+            raise ValueError(f"{row.where}: {str(row.image)!r} is listed twice for its prompt")
+        seen.add((row.image, row.prompt))
+    if missing := [row for row in rows if not row.image.is_file()]:
+        first = missing[0]
+        raise ValueError(
+            f"{len(missing)} of the {len(rows)} images of {str(path)!r} are not there, the first "
+            f"{str(first.image)!r} ({first.where}); paths are relative to the list"
+        )
+    return rows
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """("FILE, line N", the row). Raises ValueError for a file that is none of the four."""
+    suffix = path.suffix.lower()
+    text = read_text(path, "list")
+    if suffix in (".csv", ".tsv"):
+        return _csv(path, text, "\t" if suffix == ".tsv" else _delimiter(text))
+    if suffix == ".jsonl":
+        return _jsonl(path, text)
+    if suffix == ".json":
+        return _json(path, text)
+    raise ValueError(f"list {str(path)!r} is none of .csv, .tsv, .jsonl and .json; name it so")
+
+
+def _csv(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
+            if None in row:
+                raise ValueError(f"{where}: more cells than the header has; put the text in quotes")
+            yield where, {name.strip().lower(): value for name, value in row.items()}
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: no CSV ({error})") from None
+
+
+def _delimiter(text: str) -> str:
+    """Excel writes ";" where the comma is the decimal point."""
+    header = (split_lines(text) or [""])[0]
+    return ";" if ";" in header and "," not in header else ","
+
+
+def _jsonl(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, line in enumerate(split_lines(text), 1):
+        if line.strip():
+            yield _object(f"{path}, line {number}", line)
+
+
+def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    rows = parse_json(text, f"list {str(path)!r}")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError(f"list {str(path)!r} is no JSON list of objects; {_LOOK}")
+    return ((f"{path}, row {number}", row) for number, row in enumerate(rows, 1))
+
+
+def _object(where: str, line: str) -> tuple[str, Mapping[str, Any]]:
+    row = parse_json(line, where)
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: no JSON object; {_LOOK}")
+    return where, row
+
+
+def _listed(root: Path, row: Mapping[str, Any], where: str, known: Mapping[str, Prompt]) -> Listed:
+    image = next((row[name] for name in IMAGE if row.get(name)), None)
+    if not isinstance(image, str):
+        raise ValueError(f"{where}: no image; {_LOOK}")
+    return Listed(root / image, _prompt(row, where, known), where)
+
+
+def _prompt(row: Mapping[str, Any], where: str, known: Mapping[str, Prompt]) -> Prompt:
+    if row.get("include") is not None:
+        own = {name: row[name] for name in _ROW if row.get(name) is not None}
+        return parse_prompt(json.dumps(own), where)
+    given = next((row[name] for name in PROMPT if row.get(name)), None)
+    if isinstance(given, dict):
+        return parse_prompt(json.dumps(given), where)
+    if not isinstance(given, str) or not given.strip():
+        raise ValueError(f"{where}: no prompt; {_LOOK}")
+    if given.lstrip().startswith("{"):
+        return parse_prompt(given, where)
+    if known and given.strip() not in known:
+        raise ValueError(
+            f"{where}: {given!r} is none of the {len(known)} prompts asked for; give the --suite "
+            "or --prompts that the images were made from, or leave both out"
+        )
+    return known.get(given.strip()) or plain_text(given)

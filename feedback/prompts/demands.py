@@ -1,0 +1,102 @@
+"""What a judge needs of prompts, known by its name: said before a model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sipo.feedback.judge import MOST_BOXES, Settings, read_settings, split_names
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.prompts.questions import read_questions
+
+READERS = "pickscore, hpsv2.1, image-reward"
+
+_EMBEDDED = ("yolo-world", "mini-evaluator")
+"""Judges whose default weights are of the embedded world."""
+_PUBLISHED = {"yolo-world": "yolov8x-worldv2.pt"}
+"""Official weights of theirs."""
+
+
+def require_published(
+    judge: str, weights: str | Path | None, option: str = "--judge", weights_option: str = ""
+) -> None:
+    """Raises ValueError for a judge whose weights know the embedded world alone.
+
+    `weights` are what `weights_option` (by default `option`-weights) names.
+    """
+    for name, own in split_names(judge, option):
+        if name not in _EMBEDDED or own or weights:
+            continue
+        said = f"{option} {name!r} has no weights of its own here but those of the embedded emoji "
+        said += "world, which know no other model's images; "
+        if published := _PUBLISHED.get(name):
+            said += f"give {weights_option or f'{option}-weights'} {published}, or {option} "
+            raise ValueError(f"{said}{name}={published}")
+        raise ValueError(f"{said}give another judge")
+
+
+def check_prompts(
+    judge: str,
+    prompts: Sequence[Prompt],
+    source: str | Path,
+    settings: str | Path | Settings | None = None,
+    option: str = "--judge",
+) -> None:
+    """Raises ValueError for prompts that `judge`, or one of several, could only fail on.
+
+    `source` is where the prompts are from, `option` what names the judge.
+    """
+    given = read_settings(settings)
+    for name, _ in split_names(judge, option):
+        who = f"{option} {name!r}"
+        if name == "vlm" and (file := given.get("vlm", {}).get("questions")):
+            _require_questions(who, prompts, source, str(file))
+        elif name == "vlm":
+            _require_clauses(
+                who, "asks about", "GenEval rows, its setting questions", prompts, source
+            )
+        elif name in MOST_BOXES:
+            _require_clauses(who, "looks for", "GenEval rows", prompts, source)
+            _require_few(who, MOST_BOXES[name], prompts, source)
+
+
+def _require_clauses(
+    who: str, does: str, needs: str, prompts: Sequence[Prompt], source: str | Path
+) -> None:
+    if plain := [prompt for prompt in prompts if not prompt.include]:
+        raise ValueError(
+            f"{who} {does} the objects of a prompt, and plain text names none: "
+            f"{_those(plain, prompts, source)}; give {needs}, or a judge that reads text: {READERS}"
+        )
+
+
+def _require_few(who: str, most: int, prompts: Sequence[Prompt], source: str | Path) -> None:
+    many = [
+        prompt
+        for prompt in prompts
+        if sum(clause.count for clause in prompt.include) > most
+        or any(clause.count > most for clause in prompt.exclude)
+    ]
+    if many:
+        raise ValueError(
+            f"{who} tells apart at most {most} objects of an image, too few for "
+            f"{_those(many, prompts, source)}; ask for fewer, or take another judge"
+        )
+
+
+def _require_questions(who: str, prompts: Sequence[Prompt], source: str | Path, file: str) -> None:
+    table = read_questions(file)
+    unknown = [prompt for prompt in prompts if prompt.text.strip() not in table]
+    if unknown:
+        raise ValueError(
+            f"{who} finds no questions in {file!r} for {_those(unknown, prompts, source)}; write "
+            "them, or leave these prompts out"
+        )
+
+
+def _those(some: Sequence[Prompt], prompts: Sequence[Prompt], source: str | Path) -> str:
+    first = prompts.index(some[0]) + 1
+    return (
+        f"{len(some)} of the {len(prompts)} prompts of {str(source)!r}, the first number {first}, "
+        f"{some[0].text[:80]!r}"
+    )

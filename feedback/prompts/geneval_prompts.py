@@ -1,0 +1,74 @@
+"""GenEval's 553 prompts, drawn again as their authors drew them, and training prompts beside them.
+
+Source: djghosh13/geneval, `prompts/create_prompts.py` and `object_names.txt` (MIT): the 80 COCO
+classes with three renamed, seed 43, 100 draws a task, repeats left out.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+
+from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import COLORS, RELATIONS, TAGS, Prompt, without_meanings
+
+_NAMES = """
+person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light,
+fire hydrant, stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant,
+bear, zebra, giraffe, backpack, umbrella, handbag, tie, suitcase, frisbee, skis, snowboard,
+sports ball, kite, baseball bat, baseball glove, skateboard, surfboard, tennis racket, bottle,
+wine glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich, orange, broccoli, carrot,
+hot dog, pizza, donut, cake, chair, couch, potted plant, bed, dining table, toilet, tv, laptop,
+computer mouse, tv remote, computer keyboard, cell phone, microwave, oven, toaster, sink,
+refrigerator, book, clock, vase, scissors, teddy bear, hair drier, toothbrush
+"""
+CLASSES = tuple(name.strip() for name in _NAMES.replace("\n", " ").split(","))
+COLORABLE = CLASSES[1:]  # there are no people of a colour
+_SEED, _DRAWS = 43, 100
+_TRAIN_SEED, _TRAIN_DRAWS = 0, 2000
+
+T = TypeVar("T")
+
+
+def geneval_suite() -> list[Prompt]:
+    """The 553 rows of `evaluation_metadata.jsonl`, in its order."""
+    rng = np.random.default_rng(_SEED)
+    singles = [grammar.single_object(name) for name in _some(CLASSES, len(CLASSES), rng)]
+    others = [_draw(tag, rng) for tag in TAGS[1:] for _ in range(_DRAWS)]
+    return list(dict.fromkeys([*singles, *others]))
+
+
+def geneval_train_suite() -> list[Prompt]:
+    """Some 6000 prompts of the same grammar that mean none of the 553, each meaning once.
+
+    Tags are interleaved. All single objects are in the suite, so there are none here; counting
+    has 160 others, which the first prompts use up, colours 696.
+    """
+    rng = np.random.default_rng(_TRAIN_SEED)
+    drawn = (_draw(tag, rng) for _ in range(_TRAIN_DRAWS) for tag in TAGS[1:])
+    return list(without_meanings(drawn, geneval_suite()))
+
+
+def _draw(tag: str, rng: np.random.Generator) -> Prompt:
+    """One prompt. The order of the draws decides which, so it is the authors'."""
+    match tag:
+        case "two_object":
+            return grammar.two_object(*_some(CLASSES, 2, rng))
+        case "counting":
+            return grammar.counting(_one(CLASSES, rng), int(rng.integers(2, 4, endpoint=True)))
+        case "colors":
+            return grammar.colors(_one(COLORABLE, rng), _one(COLORS, rng))
+        case "position":
+            subject, target = _some(CLASSES, 2, rng)
+            return grammar.position(subject, _one(RELATIONS, rng), target)
+    (first, second), (one, other) = _some(COLORABLE, 2, rng), _some(COLORS, 2, rng)
+    return grammar.color_attr(first, one, second, other)
+
+
+def _one(values: tuple[T, ...], rng: np.random.Generator) -> T:
+    return values[int(rng.choice(len(values)))]
+
+
+def _some(values: tuple[T, ...], count: int, rng: np.random.Generator) -> list[T]:
+    return [values[int(i)] for i in rng.choice(len(values), count, replace=False)]

@@ -1,0 +1,114 @@
+"""Preference scorers as judges: a raw score an image, put into [0, 1] by a stated rule.
+
+The raw score stays in the verdict's evidence; means of it are what tables report.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from PIL import Image
+from torch import Tensor, nn
+
+from sipo.feedback.judge_batches import Asked, judge_in_batches
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.verdict import Verdict
+
+BATCH = 16
+
+
+class Scorer(Protocol):
+    def describe(self) -> dict[str, Any]: ...
+
+    def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
+        """One raw score an image, in the scorer's own unit."""
+        ...
+
+
+@dataclass(frozen=True)
+class Preferred:
+    """The chance to be preferred to an image that scores `center`: sigmoid(slope (raw - center)).
+
+    Bradley & Terry 1952, with the slope of the loss the scorer was trained with, so that a
+    difference of two scores means what it meant there. Never ties what the raw scores part.
+    """
+
+    center: float
+    slope: float
+
+    def unit(self, raw: float) -> float:
+        return 0.5 * (1 + math.tanh(0.5 * self.slope * (raw - self.center)))
+
+
+@dataclass(frozen=True)
+class Rating:
+    """A rating between `low` and `high`, linearly; what lies outside is clamped."""
+
+    center: float
+    low: float
+    high: float
+
+    def unit(self, raw: float) -> float:
+        return min(1.0, max(0.0, (raw - self.low) / (self.high - self.low)))
+
+
+Scale = Preferred | Rating
+
+
+class ScorerJudge:
+    """An image is called correct where its raw score reaches the scale's centre: a convention,
+
+    since scorers know no right and wrong. What counts for pairs is `score`.
+    """
+
+    def __init__(self, scorer: Scorer, scale: Scale) -> None:
+        self.scorer = scorer
+        self.scale = scale
+
+    def describe(self) -> dict[str, Any]:
+        rule = {"rule": type(self.scale).__name__, **asdict(self.scale)}
+        return {**self.scorer.describe(), "scale": rule}
+
+    def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
+        return judge_in_batches(self, self._judge_batch, images, prompts, BATCH)
+
+    def _judge_batch(self, batch: Sequence[Asked], about: dict[str, Any]) -> list[Verdict]:
+        raws = self.scorer.score([image for image, _ in batch], [p.text for _, p in batch])
+        if not all(math.isfinite(raw) for raw in raws):
+            raise FloatingPointError("the score is not finite")
+        assert len(raws) == len(batch), f"{len(raws)} scores of {len(batch)} images"
+        return [self._verdict(raw, about) for raw in raws]
+
+    def _verdict(self, raw: float, about: dict[str, Any]) -> Verdict:
+        correct = raw >= self.scale.center
+        return Verdict(
+            score=self.scale.unit(raw),
+            correct=correct,
+            reason="" if correct else f"{about['id']} {raw:.4g} < {self.scale.center:g}",
+            judge=about,
+            evidence={"raw": raw},
+        )
+
+
+class LinearHead(nn.Module):
+    """(B, width) -> (B,): 1024, 128, 64, 16, 1 without activations, as published.
+
+    Source: christophschuhmann/improved-aesthetic-predictor, `simple_inference.py`; ImageReward's
+    head is the same. The numbers are those of its layers there; between them stood dropout.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        sizes = (width, 1024, 128, 64, 16, 1)
+        names = ("0", "2", "4", "6", "7")
+        self.layers = nn.ModuleDict(
+            {name: nn.Linear(i, o) for name, i, o in zip(names, sizes, sizes[1:], strict=False)}
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers.values():
+            x = layer(x)
+        return x.squeeze(-1)

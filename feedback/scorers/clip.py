@@ -1,0 +1,95 @@
+"""CLIP through transformers: unit embeddings of images and texts.
+
+B images or texts, D dimensions, S pixels a side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sipo.feedback.judge_weights import describe_folder, find_folder
+
+VIT_L = "openai/clip-vit-large-patch14"
+VIT_H = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+"""Of CLIP's images, per channel of RGB in [0, 1] (Radford et al. 2021, open code)."""
+
+
+class Clip:
+    def __init__(
+        self, model: Any, tokenizer: Any, image_processor: Any, device: torch.device
+    ) -> None:
+        self.model = model.float().eval().to(device)
+        self._tokenizer = tokenizer
+        self._image_processor = image_processor
+
+    @torch.inference_mode()
+    def images(self, images: Sequence[Image.Image]) -> Tensor:
+        """(B, D), each of length 1."""
+        rgb = [image.convert("RGB") for image in images]
+        return self.pixels(self._image_processor(images=rgb, return_tensors="pt")["pixel_values"])
+
+    @torch.inference_mode()
+    def pixels(self, pixels: Tensor) -> Tensor:
+        """(B, 3, S, S), normalised by MEAN and STD -> (B, D), each of length 1."""
+        seen = self.model.get_image_features(pixel_values=pixels.to(self.model.device))
+        return _unit(seen.pooler_output)
+
+    @torch.inference_mode()
+    def texts(self, texts: Sequence[str]) -> Tensor:
+        """(B, D), each of length 1. A text is cut after the model's last position."""
+        most = self.model.config.text_config.max_position_embeddings
+        tokens = self._tokenizer(
+            list(texts), padding=True, truncation=True, max_length=most, return_tensors="pt"
+        ).to(self.model.device)
+        read = self.model.get_text_features(
+            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+        )
+        return _unit(read.pooler_output)
+
+    def cosines(self, images: Tensor, texts: Sequence[str]) -> Tensor:
+        """(B, D) unit image embeddings and B texts -> (B,). Equal texts are read once."""
+        once = list(dict.fromkeys(texts))
+        read = self.texts(once)[[once.index(text) for text in texts]]
+        return (images * read).sum(-1)
+
+
+def load_clip(
+    weights: str | Path, device: torch.device, processor: str | Path | None = None
+) -> tuple[Clip, dict[str, Any]]:
+    """A CLIP and what to say of it. `processor` is asked where the weights come without one."""
+    from transformers import CLIPModel
+
+    folder = find_folder(weights)
+    model: Any = CLIPModel.from_pretrained(folder, use_safetensors=True)
+    if processor is None or (folder / "preprocessor_config.json").is_file():
+        processor = folder
+    return Clip(model, *load_processor(processor), device), describe_folder(folder)
+
+
+def load_processor(folder: str | Path) -> tuple[Any, Any]:
+    """Tokenizer and image processor; PIL's resampling, which the published scorers used."""
+    from transformers import CLIPImageProcessorPil, CLIPTokenizer
+
+    folder = find_folder(folder, needs_weights=False)
+    return CLIPTokenizer.from_pretrained(folder), CLIPImageProcessorPil.from_pretrained(folder)
+
+
+def require_quick_gelu(config: Any, folder: str | Path) -> None:
+    """OpenAI's weights are wrong by a little with the exact GELU, and nothing else says so."""
+    if config.hidden_act != "quick_gelu":
+        raise ValueError(
+            f"{str(folder)!r} has hidden_act {config.hidden_act!r}, and OpenAI's CLIP was trained "
+            'with "quick_gelu"; correct its config.json or download it again'
+        )
+
+
+def _unit(rows: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(rows.float(), dim=-1)

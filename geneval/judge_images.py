@@ -1,0 +1,57 @@
+"""From images or clips on disk to verdicts.
+
+What cannot be judged is kept apart, never counted as wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from tqdm import tqdm
+
+from sipo.common.pictures.picture import Picture, read_clip, read_image
+from sipo.feedback.judge import Judge
+from sipo.feedback.judge_batches import judge_sound
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.verdict import Verdict, failed_verdict
+from sipo.geneval.layout import is_clip
+
+
+def judge_images(
+    judge: Judge, paths: Sequence[Path], prompts: Sequence[Prompt], batch_size: int
+) -> list[Verdict]:
+    """One verdict a path, in order; a file that is no image, or one whose pixels were not finite,
+    is a failed verdict.
+
+    The judge of clips is a FrameJudge.
+    """
+    verdicts: list[Verdict] = []
+    with tqdm(total=len(paths), desc="Judging", unit="img") as bar:
+        for start in range(0, len(paths), batch_size):
+            batch = slice(start, start + batch_size)
+            verdicts += _judge_batch(judge, paths[batch], prompts[batch])
+            bar.update(len(paths[batch]))
+    return verdicts
+
+
+def _judge_batch(judge: Judge, paths: Sequence[Path], prompts: Sequence[Prompt]) -> list[Verdict]:
+    images = [_open(path) for path in paths]
+    readable = [number for number, image in enumerate(images) if not isinstance(image, Verdict)]
+    pictures = [cast(Picture, images[number]) for number in readable]
+    judged = judge_sound(judge, pictures, [prompts[number] for number in readable])
+    by_number = dict(zip(readable, judged, strict=True))
+    return [
+        image if isinstance(image, Verdict) else by_number[number]
+        for number, image in enumerate(images)
+    ]
+
+
+def _open(path: Path) -> Picture | Verdict:
+    try:
+        if is_clip(path):
+            return read_clip(path.read_bytes())
+        return read_image(path)
+    except ValueError as error:
+        return failed_verdict(str(error), {})

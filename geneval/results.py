@@ -1,0 +1,83 @@
+"""`results.jsonl`: one row an image, in the official format.
+
+Source: djghosh13/geneval, `evaluation/evaluate_images.py`; `summary_scores.py` there reads them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sipo.common.files.text import read_text, split_lines
+from sipo.common.files.writing import write_text
+from sipo.feedback.prompts.prompt import Prompt, Tag
+from sipo.feedback.rule.verdict import Verdict
+
+
+class Row(BaseModel):
+    """One judged image. `filename` is relative to the folder of the images."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    filename: str
+    tag: Tag
+    prompt: str
+    correct: bool
+    reason: str
+    metadata: str  # the prompt's row as JSON
+    details: str  # {class: [[x1, y1, x2, y2, score], ...]} as JSON
+
+
+def to_row(filename: str, prompt: Prompt, verdict: Verdict) -> Row:
+    details: dict[str, list[list[float]]] = {}
+    for box in verdict.boxes:
+        details.setdefault(box.class_name, []).append(
+            [float(value) for value in (*box.xyxy, box.score)]
+        )
+    return Row(
+        filename=filename,
+        tag=prompt.tag,
+        prompt=prompt.text,
+        correct=verdict.correct,
+        reason=verdict.reason,
+        metadata=prompt.to_json(),
+        details=json.dumps(details),
+    )
+
+
+def write_rows(rows: Iterable[Row], path: Path) -> None:
+    write_text(path, "".join(json.dumps(row.model_dump()) + "\n" for row in rows))
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Raises ValueError that names the line which is no row, or is the second of an image."""
+    rows: dict[str, Row] = {}
+    for number, line in enumerate(split_lines(read_text(path)), 1):
+        if not line.strip():
+            continue
+        row = _row(line, f"{path}, line {number}")
+        if row.filename in rows:
+            raise ValueError(
+                f"{path}, line {number}: a second row of {row.filename!r}; take one of them out"
+            )
+        rows[row.filename] = row
+    if not rows:
+        raise ValueError(
+            f"{str(path)!r} has no rows; remove it and run the same sipo-geneval again"
+        )
+    return list(rows.values())
+
+
+def _row(line: str, where: str) -> Row:
+    try:
+        return Row.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"])) or "row"
+        raise ValueError(
+            f"{where}: {field}: {first['msg']}; give results.jsonl as sipo-geneval or GenEval's "
+            "evaluate_images.py wrote it"
+        ) from None

@@ -1,0 +1,134 @@
+"""What a run is made from: the pairs, the base model, the devices."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from sipo.backbones.base import Backbone, Sampler
+from sipo.backbones.loading.names import in_embedded_world
+from sipo.backbones.registry import load_backbone
+from sipo.common.devices import has_bf16, keep_freed_memory
+from sipo.common.files.locks import is_written_to
+from sipo.feedback.judge import load_judge, vocabulary_of
+from sipo.feedback.prompts.demands import check_prompts, require_published
+from sipo.train.data.pair_batches import Data, Pairs
+from sipo.train.data.rollouts import Trajectories
+from sipo.train.distributed.accelerate_env import wrapping_is_ours
+from sipo.train.monitor.validation import Validation, check_validation, validation_prompts
+from sipo.train.objective.denoising_errors import PairSource, Source
+from sipo.train.objective.losses import ONLINE, UNPAIRED
+from sipo.train.policy import INIT, Frozen, Policy
+from sipo.train.settings import Settings
+from sipo.train.shards_backbone import backbone_of
+
+if TYPE_CHECKING:
+    from sipo.datagen.storage.prompt_dataset import PromptDataset
+
+
+def open_data(settings: Settings) -> Data:
+    """Pairs; every verdict where the objective is unpaired; only the prompts where it samples.
+
+    Prompts that a judge of this run could only fail on are refused here, before a model is loaded.
+    """
+    from sipo.datagen.storage.pair_dataset import PairDataset
+    from sipo.datagen.storage.prompt_dataset import PromptDataset
+    from sipo.datagen.storage.unpaired_dataset import UnpairedDataset
+
+    folders = list(settings.data)
+    for folder in map(Path, folders):
+        if folder.is_file():
+            raise ValueError(f"--data {str(folder)!r} is a file; give the folder of shards")
+        if folder.is_dir() and is_written_to(folder):
+            raise ValueError(
+                f"--data {str(folder)!r}: sipo-data is writing to it; wait for it to end"
+            )
+    if settings.validation_pairs:
+        check_validation(settings, validation_prompts(settings))
+    if settings.objective in ONLINE:
+        prompts = PromptDataset(folders)
+        check_prompts(settings.judge, prompts.prompts, ", ".join(folders))
+        return prompts
+    return UnpairedDataset(folders) if settings.objective in UNPAIRED else PairDataset(folders)
+
+
+def check_judges(settings: Settings, backbone: str) -> None:
+    """Raises ValueError for judges of the embedded world that are to look at another model."""
+    if in_embedded_world(backbone):
+        return
+    if settings.validation_pairs:
+        names = "--validation_judge", "--validation_judge_weights"
+        require_published(settings.validation_judge, settings.validation_judge_weights, *names)
+    if settings.objective in ONLINE:
+        require_published(settings.judge, settings.judge_weights, "--judge", "--judge_weights")
+
+
+def open_source(settings: Settings, policy: Policy, data: Data) -> Source:
+    if settings.objective not in ONLINE:
+        return PairSource(policy, cast(Pairs, data), settings)
+    prompts = cast("PromptDataset", data)
+    weights = Path(settings.judge_weights) if settings.judge_weights else None
+    judge = load_judge(settings.judge, weights, vocabulary_of(prompts.prompts))
+    return Trajectories(policy, prompts, judge, settings, Path(settings.out) / "trajectories")
+
+
+def open_backbone(settings: Settings, data: Data) -> Backbone:
+    """The base model; no VAE and no text encoder, their work is in the shards.
+
+    What samples, an objective or validation, needs the whole of it.
+    """
+    name = settings.backbone or backbone_of(Path(next(iter(settings.data), ".")), data.meta)
+    check_judges(settings, name)
+    samples = settings.objective in ONLINE or settings.validation_pairs
+    return load_backbone(name, None, not samples, base_dtype(settings), settings.quantize)
+
+
+def base_dtype(settings: Settings) -> str:
+    """Frozen weights may be bfloat16 where the arithmetic is; what is trained is float32."""
+    halved = settings.mixed_precision == "bf16" and not settings.full
+    return "bfloat16" if halved else "float32"
+
+
+def open_validation(settings: Settings, policy: Policy, data: Data) -> Validation | None:
+    if not settings.validation_pairs:
+        return None
+    return Validation(policy, settings, Sampler.model_validate(data.meta["sampler"]))
+
+
+def behaviour_of(settings: Settings, data: Data, base: Backbone) -> Frozen | None:
+    """Who sampled the pairs, where `--denominator behaviour` asks for it; told by their hashes."""
+    if settings.denominator != "behaviour":
+        return None
+    candidates: dict[Frozen, str | None] = {"base": None, "init": settings.init_weights or None}
+    for who, weights in candidates.items():
+        if who == "base" or weights:  # loaded as for sampling: the dtype is in the hash
+            sampler = load_backbone(
+                base.name, weights, True, data.meta["dtype"], data.meta["quantize"], INIT
+            )
+            if data.meta["sampled_by"] == [sampler.weights_sha256()]:
+                return who
+    raise ValueError(
+        "--denominator 'behaviour' needs the one policy that sampled the pairs, and it is neither "
+        "--backbone nor --init_weights; give its run folder as --init_weights, or take 'q' or 'ref'"
+    )
+
+
+def make_accelerator(settings: Settings) -> Accelerator:
+    """Devices and precision. A process may train several times, each with its own precision."""
+    if settings.mixed_precision == "fp16" and not torch.cuda.is_available():
+        raise ValueError("--mixed_precision 'fp16' needs a GPU; use bf16 or no")
+    if settings.mixed_precision == "bf16" and not torch.cuda.is_available() and not has_bf16():
+        logging.getLogger(__name__).warning(
+            "--mixed_precision bf16: this processor only emulates bfloat16, about a hundred times "
+            "slower than float32; use --mixed_precision no"
+        )
+    AcceleratorState._reset_state()
+    with wrapping_is_ours():
+        accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+    keep_freed_memory(accelerator.device)
+    return accelerator

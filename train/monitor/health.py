@@ -1,0 +1,151 @@
+"""Early warnings with a reason: what goes wrong in preference training, seen in the log's rows.
+
+The disease (SIPO slides, Figure 2; trial runs of our own): the gap of the rewards widens while both
+fall, errors grow on winners too, images decay. Implicit accuracy rises all the while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from sipo.common.files.strict_json import load_json
+from sipo.common.files.text import read_text
+from sipo.train.monitor.log_rows import read_rows
+from sipo.train.settings import WITHOUT_Z
+
+COLLAPSE = "collapse"
+SATURATED = 0.05  # mean sigma(-z): most pairs no longer teach
+VANISHING = 0.01  # mean |z| after a whole window: beta or learning rate does nothing
+FALL = 0.05  # psi_w, in units of the mean |z|
+GROWTH = 0.01  # errors over the reference's
+Settings = Mapping[str, Any]
+"""Of the run, so that no warning advises what the run has already."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One cause: the steps at which it was first and last seen, and how often it began."""
+
+    first: int
+    last: int
+    times: int
+    said: str  # as of the last step
+
+    def __str__(self) -> str:
+        where = f"step {self.first}"
+        if self.last > self.first:
+            where = f"steps {self.first} to {self.last}"
+        often = f" ({self.times} times)" if self.times > 1 else ""
+        return f"{where}{often}: {self.said}"
+
+
+@dataclass
+class Health:
+    """Told every row of the log; says each warning once until it has cleared.
+
+    `window` is in rows. A decision looks at the last `window` rows and the `window` before them.
+    """
+
+    window: int = 25
+    settings: Settings = field(default_factory=dict)
+    rows: list[Mapping[str, Any]] = field(default_factory=list)
+    standing: set[str] = field(default_factory=set)
+    findings: dict[str, Finding] = field(default_factory=dict)
+    best: Mapping[str, Any] | None = None  # the row of the best validation
+
+    def look(self, row: Mapping[str, Any]) -> list[str]:
+        """The warnings that are new with this row, one sentence each."""
+        found = self._collapse(row) if "validation" in row else {}
+        if "validation" not in row and COLLAPSE in self.standing:
+            found[COLLAPSE] = self.findings[COLLAPSE].said  # until a later one says otherwise
+        self.rows = [*self.rows[-2 * self.window + 1 :], row]
+        if len(self.rows) == 2 * self.window:
+            halves = self.rows[: self.window], self.rows[self.window :]
+            found |= _symptoms(*halves, self.settings)
+        for name, said in found.items():
+            self._note(name, said, row["step"])
+        fresh = [said for name, said in found.items() if name not in self.standing]
+        self.standing = set(found)
+        return fresh
+
+    def _note(self, name: str, said: str, step: int) -> None:
+        begins = name not in self.standing
+        before = self.findings.get(name, Finding(step, step, 0, said))
+        self.findings[name] = replace(before, last=step, times=before.times + begins, said=said)
+
+    def _collapse(self, row: Mapping[str, Any]) -> dict[str, str]:
+        from sipo.train.monitor.validation import fall
+
+        now = row["validation"]
+        if self.best is None or now["overall"] > self.best["validation"]["overall"]:
+            self.best = row
+            return {}
+        best = self.best["validation"]
+        below, half_interval = fall(best, now)
+        if below <= half_interval:
+            return {}
+        remedy = "Go back to its checkpoint, or train with --keep_best"
+        if self.settings.get("keep_best"):
+            remedy = "The run ends with the policy of that step"
+        said = (
+            f"validation fell to {now['overall']:.3f}, below the {best['overall']:.3f} of step "
+            f"{self.best['step']} by {below:.3f} +- {half_interval:.3f}. {remedy}"
+        )
+        return {COLLAPSE: said}
+
+
+def diagnose(rows: Iterable[Mapping[str, Any]], settings: Settings) -> list[Finding]:
+    """Every cause once, in the order in which they were first seen."""
+    health = Health(settings=settings)
+    for row in rows:
+        health.look(row)
+    return list(health.findings.values())
+
+
+def diagnose_run(run: Path) -> list[Finding]:
+    """Of a run folder, finished or not."""
+    path = run / "run.json"
+    settings = load_json(read_text(path))["settings"] if path.is_file() else {}
+    return diagnose(read_rows(run / "log.jsonl"), settings)
+
+
+def _symptoms(
+    before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]], settings: Settings
+) -> dict[str, str]:
+    def mean(rows: Sequence[Mapping[str, Any]], name: str) -> float:
+        return fmean(row[name] for row in rows)
+
+    found = {}
+    was, psi_w, z = mean(before, "psi_w"), mean(now, "psi_w"), mean(now, "abs_z")
+    watch_z = settings.get("objective") not in WITHOUT_Z
+    if watch_z and z < VANISHING:  # nothing moves: neither does the winner's reward
+        found["vanishing"] = (
+            f"z hardly moves (mean |z| {z:.2g}): raise --beta_dpo or --learning_rate"
+        )
+    elif psi_w < 0 and psi_w < was - FALL * z:
+        anchor = "" if settings.get("winner_anchor") else ", or add --winner_anchor 1"
+        found["falling"] = (
+            f"the winner's reward falls ({was:+.3g} to {psi_w:+.3g}): the gap is paid for by the "
+            f"winner. Lower --learning_rate{anchor}"
+        )
+    growth = {
+        side: mean(now, f"error_{side}") / mean(now, f"ref_error_{side}") - 1 for side in "wl"
+    }
+    if min(growth.values()) > GROWTH:
+        look = "validation/" if settings.get("validation_pairs") else "them (--validation_pairs)"
+        found["decay"] = (
+            f"both errors are above the reference's ({growth['w']:+.1%} on winners, "
+            f"{growth['l']:+.1%} on losers): images may decay. Look at {look}; if they do, go back "
+            "to an earlier checkpoint and lower --learning_rate"
+        )
+    factor = mean(now, "gradient_factor")
+    if watch_z and factor < SATURATED:
+        found["saturated"] = (
+            f"z is saturated (mean |z| {z:.3g}, gradient factor {factor:.2g}): most pairs no "
+            "longer teach. Lower --beta_dpo, or stop"
+        )
+    return found

@@ -1,0 +1,139 @@
+"""What a run reports: sums over pairs and processes, rows of log.jsonl, TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sipo.common.files.writing import write_text
+from sipo.train.monitor.log_rows import read_rows
+from sipo.train.objective.importance import Weights
+from sipo.train.objective.losses import Errors, PairLoss
+
+BINS = 10
+MEANS = ["raw_model_loss", "ref_loss", "psi_w", "psi_l", "margin", "implicit_acc"]
+MEANS += ["negative_margin", "error_w", "error_l", "ref_error_w", "ref_error_l"]
+MEANS += ["w", "keep", "clip", "gradient_factor", "abs_z"]
+BY_T = ["w", "keep", "psi_w", "psi_l", "margin"]
+
+
+@torch.no_grad()
+def tally(
+    loss: PairLoss, errors: Errors, weights: Weights, timesteps: Tensor, num_train_timesteps: int
+) -> Tensor:
+    """Sums over the rows of a batch, so that they add up over batches and processes.
+
+    [loss, kept, rows, one sum for each of MEANS, then BY_T and rows of each timestep bin]
+    """
+    gap = loss.psi_w - loss.psi_l
+    rows = {
+        "raw_model_loss": (errors.winner + errors.loser) / 2,
+        "ref_loss": (errors.ref_winner + errors.ref_loser) / 2,
+        "psi_w": loss.psi_w,
+        "psi_l": loss.psi_l,
+        "margin": gap,
+        "implicit_acc": (gap > 0).float() + (gap == 0).float() / 2,  # ties count half
+        "negative_margin": (gap < 0).float(),
+        "error_w": errors.winner,
+        "error_l": errors.loser,
+        "ref_error_w": errors.ref_winner,
+        "ref_error_l": errors.ref_loser,
+        "w": weights.w,
+        "keep": loss.keep,
+        "clip": ((weights.winner != weights.w) | (weights.loser != weights.w)).float(),
+        "gradient_factor": torch.sigmoid(-loss.z),  # |d logsigmoid(z) / dz|
+        "abs_z": loss.z.abs(),
+    }
+    ones = torch.ones_like(gap)
+    head = [loss.losses, loss.keep, ones, *(rows[name] for name in MEANS)]
+    bins = (timesteps * BINS // num_train_timesteps).long().clamp(0, BINS - 1)
+    columns = [*(rows[name] for name in BY_T), ones]
+    table = torch.zeros(BINS, len(columns), device=gap.device)
+    table.index_add_(0, bins, torch.stack(columns, dim=1))
+    return torch.cat([torch.stack(head).sum(1), table.flatten()])
+
+
+def row_of(sums: Tensor, beta: float) -> dict[str, Any]:
+    """The sums of `tally` as means. `mse_gap` = |z| / (beta / 2) compares between betas."""
+    values = sums.tolist()
+    head, table = values[: 3 + len(MEANS)], values[3 + len(MEANS) :]
+    total, kept, rows = head[:3]
+    row: dict[str, Any] = {"loss": total / max(kept, 1)}
+    row |= {name: value / rows for name, value in zip(MEANS, head[3:], strict=True)}
+    row |= {"beta": beta, "mse_gap": row["abs_z"] / (beta / 2)}
+    stride = len(BY_T) + 1
+    for place, name in enumerate(BY_T):
+        row[f"{name}_by_t"] = [
+            round(value / count, 6) if count else None
+            for value, count in zip(table[place::stride], table[stride - 1 :: stride], strict=True)
+        ]
+    return row
+
+
+class Log:
+    """log.jsonl and TensorBoard of one run; on a restart the rows after `step` are taken back.
+
+    What a run that begins at step 0 finds there is kept beside it, under a number.
+    """
+
+    def __init__(self, out: Path, step: int, report_to: str) -> None:
+        self.path = out / "log.jsonl"
+        self.writer: Any = None
+        self._keep_until(step)
+        if report_to == "tensorboard":
+            from torch.utils.tensorboard import SummaryWriter
+
+            purge = step + 1 if step else None
+            self.writer = SummaryWriter(str(out / "logs"), purge_step=purge)
+
+    def _keep_until(self, step: int) -> None:
+        if not step and self.path.exists() and self.path.stat().st_size:
+            kept = _numbered(self.path)
+            self.path.replace(kept)
+            print(
+                f"{self.path.parent} has no checkpoint to go on from: begins at step 0; its log "
+                f"until now is {kept.name}",
+                file=sys.stderr,
+            )
+        elif self.path.exists():
+            kept_rows = [row for row in self.rows() if row["step"] <= step]
+            write_text(self.path, "".join(f"{json.dumps(row)}\n" for row in kept_rows))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What is written already."""
+        return read_rows(self.path)
+
+    def write(self, row: dict[str, Any]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        if self.writer is None:
+            return
+        for name, value in row.items():
+            if name == "warnings":
+                self.writer.add_text("warnings", "\n\n".join(value), row["step"])
+            elif isinstance(value, list):
+                for place, part in enumerate(value):
+                    if part is not None:
+                        self.writer.add_scalar(f"{name}/{place}", part, row["step"])
+            elif name == "validation":
+                for part in ("overall", "empty_share"):
+                    self.writer.add_scalar(f"validation/{part}", value[part], row["step"])
+            elif name != "step":
+                self.writer.add_scalar(f"train/{name}", value, row["step"])
+
+    def close(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+
+
+def _numbered(path: Path) -> Path:
+    """log.jsonl.1, or the first number that is free."""
+    number = 1
+    while (other := path.with_name(f"{path.name}.{number}")).exists():
+        number += 1
+    return other

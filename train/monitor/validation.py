@@ -1,0 +1,139 @@
+"""The policy's images looked at while it trains: a fixed set of prompts, judged every N pairs.
+
+Curves of losses cannot tell a policy that follows prompts from one that draws noise which the
+reference likes even less; images can. The judge should not be the one that chose the winners.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, variance
+from typing import Any
+
+from PIL import Image
+
+from sipo.backbones.base import Sampler
+from sipo.backbones.seeds import image_seed
+from sipo.feedback.judge import Judge, load_judge, vocabulary_of
+from sipo.feedback.judge_batches import judge_sound
+from sipo.feedback.prompts.demands import check_prompts
+from sipo.feedback.prompts.prompt import Prompt, read_prompts
+from sipo.feedback.rule.verdict import Verdict
+from sipo.train.policy import Policy
+from sipo.train.settings import Settings
+
+PROMPTS = 48  # of the data's own, when no file is given
+SHOWN = 6  # pictures a row of the sheet
+Seen = dict[str, Any]
+
+
+def validation_prompts(settings: Settings) -> list[Prompt]:
+    """Of the file, or PROMPTS taken evenly from the data's."""
+    if settings.validation_prompts:
+        return read_prompts(Path(settings.validation_prompts))
+    from sipo.datagen.storage.prompt_dataset import PromptDataset
+
+    there = PromptDataset(list(settings.data)).prompts
+    step = max(1, len(there) / PROMPTS)
+    return [there[int(i * step)] for i in range(min(PROMPTS, len(there)))]
+
+
+def check_validation(settings: Settings, prompts: Sequence[Prompt]) -> None:
+    """Raises ValueError for prompts that the judge could only fail on."""
+    source = settings.validation_prompts or ", ".join(settings.data)
+    check_prompts(settings.validation_judge, prompts, source, option="--validation_judge")
+
+
+class Validation:
+    """The same prompts and seeds each time, so that two looks differ by the weights alone."""
+
+    def __init__(self, policy: Policy, settings: Settings, sampler: Sampler) -> None:
+        """`policy` must have its whole pipeline."""
+        self.policy, self.settings, self.sampler = policy, settings, sampler
+        self.prompts = validation_prompts(settings)
+        check_validation(settings, self.prompts)
+        weights = settings.validation_judge_weights or None
+        vocabulary = vocabulary_of(self.prompts)
+        self.judge: Judge = load_judge(settings.validation_judge, weights, vocabulary)
+
+    def look(self, step: int) -> Seen:
+        """Sample, judge, draw `validation/step-N.png`; what goes into the log's row.
+
+        `overall` is the unweighted mean over tags, `prompts` the share of correct images by
+        tag and prompt, `empty_share` the share of images in which the judge finds no object.
+        """
+        asked = [p for p in self.prompts for _ in range(self.settings.num_validation_images)]
+        seeds = [
+            image_seed(self.settings.seed, prompt.text, index)
+            for prompt in self.prompts
+            for index in range(self.settings.num_validation_images)
+        ]
+        images, verdicts = [], []
+        size = self.settings.train_batch_size
+        for first in range(0, len(asked), size):
+            batch = asked[first : first + size]
+            with self.policy.autocast():
+                made = self.policy.backbone.sample(
+                    [prompt.text for prompt in batch], seeds[first : first + size], self.sampler
+                )
+            images += [sample.image for sample in made]
+            verdicts += judge_sound(self.judge, images[first:], batch)
+        _sheet(images, Path(self.settings.out) / "validation" / f"step-{step}.png")
+        return summarise(asked, verdicts)
+
+
+def summarise(prompts: Sequence[Prompt], verdicts: Sequence[Verdict]) -> Seen:
+    """What `look` returns, from prompts and verdicts in parallel. Failed verdicts are left out.
+
+    Raises ValueError where all have failed.
+    """
+    by_tag: dict[str, dict[str, list[bool]]] = {}
+    judged = [pair for pair in zip(prompts, verdicts, strict=True) if not pair[1].failed]
+    if not judged:
+        raise ValueError(
+            f"--validation_judge failed on all {len(verdicts)} images ({verdicts[0].failure}); "
+            "look at them, or take another judge"
+        )
+    for prompt, verdict in judged:
+        by_tag.setdefault(prompt.tag, {}).setdefault(prompt.text, []).append(verdict.correct)
+    shares = {tag: {text: fmean(c) for text, c in own.items()} for tag, own in by_tag.items()}
+    return {
+        "overall": fmean(fmean(own.values()) for own in shares.values()),
+        "prompts": shares,
+        "empty_share": fmean(not verdict.boxes for _, verdict in judged),
+    }
+
+
+def fall(best: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[float, float]:
+    """How far `overall` lies below the best look's, and half the 95 % interval of that.
+
+    Differences are paired by prompt; the variance is that of a stratified mean (Cochran 1977,
+    eq. 5.7), with tags as strata of equal weight. A tag of one prompt has no variance and is left
+    out; of such tags alone nothing is known: (0, inf).
+    """
+    below, squared_error = [], 0.0
+    for tag, before in best["prompts"].items():
+        after = now["prompts"].get(tag, {})
+        lost = [before[text] - after[text] for text in before if text in after]
+        if len(lost) < 2:
+            continue
+        below.append(fmean(lost))
+        squared_error += variance(lost) / len(lost)
+    if not below:
+        return 0.0, math.inf
+    return fmean(below), 1.96 * math.sqrt(squared_error) / len(below)
+
+
+def _sheet(images: Sequence[Image.Image], path: Path) -> None:
+    """All images in rows, at most as many as a person looks at."""
+    shown = images[: SHOWN * SHOWN]
+    width, height = shown[0].size
+    rows = -(-len(shown) // SHOWN)
+    sheet = Image.new("RGB", (SHOWN * width, rows * height), "white")
+    for place, image in enumerate(shown):
+        row, column = divmod(place, SHOWN)
+        sheet.paste(image, (column * width, row * height))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)

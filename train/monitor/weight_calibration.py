@@ -1,0 +1,163 @@
+"""`sipo-train calibrate`: the error and w(t) of a loaded backbone on its data.
+
+The paper reports w(t) < 0.9 mainly for t in [0, 63], 6 % of the timesteps. Where that border lies
+depends on the model's error and on --num_chain_steps N; the N that comes nearest is proposed.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sipo.backbones.base import Backbone
+from sipo.common.files.writing import write_text
+from sipo.train.data.pair_batches import Pairs, PairStream, generator
+from sipo.train.monitor.metrics import BINS
+from sipo.train.objective.denoising_errors import mse, timestep_coefficient
+from sipo.train.objective.importance import log_weight
+from sipo.train.settings import Settings
+
+PAIRS, POINTS = 16, 50
+"""A point of the curve is the mean error over 2 * PAIRS latents."""
+CHAINS = (10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 125, 150, 200, 250, 500, 1000)
+PAPERS_SHARE = 64 / 1000
+
+
+@torch.no_grad()
+def measure_curve(
+    settings: Settings, backbone: Backbone, pairs: Pairs, device: torch.device | str = "cpu"
+) -> dict[str, Any]:
+    """The base model's mse at POINTS timesteps, interpolated to all T, and the w(t) it makes."""
+    T = backbone.num_train_timesteps  # noqa: N806
+    stream = PairStream(pairs, settings.seed)
+    chosen = [stream[position] for position in range(min(PAIRS, len(pairs)))]
+    latents = torch.stack([side.float() for pair in chosen for side in (pair.winner, pair.loser)])
+    names = chosen[0].conditioning
+    conditioning = {
+        name: torch.stack([pair.conditioning[name] for pair in chosen])
+        .repeat_interleave(2, dim=0)
+        .to(device)
+        for name in names
+    }
+    # Denser at low t, where the weight falls: quadratic spacing.
+    points = torch.unique((torch.linspace(0, 1, POINTS) ** 2 * (T - 1)).round().long())
+    noise = torch.randn(latents.shape, generator=generator(settings.seed, "curve")).to(device)
+    latents, errors = latents.to(device), []
+    for point in points:
+        timesteps = point.to(device).expand(len(latents))
+        predicted = backbone.predict(
+            backbone.add_noise(latents, noise, timesteps), timesteps, conditioning
+        )
+        target = backbone.target(latents, noise, timesteps).float()
+        errors.append(float(mse(predicted, target).mean()))
+    every = torch.arange(T)
+    curve = _interpolate(every, points, errors)
+    w = _w(backbone, every, curve, settings)
+    below = (w < 1 - settings.eps_clip).nonzero().flatten().tolist()
+    return {
+        "backbone": backbone.name,
+        "num_chain_steps": settings.num_chain_steps,
+        "proposed_num_chain_steps": _propose(backbone, every, curve, settings),
+        "threshold": 1 - settings.eps_clip,
+        "last_timestep_below": max(below, default=None),
+        "share_below": len(below) / T,
+        "bins": _bins(curve, w),
+        "beta": describe_beta(settings.beta_dpo, float(curve.mean()), latents[0].numel()),
+        "mse": {int(point): error for point, error in zip(points, errors, strict=True)},
+        "w": [round(value, 6) for value in w.tolist()],
+    }
+
+
+def _w(backbone: Backbone, timesteps: Tensor, curve: Tensor, settings: Settings) -> Tensor:
+    return log_weight(timestep_coefficient(backbone, timesteps, settings), curve).exp()
+
+
+def _propose(backbone: Backbone, every: Tensor, curve: Tensor, settings: Settings) -> int:
+    """The N whose share of timesteps below 1 - eps is nearest to the paper's 64 of 1000."""
+
+    def distance(chain_steps: int) -> float:
+        given = settings.model_copy(update={"num_chain_steps": chain_steps})
+        below = _w(backbone, every, curve, given) < 1 - settings.eps_clip
+        return abs(float(below.float().mean()) - PAPERS_SHARE)
+
+    return min((n for n in CHAINS if n <= len(every)), key=distance)
+
+
+def _bins(curve: Tensor, w: Tensor) -> list[dict[str, float]]:
+    """Means of mse and w, and the share kept, in tenths of the timesteps."""
+    edges = [len(w) * place // BINS for place in range(BINS + 1)]
+    return [
+        {
+            "from": low,
+            "to": high,
+            "mse": round(float(curve[low:high].mean()), 6),
+            "w": round(float(w[low:high].mean()), 6),
+        }
+        for low, high in pairwise(edges)
+    ]
+
+
+def describe_beta(beta: float, error: float, dimensions: int) -> dict[str, float]:
+    """Beta so that it can be compared between models and code bases.
+
+    `z_per_percent` is |z| when one branch's error moves by 1 % of its mean. The others are the same
+    strength in the units of scripts that leave out the half (LoRA scripts), and of those that sum
+    over dimensions instead of averaging.
+    """
+    return {
+        "beta_dpo": beta,
+        "z_per_percent": beta / 2 * 0.01 * error,
+        "without_half": beta / 2,
+        "sum_reduction": beta / dimensions,
+    }
+
+
+def _interpolate(at: Tensor, points: Tensor, values: list[float]) -> Tensor:
+    import numpy as np
+
+    return torch.from_numpy(np.interp(at.numpy(), points.numpy(), values)).float()
+
+
+def write_curve(curve: dict[str, Any], out: Path) -> Path:
+    """weights.json and weights.png in `out`; returns the picture's path."""
+    from matplotlib.figure import Figure
+
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "weights.json", json.dumps(curve, indent=1))
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(curve["w"], label="w(t)")
+    axes.axhline(curve["threshold"], color="grey", linewidth=0.8, linestyle="--")
+    axes.plot(list(curve["mse"]), list(curve["mse"].values()), label="mse", color="tab:orange")
+    axes.set(
+        xlabel="timestep t",
+        ylim=(0, 1.1),
+        title=f"{curve['backbone']}, N = "
+        f"{curve['num_chain_steps']}: {curve['share_below']:.1%} below {curve['threshold']:g}",
+    )
+    axes.legend(loc="lower right")
+    figure.savefig(out / "weights.png", dpi=120)
+    return out / "weights.png"
+
+
+def as_text(curve: dict[str, Any]) -> str:
+    """The table and the sentences for the user."""
+    lines = ["timesteps     mse       w"]
+    for row in curve["bins"]:
+        lines.append(f"{row['from']:4.0f}-{row['to']:<5.0f} {row['mse']:8.4f} {row['w']:7.4f}")
+    last, beta = curve["last_timestep_below"], curve["beta"]
+    where = "at no timestep" if last is None else f"up to t = {last}"
+    lines += [
+        f"w(t) < {curve['threshold']:g} {where} ({curve['share_below']:.1%} of the timesteps) with "
+        f"--num_chain_steps {curve['num_chain_steps']}; nearest to the paper's "
+        f"{PAPERS_SHARE:.1%}: {curve['proposed_num_chain_steps']}",
+        f"beta_dpo {beta['beta_dpo']:g}: |z| moves by {beta['z_per_percent']:.3g} when an error "
+        f"moves by 1 %. The same as {beta['without_half']:g} in scripts without the factor 1/2, as "
+        f"{beta['sum_reduction']:.3g} in those that sum over dimensions",
+    ]
+    return "\n".join(lines)

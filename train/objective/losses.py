@@ -1,0 +1,202 @@
+"""Preference objectives: pure functions of a pair's errors. No model, no device.
+
+psi = -beta/2 (mse_theta - mse_ref) is a branch's implicit reward and z = psi_w - psi_l the pair's
+margin. Every function returns one loss a pair; the trainer divides their sum by the kept pairs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from sipo.train.objective.importance import Weights
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Squared prediction errors, mean over all but the batch dimension; (B,) float32 each.
+
+    `cross` is the mean product of the policy's two residuals: the angle between their gradients.
+    """
+
+    winner: Tensor
+    loser: Tensor
+    ref_winner: Tensor
+    ref_loser: Tensor
+    cross: Tensor
+
+
+@dataclass(frozen=True)
+class PairLoss:
+    """(B,) each. `losses` is zero where `keep` is; `z` is what stands inside the sigmoid."""
+
+    losses: Tensor
+    keep: Tensor
+    z: Tensor
+    psi_w: Tensor
+    psi_l: Tensor
+
+
+Objective = Callable[[Errors, Weights, float], PairLoss]
+
+
+def rewards(errors: Errors, beta: float) -> tuple[Tensor, Tensor]:
+    """psi = -beta/2 (mse_theta - mse_ref) of winner and loser.
+
+    `beta` is the beta_dpo of public code: it absorbs T and omega(lambda_t) of the slides.
+    """
+    psi_w = -beta / 2 * (errors.winner - errors.ref_winner)
+    psi_l = -beta / 2 * (errors.loser - errors.ref_loser)
+    return psi_w, psi_l
+
+
+def diffusion_dpo(errors: Errors, weights: Weights, beta: float) -> PairLoss:
+    """L = -logsigmoid(z) (Wallace et al. 2023, eq. 14). Ignores the weights, keeps every pair."""
+    psi_w, psi_l = rewards(errors, beta)
+    z = psi_w - psi_l
+    return PairLoss(-logsigmoid(z), torch.ones_like(z), z, psi_w, psi_l)
+
+
+def dpo_cm(errors: Errors, weights: Weights, beta: float) -> PairLoss:
+    """L = -keep wc logsigmoid(z): the weight outside the sigmoid (SIPO slides, DPO-C&M).
+
+    With a weight per branch the pair's is their mean (equal branches: the weight itself).
+    """
+    psi_w, psi_l = rewards(errors, beta)
+    z = psi_w - psi_l
+    outside = (weights.winner + weights.loser) / 2
+    return PairLoss(-weights.keep * outside * logsigmoid(z), weights.keep, z, psi_w, psi_l)
+
+
+def sipo(errors: Errors, weights: Weights, beta: float) -> PairLoss:
+    """L = -keep logsigmoid(wc (psi_w - psi_l)): the weight inside the sigmoid (SIPO slides).
+
+    `keep` comes from the method's first stage; with masking off this is the bare slide formula.
+    """
+    psi_w, psi_l = rewards(errors, beta)
+    z = weights.winner * psi_w - weights.loser * psi_l
+    return PairLoss(-weights.keep * logsigmoid(z), weights.keep, z, psi_w, psi_l)
+
+
+def sft(errors: Errors, weights: Weights, beta: float) -> PairLoss:
+    """L = mse_theta of the winner: plain denoising of what was preferred. Rewards only watched."""
+    return replace(diffusion_dpo(errors, weights, beta), losses=errors.winner)
+
+
+def diffusion_kto(errors: Errors, weights: Weights, beta: float) -> PairLoss:
+    """L = 1 - sigmoid(+-beta (g - kl)), g = mse_ref - mse_theta (Li et al. 2024, Diffusion-KTO).
+
+    Unpaired: the "winner" of a row is a desirable image and the "loser" an undesirable one of any
+    prompt. kl = max(mean g, 0) over the batch is a constant for the gradient. One to one, lambda_y
+    is 1 for both.
+    """
+    gain_w, gain_l = errors.ref_winner - errors.winner, errors.ref_loser - errors.loser
+    kl = _mean_over_processes(torch.cat([gain_w, gain_l]).detach()).clamp(min=0)
+    desirable = 1 - torch.sigmoid(beta * (gain_w - kl))
+    undesirable = 1 - torch.sigmoid(-beta * (gain_l - kl))
+    watched = diffusion_dpo(errors, weights, beta)
+    return replace(watched, losses=(desirable + undesirable) / 2)
+
+
+def diffusion_sdpo(errors: Errors, weights: Weights, beta: float, mu: float = 0.9) -> PairLoss:
+    """Diffusion-DPO's value; the loser's gradient times lambda (Diffusion-SDPO, Fu et al. 2025).
+
+    lambda = clip((1 - mu) |g_w|^2 / <g_w, g_l>, 0, 1) where <g_w, g_l> > 0, else 1, with g the
+    gradient of mse by the output: the winner's error then falls to first order. mu .9 is SD1.5's.
+    """
+    harmful = errors.cross > 0
+    bound = (1 - mu) * errors.winner / errors.cross.where(harmful, 1)
+    scale = bound.clamp(0, 1).where(harmful, 1).detach()
+    loser = scale * errors.loser + (1 - scale) * errors.loser.detach()
+    return diffusion_dpo(replace(errors, loser=loser), weights, beta)
+
+
+MAPO_SLOPE, MAPO_TIMESTEPS = 0.5, 1000
+
+
+def mapo(errors: Errors, weights: Weights, beta: float) -> PairLoss:
+    """L = mse_w - beta logsigmoid(z), z = T (f(mse_w) - f(mse_l)) (Hong et al. 2024, MaPO).
+
+    f(x) = s x / (exp(s x) - 1), s = 1/2. No reference: psi is only watched.
+    """
+    odds_w, odds_l = (_odds(mse) for mse in (errors.winner, errors.loser))
+    z = MAPO_TIMESTEPS * (odds_w - odds_l)
+    watched = diffusion_dpo(errors, weights, 1.0)
+    return replace(watched, losses=errors.winner - beta * logsigmoid(z), z=z)
+
+
+def _odds(mse: Tensor) -> Tensor:
+    scaled = MAPO_SLOPE * mse
+    return scaled / torch.expm1(scaled)
+
+
+def ipo(errors: Errors, weights: Weights, beta: float) -> PairLoss:
+    """L = (z - 1/2)^2 (Azar et al. 2023, eq. 17, times tau^2): a margin to reach, not to widen."""
+    watched = diffusion_dpo(errors, weights, beta)
+    return replace(watched, losses=(watched.z - 0.5).square())
+
+
+def hinge(errors: Errors, weights: Weights, beta: float) -> PairLoss:
+    """L = max(0, 1 - z) (Zhao et al. 2023, SLiC-HF, eq. 2, with the implicit rewards' margin)."""
+    watched = diffusion_dpo(errors, weights, beta)
+    return replace(watched, losses=(1 - watched.z).relu())
+
+
+D3PO_CLIP = (math.log(0.9), math.log(1.1))
+
+
+def d3po(errors: Errors, weights: Weights, beta: float) -> PairLoss:
+    """L = -logsigmoid(beta (log r_w - log r_l)), r = clip(p_theta / p_ref, .9, 1.1) of one
+    denoising step x_t -> x_s (Yang et al. 2024, D3PO, and its code's clip).
+
+    Here the errors are -log p(x_s | x_t), averaged over dimensions.
+    """
+    gain_w, gain_l = errors.ref_winner - errors.winner, errors.ref_loser - errors.loser
+    z = beta * (gain_w.clamp(*D3PO_CLIP) - gain_l.clamp(*D3PO_CLIP))
+    return PairLoss(-logsigmoid(z), torch.ones_like(z), z, beta * gain_w, beta * gain_l)
+
+
+def _mean_over_processes(values: Tensor) -> Tensor:
+    mean = values.mean()
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(mean)
+        mean = mean / torch.distributed.get_world_size()
+    return mean
+
+
+OBJECTIVES: dict[str, Objective] = {
+    "sipo": sipo,
+    "dpo-cm": dpo_cm,
+    "diffusion-dpo": diffusion_dpo,
+    "flow-dpo": diffusion_dpo,  # on velocity errors, constant beta (Liu et al. 2025, Flow-DPO)
+    "diffusion-sdpo": diffusion_sdpo,
+    "diffusion-kto": diffusion_kto,
+    "mapo": mapo,
+    "ipo": ipo,
+    "hinge": hinge,
+    "sft": sft,
+    "d3po": d3po,
+}
+ONLINE = frozenset({"d3po"})
+"""Learn from trajectories that are sampled and judged during training."""
+UNPAIRED = frozenset({"diffusion-kto"})
+"""Learn from single verdicts: a row's winner and loser are of different prompts."""
+
+
+def add_terms(
+    loss: PairLoss, errors: Errors, winner_anchor: float = 0.0, sft_weight: float = 0.0
+) -> PairLoss:
+    """Optional terms on the kept pairs; both are ours, not the paper's, and off by default.
+
+    winner_anchor * relu(-psi_w): no pair may pay for its gap with the winner.
+    sft_weight * mse_theta of the winner: plain denoising of what was preferred.
+    """
+    if not winner_anchor and not sft_weight:
+        return loss
+    extra = winner_anchor * (-loss.psi_w).relu() + sft_weight * errors.winner
+    return replace(loss, losses=loss.losses + loss.keep * extra)
