@@ -39,7 +39,7 @@ class Sampler(StrictModel):
 
 
 @dataclass(frozen=True)
-class Sample:
+class Generated:
     """One candidate as sampled: `latents` is (C, H, W), of a clip (C, F, H, W); float32, clean, on
     the CPU. A clip has all its `frames`; its `image` is the middle one. Pictures of numbers that
     are not finite are spoiled (sipo.common.pictures.faults)."""
@@ -102,7 +102,7 @@ class Backbone(ABC):
     @abstractmethod
     def sample(
         self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler
-    ) -> list[Sample]: ...
+    ) -> list[Generated]: ...
 
     def sized(self, sampler: Sampler) -> Sampler:
         """With the checkpoint's own side where only the other one is given.

@@ -15,7 +15,7 @@ from diffusers import DDPMScheduler, PipelineQuantizationConfig
 from PIL import Image
 from torch import Tensor
 
-from sipo.backbones.base import Backbone, Sample, Sampler
+from sipo.backbones.base import Backbone, Generated, Sampler
 from sipo.backbones.loading.lora import Lora, attach, peft_config, read_lora
 from sipo.backbones.loading.model_folders import check_model, check_pipeline
 from sipo.backbones.loading.pretrained import fitting, from_pretrained
@@ -138,12 +138,14 @@ class PipelineBackbone(Backbone):
         """Pixels: a side is a multiple of it."""
         return int(PATCH * self._whole.vae_scale_factor)
 
-    def sample(self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler) -> list[Sample]:
+    def sample(
+        self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler
+    ) -> list[Generated]:
         sampler = self.sized(sampler)
         latents = self._sample_latents(texts, seeds, sampler)
         images = self.decode_latents(latents)
         return [
-            Sample(image, row.float().cpu()) for image, row in zip(images, latents, strict=True)
+            Generated(image, row.float().cpu()) for image, row in zip(images, latents, strict=True)
         ]
 
     @torch.no_grad()

@@ -88,9 +88,11 @@ def main() -> None:
 @user_errors
 def generate(dry_run: bool, **options: Any) -> None:
     """Sample candidates for prompts, judge them, write winner-loser pairs with latents."""
-    from sipo.datagen.settings import Settings, check_models
+    from sipo.datagen.settings import GenerateSettings, check_models
 
-    settings = Settings(**{name: value for name, value in options.items() if value is not None})
+    settings = GenerateSettings(
+        **{name: value for name, value in options.items() if value is not None}
+    )
     check_models(settings)  # before the libraries that take seconds to import
     no_loading_bars()
     from sipo.datagen.generation.build import prepare

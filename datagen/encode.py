@@ -44,7 +44,7 @@ from sipo.datagen.storage.shard_folder import (
     open_folder,
     refuse_difference,
 )
-from sipo.datagen.storage.shards import Sample, read_fields, scan
+from sipo.datagen.storage.shards import TarSample, read_fields, scan
 from sipo.feedback.rule.verdict import failed_verdict
 
 _Kept = tuple[Judged, bytes]
@@ -115,7 +115,7 @@ def _encoding(
     }
 
 
-def _encoded(folder: ShardFolder, number: int, backbone: Backbone) -> Iterator[Sample]:
+def _encoded(folder: ShardFolder, number: int, backbone: Backbone) -> Iterator[TarSample]:
     """The candidates of a shard with latents. Those that are not finite are a failure."""
     for batch in batches(_kept(folder, number), folder.config["batch_size"]):
         pictures = [from_bytes(data, folder.suffix) for _, data in batch]

@@ -17,7 +17,7 @@ from typing import Any
 from sipo.datagen.imports.parquet import require_package
 from sipo.datagen.looking.review import Decisions, names_of
 from sipo.datagen.storage.shard_folder import PAIRS, ShardFolder, open_folder
-from sipo.datagen.storage.shards import Sample, read_fields, read_row, write_shard
+from sipo.datagen.storage.shards import TarSample, read_fields, read_row, write_shard
 
 _SCHEMA = "huggingface"  # the key under which parquet files keep the features of `datasets`
 
@@ -93,7 +93,7 @@ def _pickapic(folder: ShardFolder, out: Path) -> int:
 def _webdataset(folder: ShardFolder, out: Path) -> int:
     kind, count = _kind(folder), 0
 
-    def samples(number: int) -> Iterator[Sample]:
+    def samples(number: int) -> Iterator[TarSample]:
         nonlocal count
         for place, pair in enumerate(pairs_of(folder, number)):
             count += 1
@@ -105,7 +105,7 @@ def _webdataset(folder: ShardFolder, out: Path) -> int:
                 "original_prompt.txt": pair.text.encode(),
                 "margin.txt": repr(pair.margin).encode(),
             }
-            yield Sample(f"{number:05d}{place:04d}", fields)
+            yield TarSample(f"{number:05d}{place:04d}", fields)
 
     for number in range(folder.shards):
         write_shard(out / f"{number:05d}.tar", samples(number), lambda: {"kind": "export"})

@@ -32,7 +32,7 @@ SUITE_PROMPTS = 256  # taken of a suite when --num-prompts is not given
 PACKAGES = ("sipo", "torch", "diffusers", "transformers", "ultralytics")
 
 
-class Settings(StrictModel):
+class GenerateSettings(StrictModel):
     """The command line of `generate`; None means the checkpoint's or the source's own default."""
 
     backbone: str = "mini-sd"
@@ -76,14 +76,14 @@ class Settings(StrictModel):
         return {name: value for name, value in asked.items() if value is not None}
 
 
-def check_models(settings: Settings) -> None:
+def check_models(settings: GenerateSettings) -> None:
     """Raises ValueError for a backbone or weights that can be seen not to load."""
     check_backbone(settings.backbone)
     if settings.weights is not None:
         check_weights(settings.weights)
 
 
-def check_clip_settings(settings: Settings, backbone: Backbone) -> None:
+def check_clip_settings(settings: GenerateSettings, backbone: Backbone) -> None:
     """Raises ValueError for a setting of clips where the backbone makes images."""
     given = sorted({"frames", "judged_frames", "frame_score"} & settings.model_fields_set)
     if given and backbone.fps is None:
@@ -93,7 +93,7 @@ def check_clip_settings(settings: Settings, backbone: Backbone) -> None:
         )
 
 
-def asked_prompts(settings: Settings) -> list[Prompt]:
+def asked_prompts(settings: GenerateSettings) -> list[Prompt]:
     """The prompts of the file or suite, after --skip-prompts and --num-prompts.
 
     Raises ValueError for an unknown suite, both sources at once, or nothing left to do.
@@ -116,7 +116,7 @@ def asked_prompts(settings: Settings) -> list[Prompt]:
     return taken
 
 
-def source_of(settings: Settings) -> str:
+def source_of(settings: GenerateSettings) -> str:
     """The file or suite that the prompts are of."""
     own = "mini-train" if in_embedded_world(settings.backbone) else "geneval-train"
     return str(settings.prompts) if settings.prompts else settings.suite or own
@@ -137,7 +137,11 @@ def prompts_bytes(prompts: Sequence[Prompt]) -> bytes:
 
 
 def config_of(
-    settings: Settings, prompts: Sequence[Prompt], backbone: Backbone, judge: Judge, device: str
+    settings: GenerateSettings,
+    prompts: Sequence[Prompt],
+    backbone: Backbone,
+    judge: Judge,
+    device: str,
 ) -> dict[str, Any]:
     """`config.json`: everything the bytes of a folder depend on, no paths and no times."""
     clips = {} if backbone.fps is None else {"fps": backbone.fps}
@@ -153,7 +157,9 @@ def config_of(
     }
 
 
-def known_early(settings: Settings, prompts: Sequence[Prompt], device: str) -> dict[str, Any]:
+def known_early(
+    settings: GenerateSettings, prompts: Sequence[Prompt], device: str
+) -> dict[str, Any]:
     """What `config_of` will say as far as it is known before the models are loaded."""
     return {
         "backbone": {"name": named(settings.backbone)},
@@ -178,7 +184,9 @@ def _weighed(name: str, weights: str | Path | None) -> dict[str, Any]:
     return {"id": name, "weights_sha256": sha256(Path(weights))}
 
 
-def _of_no_model(settings: Settings, prompts: Sequence[Prompt], device: str) -> dict[str, Any]:
+def _of_no_model(
+    settings: GenerateSettings, prompts: Sequence[Prompt], device: str
+) -> dict[str, Any]:
     return {
         "prompts": {
             "count": len(prompts),

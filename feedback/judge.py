@@ -54,14 +54,14 @@ MOST_BOXES = {"yolo-world": 300, "owlv2": 1000, "mask2former": 100, "mini-evalua
 NOT_A_JUDGE = ("ensemble", "calibration")
 """What a settings file may hold beside judges: several's rule, and thresholds' worth."""
 
-Settings = Mapping[str, Mapping[str, Any]]
+JudgeSettings = Mapping[str, Mapping[str, Any]]
 
 
 def load_judge(
     name: str,
     weights: str | Path | None,
     vocabulary: Sequence[str],
-    settings: str | Path | Settings | None = None,
+    settings: str | Path | JudgeSettings | None = None,
 ) -> Judge:
     """The named judge for one fixed vocabulary (scores depend on the whole of it).
 
@@ -99,7 +99,7 @@ def split_names(name: str, option: str = "--judge") -> list[tuple[str, str | Non
     return members
 
 
-def read_settings(settings: str | Path | Settings | None) -> Settings:
+def read_settings(settings: str | Path | JudgeSettings | None) -> JudgeSettings:
     """Settings by judge. Raises ValueError for a file that is none, and for an unknown judge."""
     if settings is None:
         return {}
@@ -199,7 +199,7 @@ def _check_thresholds(name: str, thresholds: Any) -> None:
             raise ValueError(f"{where}.{tag}: {value} must lie in [0, 1], as scores do")
 
 
-def _read_json(path: Path) -> Settings:
+def _read_json(path: Path) -> JudgeSettings:
     where = f"--judge-settings {str(path)!r}"
     try:
         text = read_again(path)

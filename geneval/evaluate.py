@@ -28,7 +28,7 @@ SAMPLED = (".png", ".mp4")
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationWork:
     """What is to be judged: `root` holds the images, sampled there or found there.
 
     `samples` are the images of each prompt where they were made elsewhere; `listed` says that a
@@ -52,7 +52,7 @@ class Plan:
         return layout.counts(self.samples or [])
 
 
-def plan(settings: EvalSettings, judge: Judge | None = None) -> Plan:
+def plan(settings: EvalSettings, judge: Judge | None = None) -> EvaluationWork:
     """Everything that can be said and refused before a model is loaded, `judge` if not given."""
     work = _plan(settings)
     if judge is None:
@@ -61,7 +61,7 @@ def plan(settings: EvalSettings, judge: Judge | None = None) -> Plan:
     return work
 
 
-def _plan(settings: EvalSettings) -> Plan:
+def _plan(settings: EvalSettings) -> EvaluationWork:
     settings.check()
     prompts = wanted_prompts(settings)
     if settings.images:
@@ -72,12 +72,14 @@ def _plan(settings: EvalSettings) -> Plan:
         for index in range(settings.images_per_prompt)
         for suffix in SAMPLED
     )
-    work = Plan(prompts, settings.out, sum((settings.out / name).exists() for name in names))
+    work = EvaluationWork(
+        prompts, settings.out, sum((settings.out / name).exists() for name in names)
+    )
     evaluation_folder.hold_early(settings.out, _known(settings, work) | _early(settings))
     return work
 
 
-def _plan_of_images(settings: EvalSettings, images: Path, wanted: list[Prompt]) -> Plan:
+def _plan_of_images(settings: EvalSettings, images: Path, wanted: list[Prompt]) -> EvaluationWork:
     """Of a list, or of a folder in GenEval's layout."""
     given = "images_per_prompt" in settings.model_fields_set
     count = settings.images_per_prompt if given else None
@@ -92,7 +94,7 @@ def _plan_of_images(settings: EvalSettings, images: Path, wanted: list[Prompt]) 
         samples = layout.find_images(images, found, count or expected(images))
     _require_named_judge(settings, images)
     there = sum(map(len, samples))
-    work = Plan(found, settings.out if listed else images, there, samples, listed)
+    work = EvaluationWork(found, settings.out if listed else images, there, samples, listed)
     evaluation_folder.hold_early(settings.out, _known(settings, work))
     return work
 
@@ -136,7 +138,7 @@ def evaluate(
 
 
 def _evaluate(
-    settings: EvalSettings, work: Plan, backbone: Backbone | None, judge: Judge | None
+    settings: EvalSettings, work: EvaluationWork, backbone: Backbone | None, judge: Judge | None
 ) -> Summary:
     judge = judge or load_judge(
         settings.judge,
@@ -162,12 +164,12 @@ def _evaluate(
     return _score(settings, work, judge, config, samples)
 
 
-def _first(work: Plan) -> Path:
+def _first(work: EvaluationWork) -> Path:
     assert work.samples is not None
     return work.samples[0][0]
 
 
-def _require_company(judge: Judge, settings: EvalSettings, work: Plan) -> None:
+def _require_company(judge: Judge, settings: EvalSettings, work: EvaluationWork) -> None:
     sizes = {len(row) for row in work.samples or ()} or {settings.images_per_prompt}
     if len(sizes) > 1 and judge.describe().get("rule") == "majority":
         raise ValueError(
@@ -188,7 +190,7 @@ def _check_clip_settings(settings: EvalSettings, clips: bool) -> None:
         )
 
 
-def _known(settings: EvalSettings, work: Plan) -> dict[str, Any]:
+def _known(settings: EvalSettings, work: EvaluationWork) -> dict[str, Any]:
     """What a folder is held to, as far as it is known before a model is loaded."""
     from sipo.geneval.summary import prompts_sha256
 
@@ -221,7 +223,7 @@ def _provenance(images: Path) -> dict[str, Any]:
 
 
 def _sample(
-    settings: EvalSettings, work: Plan, config: dict[str, Any], backbone: Backbone
+    settings: EvalSettings, work: EvaluationWork, config: dict[str, Any], backbone: Backbone
 ) -> dict[str, Any]:
     """Sample what is missing; returns what the images depend on."""
     from sipo.backbones.base import Sampler
@@ -269,7 +271,7 @@ def _load(settings: EvalSettings) -> Backbone:
 
 def _score(
     settings: EvalSettings,
-    work: Plan,
+    work: EvaluationWork,
     judge: Judge,
     config: dict[str, Any],
     samples: Sequence[Sequence[Path]],

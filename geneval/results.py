@@ -17,7 +17,7 @@ from sipo.feedback.prompts.prompt import Prompt, Tag
 from sipo.feedback.rule.verdict import Verdict
 
 
-class Row(BaseModel):
+class ImageResult(BaseModel):
     """One judged image. `filename` is relative to the folder of the images."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -31,13 +31,13 @@ class Row(BaseModel):
     details: str  # {class: [[x1, y1, x2, y2, score], ...]} as JSON
 
 
-def to_row(filename: str, prompt: Prompt, verdict: Verdict) -> Row:
+def to_row(filename: str, prompt: Prompt, verdict: Verdict) -> ImageResult:
     details: dict[str, list[list[float]]] = {}
     for box in verdict.boxes:
         details.setdefault(box.class_name, []).append(
             [float(value) for value in (*box.xyxy, box.score)]
         )
-    return Row(
+    return ImageResult(
         filename=filename,
         tag=prompt.tag,
         prompt=prompt.text,
@@ -48,13 +48,13 @@ def to_row(filename: str, prompt: Prompt, verdict: Verdict) -> Row:
     )
 
 
-def write_rows(rows: Iterable[Row], path: Path) -> None:
+def write_rows(rows: Iterable[ImageResult], path: Path) -> None:
     write_text(path, "".join(json.dumps(row.model_dump()) + "\n" for row in rows))
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[ImageResult]:
     """Raises ValueError that names the line which is no row, or is the second of an image."""
-    rows: dict[str, Row] = {}
+    rows: dict[str, ImageResult] = {}
     for number, line in enumerate(split_lines(read_text(path)), 1):
         if not line.strip():
             continue
@@ -71,9 +71,9 @@ def read_rows(path: Path) -> list[Row]:
     return list(rows.values())
 
 
-def _row(line: str, where: str) -> Row:
+def _row(line: str, where: str) -> ImageResult:
     try:
-        return Row.model_validate_json(line)
+        return ImageResult.model_validate_json(line)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "row"

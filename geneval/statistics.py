@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sipo.feedback.prompts.prompt import Tag
-from sipo.geneval.results import Row
+from sipo.geneval.results import ImageResult
 
 RESAMPLES = 10_000
 LEVEL = 0.95
@@ -30,7 +30,7 @@ Tally = dict[str, dict[str, tuple[int, int]]]
 """tag -> prompt (its row as JSON) -> (correct images, judged images)."""
 
 
-def tally(rows: Iterable[Row]) -> Tally:
+def tally(rows: Iterable[ImageResult]) -> Tally:
     """Tags in GenEval's order; prompts sorted, so that equal sets give equal intervals."""
     counts: dict[tuple[str, str], tuple[int, int]] = {}
     for row in rows:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.verdict import Verdict
-from sipo.geneval.results import Row, to_row
+from sipo.geneval.results import ImageResult, to_row
 from sipo.geneval.statistics import OVERALL, accuracies, intervals, lonely_tags, said, tally
 
 _PACKAGES = ("sipo", "torch", "diffusers", "transformers", "ultralytics", "numpy", "pillow")
@@ -35,7 +35,7 @@ def versions() -> dict[str, str]:
 
 def summarise(
     names: Sequence[str], prompts: Sequence[Prompt], verdicts: Sequence[Verdict]
-) -> tuple[list[Row], dict[str, Any]]:
+) -> tuple[list[ImageResult], dict[str, Any]]:
     """The rows of the judged images, and `overall`, `tags`, `interval`, `failures`, ...
 
     `names`, `prompts` and `verdicts` are parallel, one an image. Images for which the judge failed

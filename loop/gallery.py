@@ -11,7 +11,7 @@ from sipo.common.pictures.picture import Clip, read_clip, read_image, to_bytes
 from sipo.feedback.prompts.prompt import TAGS
 from sipo.geneval.evaluation_folder import RESULTS
 from sipo.geneval.layout import is_clip
-from sipo.geneval.results import Row, read_rows
+from sipo.geneval.results import ImageResult, read_rows
 
 PER_TAG = 2
 PER_PROMPT = 4
@@ -20,7 +20,7 @@ MOVING_FRAMES = 16  # of a clip
 
 
 @dataclass(frozen=True)
-class Picture:
+class Thumbnail:
     uri: str
     correct: bool
     reason: str
@@ -32,8 +32,8 @@ class Card:
 
     tag: str
     prompt: str
-    before: tuple[Picture, ...]
-    after: tuple[Picture, ...]
+    before: tuple[Thumbnail, ...]
+    after: tuple[Thumbnail, ...]
 
 
 def cards(before: Path, after: Path) -> list[Card]:
@@ -48,17 +48,17 @@ def cards(before: Path, after: Path) -> list[Card]:
     return made
 
 
-def _by_prompt(folder: Path) -> dict[str, list[Row]]:
+def _by_prompt(folder: Path) -> dict[str, list[ImageResult]]:
     """Prompt folder ("00000") -> its rows."""
-    groups: dict[str, list[Row]] = {}
+    groups: dict[str, list[ImageResult]] = {}
     for row in read_rows(folder / RESULTS):
         groups.setdefault(row.filename.split("/")[0], []).append(row)
     return groups
 
 
-def _show(folder: Path, rows: list[Row]) -> tuple[Picture, ...]:
+def _show(folder: Path, rows: list[ImageResult]) -> tuple[Thumbnail, ...]:
     return tuple(
-        Picture(data_uri(folder / row.filename), row.correct, row.reason)
+        Thumbnail(data_uri(folder / row.filename), row.correct, row.reason)
         for row in rows[:PER_PROMPT]
     )
 

@@ -143,9 +143,9 @@ def second_opinion(settings: LoopSettings, number: int) -> EvalSettings:
     return EvalSettings.model_validate(own | rule)
 
 
-def shards(settings: LoopSettings, number: int) -> sipo.datagen.settings.Settings:
+def shards(settings: LoopSettings, number: int) -> sipo.datagen.settings.GenerateSettings:
     """Candidates of the policy before, on prompts that no earlier round has used."""
-    from sipo.datagen.settings import Settings
+    from sipo.datagen.settings import GenerateSettings
 
     own = {
         "backbone": settings.backbone,
@@ -164,10 +164,10 @@ def shards(settings: LoopSettings, number: int) -> sipo.datagen.settings.Setting
         **_sampler(settings),
         "out": settings.out / f"round-{number}" / "shards",
     }
-    return Settings.model_validate(own | settings.generate)
+    return GenerateSettings.model_validate(own | settings.generate)
 
 
-def training(settings: LoopSettings, number: int) -> sipo.train.settings.Settings:
+def training(settings: LoopSettings, number: int) -> sipo.train.settings.TrainSettings:
     """From the policy before; rewards are against the base or against that policy."""
     from sipo.backbones.training_defaults import training_defaults
     from sipo.train.settings import make_settings

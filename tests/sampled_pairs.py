@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sipo.backbones.base import Backbone
-from sipo.datagen.storage.pair_dataset import PairRecord
+from sipo.datagen.storage.pair_dataset import LatentPair
 
 
 class SampledPairs:
@@ -21,14 +21,14 @@ class SampledPairs:
         ]
         self.meta: dict[str, Any] = {"backbone": {"name": backbone.name}}
         self.records = [
-            PairRecord(text, text, "", winner.latents, loser.latents, row, margin=1.0)
+            LatentPair(text, text, "", winner.latents, loser.latents, row, margin=1.0)
             for text, winner, loser, row in zip(texts, winners, losers, rows, strict=True)
         ]
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, index: int) -> PairRecord:
+    def __getitem__(self, index: int) -> LatentPair:
         return self.records[index]
 
     def fingerprint(self) -> str:

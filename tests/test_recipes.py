@@ -23,11 +23,11 @@ SECTIONS = {
 
 
 def settings_of(command: str, values: dict[str, Any]) -> Any:
-    from sipo.datagen.settings import Settings
+    from sipo.datagen.settings import GenerateSettings
     from sipo.geneval.settings import EvalSettings
     from sipo.train.settings import make_settings
 
-    made = {"generate": lambda v: Settings(**v), "geneval": lambda v: EvalSettings(**v)}
+    made = {"generate": lambda v: GenerateSettings(**v), "geneval": lambda v: EvalSettings(**v)}
     return made.get(command, make_settings)(values)
 
 

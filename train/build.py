@@ -24,14 +24,14 @@ from sipo.train.monitor.validation import Validation, check_validation, validati
 from sipo.train.objective.denoising_errors import PairSource, Source
 from sipo.train.objective.losses import ONLINE, UNPAIRED
 from sipo.train.policy import INIT, Frozen, Policy
-from sipo.train.settings import Settings
+from sipo.train.settings import TrainSettings
 from sipo.train.shards_backbone import backbone_of
 
 if TYPE_CHECKING:
     from sipo.datagen.storage.prompt_dataset import PromptDataset
 
 
-def open_data(settings: Settings) -> Data:
+def open_data(settings: TrainSettings) -> Data:
     """Pairs; every verdict where the objective is unpaired; only the prompts where it samples.
 
     Prompts that a judge of this run could only fail on are refused here, before a model is loaded.
@@ -57,7 +57,7 @@ def open_data(settings: Settings) -> Data:
     return UnpairedDataset(folders) if settings.objective in UNPAIRED else PairDataset(folders)
 
 
-def check_judges(settings: Settings, backbone: str) -> None:
+def check_judges(settings: TrainSettings, backbone: str) -> None:
     """Raises ValueError for judges of the embedded world that are to look at another model."""
     if in_embedded_world(backbone):
         return
@@ -68,7 +68,7 @@ def check_judges(settings: Settings, backbone: str) -> None:
         require_published(settings.judge, settings.judge_weights, "--judge", "--judge_weights")
 
 
-def open_source(settings: Settings, policy: Policy, data: Data) -> Source:
+def open_source(settings: TrainSettings, policy: Policy, data: Data) -> Source:
     if settings.objective not in ONLINE:
         return PairSource(policy, cast(Pairs, data), settings)
     prompts = cast("PromptDataset", data)
@@ -77,7 +77,7 @@ def open_source(settings: Settings, policy: Policy, data: Data) -> Source:
     return Trajectories(policy, prompts, judge, settings, Path(settings.out) / "trajectories")
 
 
-def open_backbone(settings: Settings, data: Data) -> Backbone:
+def open_backbone(settings: TrainSettings, data: Data) -> Backbone:
     """The base model; no VAE and no text encoder, their work is in the shards.
 
     What samples, an objective or validation, needs the whole of it.
@@ -88,19 +88,19 @@ def open_backbone(settings: Settings, data: Data) -> Backbone:
     return load_backbone(name, None, not samples, base_dtype(settings), settings.quantize)
 
 
-def base_dtype(settings: Settings) -> str:
+def base_dtype(settings: TrainSettings) -> str:
     """Frozen weights may be bfloat16 where the arithmetic is; what is trained is float32."""
     halved = settings.mixed_precision == "bf16" and not settings.full
     return "bfloat16" if halved else "float32"
 
 
-def open_validation(settings: Settings, policy: Policy, data: Data) -> Validation | None:
+def open_validation(settings: TrainSettings, policy: Policy, data: Data) -> Validation | None:
     if not settings.validation_pairs:
         return None
     return Validation(policy, settings, Sampler.model_validate(data.meta["sampler"]))
 
 
-def behaviour_of(settings: Settings, data: Data, base: Backbone) -> Frozen | None:
+def behaviour_of(settings: TrainSettings, data: Data, base: Backbone) -> Frozen | None:
     """Who sampled the pairs, where `--denominator behaviour` asks for it; told by their hashes."""
     if settings.denominator != "behaviour":
         return None
@@ -118,7 +118,7 @@ def behaviour_of(settings: Settings, data: Data, base: Backbone) -> Frozen | Non
     )
 
 
-def make_accelerator(settings: Settings) -> Accelerator:
+def make_accelerator(settings: TrainSettings) -> Accelerator:
     """Devices and precision. A process may train several times, each with its own precision."""
     if settings.mixed_precision == "fp16" and not torch.cuda.is_available():
         raise ValueError("--mixed_precision 'fp16' needs a GPU; use bf16 or no")

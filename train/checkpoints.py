@@ -23,7 +23,7 @@ from sipo.common.files.text import read_text
 from sipo.common.files.torch_files import read_torch
 from sipo.common.files.writing import write_text
 from sipo.common.files.yaml_files import to_yaml
-from sipo.train.settings import FREE_TO_CHANGE, Settings
+from sipo.train.settings import FREE_TO_CHANGE, TrainSettings
 
 COMPLETE, STATE = "complete", "state.pt"
 BETWEEN = "between"
@@ -173,7 +173,7 @@ def _go_back(out: Path) -> str:
     return f"give another --out{start}"
 
 
-def checkpoint_to_resume(out: Path, settings: Settings) -> Path | None:
+def checkpoint_to_resume(out: Path, settings: TrainSettings) -> Path | None:
     """The newest checkpoint of the run, or the one that was named: by its name alone, or by a
     path to this run's folder.
     """
@@ -192,7 +192,7 @@ def checkpoint_to_resume(out: Path, settings: Settings) -> Path | None:
     return found[0]
 
 
-def open_run(out: Path, settings: Settings, facts: dict[str, Any]) -> None:
+def open_run(out: Path, settings: TrainSettings, facts: dict[str, Any]) -> None:
     """Create the run folder, or refuse it where it has checkpoints of other settings or data.
 
     `facts` are what the weights depend on beside the settings: data, backbone, length.
@@ -237,7 +237,7 @@ def _comparable(facts: dict[str, Any]) -> dict[str, Any]:
 
     A setting that is younger than the run had its default.
     """
-    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    defaults = {name: field.default for name, field in TrainSettings.model_fields.items()}
     settings = defaults | facts["settings"]
     flags = {f"--{key}": value for key, value in settings.items() if key not in FREE_TO_CHANGE}
     others = {key: value for key, value in facts.items() if key not in ("settings", "steps")}

@@ -1,4 +1,4 @@
-"""`sipo-train`: options generated from `Settings`, torch loaded only once there is work."""
+"""`sipo-train`: options generated from `TrainSettings`, torch loaded only once there is work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sipo.common.files.yaml_files import YamlMap
 from sipo.common.options import PATH, PATH_TEXT
 from sipo.common.quiet import no_loading_bars
 from sipo.recipes import recipe_option
-from sipo.train.settings import ALIASES, SettingError, Settings, make_settings, read_yaml
+from sipo.train.settings import ALIASES, SettingError, TrainSettings, make_settings, read_yaml
 
 Command = Callable[..., Any]
 PATHS = {"out", "backbone", "init_weights", "resume_from_checkpoint"}
@@ -27,20 +27,20 @@ PATHS |= {"judge_weights", "validation_judge_weights", "validation_prompts"}
 
 def settings_options(command: Command) -> Command:
     """One option a setting, in the model's order; unset ones stay None."""
-    for name in reversed(Settings.model_fields):
+    for name in reversed(TrainSettings.model_fields):
         flags = [name, *(alias for alias, target in ALIASES.items() if target == name)]
         command = click.option(*_declare(name, flags), **_option(name))(command)
     return command
 
 
 def _declare(name: str, flags: list[str]) -> list[str]:
-    if Settings.model_fields[name].annotation is bool:
+    if TrainSettings.model_fields[name].annotation is bool:
         return [name, f"--{name}/--no_{name}"]
     return [name, *(f"--{flag}" for flag in flags)]
 
 
 def _option(name: str) -> dict[str, Any]:
-    field = Settings.model_fields[name]
+    field = TrainSettings.model_fields[name]
     kinds = [kind for kind in _members(field.annotation) if kind is not type(None)]
     kind: Any = kinds[0]
     text = field.description or ""
@@ -105,7 +105,7 @@ CONTEXT: dict[str, Any] = {
 def main(config: Path | None, dry_run: bool, **options: Any) -> None:
     """Train a policy on preference pairs: LoRA or whole model, SIPO or its relatives.
 
-    Settings come from FILE.yaml and then from the command line. The same command again goes on
+    TrainSettings come from FILE.yaml and then from the command line. The same command again goes on
     where it stopped. Options may be written with '-' or '_'.
     """
     settings = _resolve(config, options)
@@ -174,7 +174,7 @@ def _last_word(summary: dict[str, Any]) -> str:
     return f"{done}; {rewards}, acc {last['implicit_acc']:.2f}"
 
 
-def _resolve(config: Path | None, options: dict[str, Any]) -> Settings:
+def _resolve(config: Path | None, options: dict[str, Any]) -> TrainSettings:
     if config and click.get_current_context().default_map:
         raise ValueError("--recipe and a settings file were both given; give one")
     from_file = read_yaml(config) if config else YamlMap({}, "", {})
@@ -194,7 +194,7 @@ def _resolve(config: Path | None, options: dict[str, Any]) -> Settings:
     return settings
 
 
-def _open(settings: Settings) -> tuple[Any, Any, Any]:
+def _open(settings: TrainSettings) -> tuple[Any, Any, Any]:
     from sipo.train.build import make_accelerator, open_backbone, open_data
 
     pairs = open_data(settings)

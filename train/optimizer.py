@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from sipo.train.settings import Settings
+from sipo.train.settings import TrainSettings
 
 
-def make_optimizer(settings: Settings, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+def make_optimizer(
+    settings: TrainSettings, parameters: Iterable[nn.Parameter]
+) -> torch.optim.Optimizer:
     """8 bits: block-wise, tensors of at least 4096 values (Dettmers et al. 2022).
 
     Raises ValueError where bitsandbytes is missing.

@@ -27,7 +27,7 @@ from sipo.backbones.base import LORA_FILE, Backbone
 from sipo.backbones.loading.trained_weights import find_weights
 from sipo.train.distributed.accelerate_env import zero_stage
 from sipo.train.distributed.fsdp import divided, shard, whole
-from sipo.train.settings import Settings
+from sipo.train.settings import TrainSettings
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -43,7 +43,7 @@ class Policy:
     """`network` is what the optimizer sees, possibly wrapped; `denoiser` the module inside."""
 
     def __init__(
-        self, backbone: Backbone, settings: Settings, behaviour: Frozen | None = None
+        self, backbone: Backbone, settings: TrainSettings, behaviour: Frozen | None = None
     ) -> None:
         """Trains `backbone.denoiser` in place, which has the base model's weights until now.
 
@@ -67,7 +67,7 @@ class Policy:
             self.denoiser.enable_gradient_checkpointing()
         self.network: nn.Module = self.denoiser
 
-    def _start_full(self, settings: Settings) -> None:
+    def _start_full(self, settings: TrainSettings) -> None:
         needed = {self.reference, self.behaviour}
         if "base" in needed:
             self.copies["base"] = copy.deepcopy(self.denoiser)
@@ -83,7 +83,7 @@ class Policy:
             network.requires_grad_(False)
         self.denoiser.requires_grad_(True)
 
-    def _start_lora(self, settings: Settings) -> None:
+    def _start_lora(self, settings: TrainSettings) -> None:
         from peft import LoraConfig
 
         config = LoraConfig(
@@ -114,7 +114,7 @@ class Policy:
             if "lora_" in name:
                 parameter.data = parameter.data.float()
 
-    def _read_lora(self, settings: Settings) -> dict[str, Tensor]:
+    def _read_lora(self, settings: TrainSettings) -> dict[str, Tensor]:
         """The weights of an earlier run's or another tool's LoRA, which must have this shape."""
         file = find_weights(settings.init_weights, INIT).lora
         if file is None:
@@ -279,7 +279,7 @@ def require_shape(
     here: Mapping[str, Tensor],
     weights: Mapping[str, Tensor],
     config: Mapping[str, Any] | None,
-    settings: Settings,
+    settings: TrainSettings,
 ) -> None:
     """Raises ValueError for a LoRA whose layers, ranks or alpha are not those of this run.
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.loading.quantized import stored
-from sipo.train.settings import Settings
+from sipo.train.settings import TrainSettings
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunLength:
     """Positions [0, steps * pairs_per_step) of the stream of pairs."""
 
     steps: int
@@ -28,17 +28,17 @@ class Plan:
         return self.pairs / self.dataset_pairs
 
 
-def make_plan(settings: Settings, dataset_pairs: int, num_processes: int = 1) -> Plan:
+def make_plan(settings: TrainSettings, dataset_pairs: int, num_processes: int = 1) -> RunLength:
     """Steps from --max_train_steps, else --pairs_seen, else --num_train_epochs (rounded up)."""
     if dataset_pairs == 0:
         raise ValueError(f"--data {settings.data} holds no pairs; generate some with sipo-data")
     per_step = settings.train_batch_size * settings.gradient_accumulation_steps * num_processes
     pairs = settings.pairs_seen or settings.num_train_epochs * dataset_pairs
     steps = settings.max_train_steps or math.ceil(pairs / per_step)
-    return Plan(steps, per_step, dataset_pairs)
+    return RunLength(steps, per_step, dataset_pairs)
 
 
-def memory_bytes(settings: Settings, weights: int, trainable: int) -> dict[str, int]:
+def memory_bytes(settings: TrainSettings, weights: int, trainable: int) -> dict[str, int]:
     """What does not depend on the batch: weights, reference, gradients and AdamW's two moments.
 
     `weights` is in bytes, as they are stored. Activations come on top; they grow with
@@ -54,7 +54,7 @@ def memory_bytes(settings: Settings, weights: int, trainable: int) -> dict[str, 
     return parts | {"sum": sum(parts.values())}
 
 
-def describe(settings: Settings, backbone: Backbone, plan: Plan) -> dict[str, Any]:
+def describe(settings: TrainSettings, backbone: Backbone, plan: RunLength) -> dict[str, Any]:
     """Resolved settings, sizes and lengths. Builds the policy, so the counts are the true ones."""
     from sipo.train.policy import Policy
 

@@ -38,7 +38,7 @@ WITHOUT_Z = frozenset({"sft", "mapo", "d3po"})
 """Objectives whose z is not a difference of rewards, or not in the loss."""
 
 
-class Settings(StrictModel):
+class TrainSettings(StrictModel):
     """In the order of `sipo-train --help`."""
 
     data: list[str] = Field(
@@ -208,7 +208,7 @@ class Settings(StrictModel):
         return text
 
     @model_validator(mode="after")
-    def _one_length(self) -> Settings:
+    def _one_length(self) -> TrainSettings:
         if self.max_train_steps and self.pairs_seen:
             raise ValueError("--max_train_steps and --pairs_seen both set the length; give one")
         for name in ("stop_on_collapse", "keep_best"):
@@ -250,7 +250,7 @@ class Settings(StrictModel):
         return int(low), int(high)
 
 
-def make_settings(given: Mapping[str, Any]) -> Settings:
+def make_settings(given: Mapping[str, Any]) -> TrainSettings:
     """Settings from plain values; aliases are understood, '-' is '_', None is not given.
 
     Raises ValueError that names the setting, its value and what would be right.
@@ -258,14 +258,14 @@ def make_settings(given: Mapping[str, Any]) -> Settings:
     values: dict[str, Any] = {}
     for key, value in given.items():
         name = setting_name(key)
-        if name not in Settings.model_fields:
-            near = difflib.get_close_matches(name, [*Settings.model_fields, *ALIASES], 1, 0.4)
+        if name not in TrainSettings.model_fields:
+            near = difflib.get_close_matches(name, [*TrainSettings.model_fields, *ALIASES], 1, 0.4)
             hint = f"did you mean {near[0]!r}?" if near else "see sipo-train --help"
             raise SettingError(key, f"unknown setting {key!r}; {hint}")
         if value is not None:
             values[name] = value
     try:
-        return Settings.model_validate(values)
+        return TrainSettings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")

@@ -41,13 +41,13 @@ from sipo.train.monitor.metrics import Log, row_of, tally
 from sipo.train.objective.losses import OBJECTIVES, add_terms
 from sipo.train.optimizer import make_optimizer
 from sipo.train.policy import Policy
-from sipo.train.run_length import Plan, make_plan
-from sipo.train.settings import Settings
+from sipo.train.run_length import RunLength, make_plan
+from sipo.train.settings import TrainSettings
 from sipo.train.stopping import Stopping
 
 
 def train(
-    settings: Settings,
+    settings: TrainSettings,
     backbone: Backbone | None = None,
     dataset: Data | None = None,
     stopping: Stopping | None = None,
@@ -91,7 +91,7 @@ class Trainer:
     """Everything that changes during a run, and the steps that change it."""
 
     def __init__(
-        self, settings: Settings, plan: Plan, accelerator: Any, policy: Policy, data: Data
+        self, settings: TrainSettings, plan: RunLength, accelerator: Any, policy: Policy, data: Data
     ) -> None:
         self.settings, self.plan, self.accelerator = settings, plan, accelerator
         self.policy, self.backbone = policy, policy.backbone

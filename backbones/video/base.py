@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sipo.backbones.base import Conditioning, Sample, Sampler
+from sipo.backbones.base import Conditioning, Generated, Sampler
 from sipo.backbones.pipeline import PipelineBackbone, fault_in
 from sipo.common.pictures.faults import spoiled
 
@@ -55,13 +55,15 @@ class VideoBackbone(PipelineBackbone):
         self._check_frames(sampler.frames or 1)
         return super().sized(sampler)
 
-    def sample(self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler) -> list[Sample]:
+    def sample(
+        self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler
+    ) -> list[Generated]:
         """As for images. Raises ValueError for a number of frames that the VAE cannot make."""
         sampler = self.sized(sampler)
         latents = self._sample_latents(texts, seeds, sampler)
         clips = self.decode_clips(latents)
         return [
-            Sample(clip[len(clip) // 2], row.float().cpu(), clip)
+            Generated(clip[len(clip) // 2], row.float().cpu(), clip)
             for clip, row in zip(clips, latents, strict=True)
         ]
 

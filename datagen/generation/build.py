@@ -16,7 +16,7 @@ from sipo.common.devices import find_device
 from sipo.datagen.generation import sampling
 from sipo.datagen.generation.types import Candidate, Request
 from sipo.datagen.settings import (
-    Settings,
+    GenerateSettings,
     asked_prompts,
     check_clip_settings,
     check_models,
@@ -51,7 +51,7 @@ class Job:
 
 
 def prepare(
-    settings: Settings,
+    settings: GenerateSettings,
     prompts: Sequence[Prompt] | None = None,
     backbone: Backbone | None = None,
     judge: Judge | None = None,

@@ -33,7 +33,7 @@ from sipo.datagen.generation.shard_stages import (
 from sipo.datagen.generation.types import Candidate
 from sipo.datagen.looking.folder_summary import summarize
 from sipo.datagen.looking.review import carry_decisions
-from sipo.datagen.settings import Settings, check_policy, judge_early, prompts_bytes
+from sipo.datagen.settings import GenerateSettings, check_policy, judge_early, prompts_bytes
 from sipo.datagen.storage.backbone_places import remember
 from sipo.datagen.storage.copies import begin_copy, bring_candidates, bring_embeddings
 from sipo.datagen.storage.shard_folder import (
@@ -57,7 +57,7 @@ State = Literal["done", "judge", "sample"]
 
 
 def generate(
-    settings: Settings,
+    settings: GenerateSettings,
     prompts: Sequence[Prompt] | None = None,
     backbone: Backbone | None = None,
     judge: Judge | None = None,

@@ -22,7 +22,7 @@ from sipo.datagen.generation import sampling
 from sipo.datagen.generation.pairing import Paired, pair_stream
 from sipo.datagen.generation.types import Candidate, Judged, Pair, Request, requests, row_of
 from sipo.datagen.storage.shard_folder import CANDIDATES, PAIRS, ShardFolder
-from sipo.datagen.storage.shards import Sample, read_fields, scan, write_shard
+from sipo.datagen.storage.shards import TarSample, read_fields, scan, write_shard
 from sipo.feedback.judge import Judge
 from sipo.feedback.rule.verdict import Verdict
 
@@ -68,7 +68,7 @@ def write_judged(
 ) -> None:
     """The kept candidates of a shard with these verdicts, pictures and latents byte for byte."""
 
-    def samples() -> Iterator[Sample]:
+    def samples() -> Iterator[TarSample]:
         for (request, files), verdict in zip(kept_files(folder, number), verdicts, strict=True):
             yield candidate_sample(Judged(request, verdict), files)
 
@@ -144,7 +144,7 @@ def pair_candidates(folder: ShardFolder, number: int) -> None:
     cap = config["max_pairs_per_prompt"]
     total = Paired()
 
-    def samples() -> Iterator[Sample]:
+    def samples() -> Iterator[TarSample]:
         nonlocal total
         for paired in pair_stream(_judged(folder, number), config["policy"], config["margin"], cap):
             total += paired
@@ -182,7 +182,7 @@ def from_npy(data: bytes) -> Tensor:
 def _write_candidates(
     folder: ShardFolder, number: int, candidates: Iterable[Candidate], track: Track
 ) -> None:
-    def samples() -> Iterator[Sample]:
+    def samples() -> Iterator[TarSample]:
         for candidate in candidates:
             assert candidate.verdict is not None, "candidates are judged before they are written"
             files = {
@@ -196,7 +196,10 @@ def _write_candidates(
 
 
 def write_candidates(
-    folder: ShardFolder, number: int, samples: Iterable[Sample], more: dict[str, Any] | None = None
+    folder: ShardFolder,
+    number: int,
+    samples: Iterable[TarSample],
+    more: dict[str, Any] | None = None,
 ) -> None:
     """`more` is added to the index."""
 
@@ -211,7 +214,7 @@ def _about(folder: ShardFolder, kind: str, number: int) -> dict[str, Any]:
     return {"kind": kind, "shard": number, "made_by": folder.made_by}
 
 
-def candidate_sample(judged: Judged, files: dict[str, bytes]) -> Sample:
+def candidate_sample(judged: Judged, files: dict[str, bytes]) -> TarSample:
     """`files` are the picture and, where there are any, the latents."""
     request, verdict = judged.request, judged.verdict
     facts = {
@@ -221,7 +224,7 @@ def candidate_sample(judged: Judged, files: dict[str, bytes]) -> Sample:
         "correct": verdict.correct,
         "failure": verdict.failure,
     }
-    return Sample(request.key, files | {"json": to_json(row_of(judged))}, facts)
+    return TarSample(request.key, files | {"json": to_json(row_of(judged))}, facts)
 
 
 def _judged(folder: ShardFolder, number: int) -> Iterator[Judged]:
@@ -233,7 +236,7 @@ def _judged(folder: ShardFolder, number: int) -> Iterator[Judged]:
 
 def _pair_sample(
     pair: Pair, rank: int, folder: ShardFolder, path: Any, index: dict[str, Any]
-) -> Sample:
+) -> TarSample:
     """`rank` numbers the pairs of a prompt; with the prompt's number it makes the key."""
     request, config = pair.winner.request, folder.config
     number = request.prompt_number * config["max_pairs_per_prompt"] + rank
@@ -259,7 +262,7 @@ def _pair_sample(
         "winner": pair.winner.request.key,
         "loser": pair.loser.request.key,
     }
-    return Sample(f"pair-{number:08d}", fields, facts)
+    return TarSample(f"pair-{number:08d}", fields, facts)
 
 
 def _side(judged: Judged) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from typing import Any
 from sipo.common.files.text import read_text
 from sipo.datagen.imports.listing import SURROGATES, json_rows
 from sipo.datagen.imports.rows import (
+    PairRow,
     Root,
-    Row,
     Rows,
     UnusableError,
     margin_of,
@@ -62,11 +62,11 @@ def _is_table(path: Path, text: str) -> bool:
     return not text.lstrip().startswith(("{", "["))
 
 
-def _row(key: str, root: Root, row: dict[str, Any] | str) -> Row:
+def _row(key: str, root: Root, row: dict[str, Any] | str) -> PairRow:
     if isinstance(row, str):
         raise UnusableError(row)
     winner, loser = (read_inside(root, row.get(role)) for role in ("winner", "loser"))
-    return Row(key, text_of(row.get("prompt")), winner, loser, margin_of(row.get("margin")))
+    return PairRow(key, text_of(row.get("prompt")), winner, loser, margin_of(row.get("margin")))
 
 
 # (FILE:LINE, row, or why it is none) of either kind.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sipo.datagen.imports.parquet import require_package
-from sipo.datagen.imports.rows import Root, Row, Rows, read_inside, row_or_dropped
+from sipo.datagen.imports.rows import PairRow, Root, Rows, read_inside, row_or_dropped
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.table_rows import PICTURES, Reader, columns_of
 
@@ -63,7 +63,7 @@ def rows(settings: ImportSettings, files: list[Path]) -> Rows:
         yield row_or_dropped(key, partial(_row, read, root, key, row))
 
 
-def _row(read: Reader, root: Root | None, key: str, row: Mapping[str, Any]) -> Row:
+def _row(read: Reader, root: Root | None, key: str, row: Mapping[str, Any]) -> PairRow:
     """Pictures that are files of a local folder are read there, never elsewhere."""
     found = dict(row)
     for name in PICTURES:

@@ -14,8 +14,8 @@ from typing import Any
 from sipo.datagen.imports.listing import keyed_rows, train_json
 from sipo.datagen.imports.rows import (
     Dropped,
+    PairRow,
     Root,
-    Row,
     Rows,
     UnusableError,
     by_labels,
@@ -50,7 +50,7 @@ def _first_given(row: dict[str, Any], *names: str) -> Any:
     return next((row[name] for name in names if row.get(name) is not None), None)
 
 
-def _preferred(key: str, root: Root, row: dict[str, Any], names: list[Any]) -> Row:
+def _preferred(key: str, root: Root, row: dict[str, Any], names: list[Any]) -> PairRow:
     labels = row.get("human_preference")
     if not isinstance(labels, list) or not len(labels) == len(names) == 2:
         raise UnusableError("missing label")
@@ -65,9 +65,9 @@ def _ranked(key: str, root: Root, prompt: Any, names: list[Any], ranks: Any) -> 
         return
     numbers = [number_of(rank) for rank in ranks]
 
-    def pair(winner: int, loser: int) -> Row:
+    def pair(winner: int, loser: int) -> PairRow:
         better, worse = (read_inside(root, names[i]) for i in (winner, loser))
-        return Row(f"{key}:{winner}-{loser}", text_of(prompt), better, worse)
+        return PairRow(f"{key}:{winner}-{loser}", text_of(prompt), better, worse)
 
     for winner, loser in permutations(range(len(names)), 2):
         place = f"{key}:{winner}-{loser}"

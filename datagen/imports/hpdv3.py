@@ -12,8 +12,8 @@ from typing import Any
 
 from sipo.datagen.imports.listing import keyed_rows, train_json
 from sipo.datagen.imports.rows import (
+    PairRow,
     Root,
-    Row,
     Rows,
     UnusableError,
     read_inside,
@@ -31,12 +31,12 @@ def rows(settings: ImportSettings, files: list[Path]) -> Rows:
         yield row_or_dropped(key, partial(_row, key, root, row))
 
 
-def _row(key: str, root: Root, row: dict[str, Any] | str) -> Row:
+def _row(key: str, root: Root, row: dict[str, Any] | str) -> PairRow:
     if isinstance(row, str):
         raise UnusableError(row)
     margin = _margin(row.get("choice_dist"))
     winner, loser = (read_inside(root, row.get(name)) for name in ("path1", "path2"))
-    return Row(key, text_of(row.get("prompt")), winner, loser, margin)
+    return PairRow(key, text_of(row.get("prompt")), winner, loser, margin)
 
 
 def _margin(votes: Any) -> float:

@@ -20,8 +20,8 @@ from sipo.datagen.imports.values import (
 __all__ = [
     "MAX_FILE_BYTES",
     "Dropped",
+    "PairRow",
     "Root",
-    "Row",
     "Rows",
     "UnusableError",
     "by_labels",
@@ -37,7 +37,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Row:
+class PairRow:
     """A pair as its source has it: pictures are bytes nobody has looked at yet.
 
     `key` says where in the source. `margin` in (0, 1] is how much better the winner is.
@@ -63,10 +63,10 @@ class Dropped:
         return [self.key, self.cause, *([self.about] if self.about else [])]
 
 
-Rows = Iterator[Row | Dropped]
+Rows = Iterator[PairRow | Dropped]
 
 
-def row_or_dropped(key: str, make: Callable[[], Row]) -> Row | Dropped:
+def row_or_dropped(key: str, make: Callable[[], PairRow]) -> PairRow | Dropped:
     try:
         return make()
     except UnusableError as error:
@@ -79,14 +79,14 @@ def by_labels(
     pictures: tuple[Any, Any],
     labels: tuple[Any, Any],
     margin: Any = None,
-) -> Row:
+) -> PairRow:
     """The picture of the greater label wins; without `margin` it is the labels' difference."""
     first, second = (label_of(label) for label in labels)
     difference = told_apart(abs(first - second))
     winner, loser = pictures if first > second else pictures[::-1]
     if margin is not None:
         difference = margin_of(margin)
-    return Row(key, text_of(prompt), bytes_of(winner), bytes_of(loser), difference)
+    return PairRow(key, text_of(prompt), bytes_of(winner), bytes_of(loser), difference)
 
 
 def objects(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sipo.datagen.imports.rows import Row, by_labels, require_columns
+from sipo.datagen.imports.rows import PairRow, by_labels, require_columns
 from sipo.datagen.imports.values import (
     UnusableError,
     bytes_of,
@@ -20,7 +20,7 @@ from sipo.datagen.imports.values import (
     truth_of,
 )
 
-Reader = Callable[[str, Mapping[str, Any]], Row]
+Reader = Callable[[str, Mapping[str, Any]], PairRow]
 
 PICTURES = ("jpg_0", "jpg_1", "mp4_0", "mp4_1", "chosen", "rejected")
 
@@ -50,7 +50,7 @@ def _there(
     return found
 
 
-def _by_labels(key: str, row: Mapping[str, Any]) -> Row:
+def _by_labels(key: str, row: Mapping[str, Any]) -> PairRow:
     if not _says_yes(row, "has_label"):
         raise UnusableError("missing label")
     if not _says_yes(row, "are_different"):
@@ -73,6 +73,6 @@ def _says_yes(row: Mapping[str, Any], name: str) -> bool:
     return bool(truth)
 
 
-def _chosen(key: str, row: Mapping[str, Any]) -> Row:
+def _chosen(key: str, row: Mapping[str, Any]) -> PairRow:
     winner, loser = bytes_of(row["chosen"]), bytes_of(row["rejected"])
-    return Row(key, text_of(row["prompt"]), winner, loser, margin_of(row.get("margin")))
+    return PairRow(key, text_of(row["prompt"]), winner, loser, margin_of(row.get("margin")))

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from sipo.datagen.imports.rows import (
     MAX_FILE_BYTES,
     Dropped,
-    Row,
+    PairRow,
     Rows,
     UnusableError,
     by_labels,
@@ -101,7 +101,7 @@ def _is_whole(sample: list[Member]) -> bool:
     return whole and len(set(fields)) == len(fields)
 
 
-def _row(key: str, sample: list[Member], file: BinaryIO) -> Row:
+def _row(key: str, sample: list[Member], file: BinaryIO) -> PairRow:
     for member in sample:
         if member.cause:
             raise UnusableError(member.cause)

@@ -24,7 +24,7 @@ from sipo.datagen.generation.run import finish, pairs_hold, state_of
 from sipo.datagen.generation.shard_stages import candidate_sample, pair_candidates, write_candidates
 from sipo.datagen.generation.types import Judged, requests
 from sipo.datagen.imports.registry import load_format
-from sipo.datagen.imports.rows import Dropped, Row, Rows, UnusableError
+from sipo.datagen.imports.rows import Dropped, PairRow, Rows, UnusableError
 from sipo.datagen.imports.settings import ImportSettings, check_import, config_of
 from sipo.datagen.imports.untrusted_clips import read_clip_of
 from sipo.datagen.imports.untrusted_images import read_image
@@ -36,7 +36,7 @@ from sipo.datagen.storage.shard_folder import (
     only_writer,
     require_place,
 )
-from sipo.datagen.storage.shards import Sample
+from sipo.datagen.storage.shards import TarSample
 from sipo.feedback.prompts.prompt import plain_text
 from sipo.feedback.rule.verdict import Verdict
 
@@ -47,7 +47,7 @@ DROPPED = "dropped.jsonl"
 class Checked:
     """A row whose pictures were looked at: `files` are PNGs or MP4s, winner and loser."""
 
-    row: Row
+    row: PairRow
     files: tuple[bytes, bytes]
 
 
@@ -128,7 +128,7 @@ def _groups(outcomes: Iterable[Outcome], size: int) -> Iterator[list[Outcome]]:
         yield group
 
 
-def _check(row: Row | Dropped, settings: ImportSettings) -> Outcome:
+def _check(row: PairRow | Dropped, settings: ImportSettings) -> Outcome:
     if isinstance(row, Dropped):
         return row
     try:
@@ -145,7 +145,7 @@ def _picture(data: bytes, settings: ImportSettings) -> bytes:
     return to_bytes(read_clip_of(data, settings.size, settings.frames, settings.fps))
 
 
-def _samples(folder: ShardFolder, number: int, pairs: list[Checked]) -> Iterator[Sample]:
+def _samples(folder: ShardFolder, number: int, pairs: list[Checked]) -> Iterator[TarSample]:
     first = number * folder.config["prompts_per_shard"]
     for place, checked in enumerate(pairs, first):
         prompt = plain_text(checked.row.prompt)
@@ -155,7 +155,7 @@ def _samples(folder: ShardFolder, number: int, pairs: list[Checked]) -> Iterator
             yield candidate_sample(Judged(request, verdict), {folder.suffix: data})
 
 
-def _verdict(row: Row, won: bool, judge: dict[str, Any]) -> Verdict:
+def _verdict(row: PairRow, won: bool, judge: dict[str, Any]) -> Verdict:
     """The scores lie around 1/2, the margin apart."""
     return Verdict(
         score=0.5 + (row.margin if won else -row.margin) / 2,

@@ -21,7 +21,7 @@ _OTHER = {"winner.npy": "loser.npy", "loser.npy": "winner.npy"}
 
 
 @dataclass(frozen=True)
-class PairRecord:
+class LatentPair:
     """`winner` and `loser` are clean latents (C, H, W) float32; `conditioning` has no batch axis.
 
     `key` names the content: the same pair has the same key wherever its folder lies. `margin` is
@@ -94,12 +94,12 @@ class PairDataset:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __getitem__(self, i: int) -> PairRecord:
+    def __getitem__(self, i: int) -> LatentPair:
         entry = self._entries[i]
         wanted = {name: entry.members[name] for name in ("winner.npy", "loser.npy")}
         fields, row = read_fields(entry.tar, wanted), read_row(entry.tar, entry.members)
         text = row["prompt"]["prompt"]
-        return PairRecord(
+        return LatentPair(
             key=entry.key,
             text=text,
             tag=row["prompt"]["tag"],

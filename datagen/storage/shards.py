@@ -26,7 +26,7 @@ Members = dict[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
-class Sample:
+class TarSample:
     """`facts` go into the index, so that a summary need not open the tar."""
 
     key: str
@@ -34,7 +34,9 @@ class Sample:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def write_shard(path: Path, samples: Iterable[Sample], about: Callable[[], dict[str, Any]]) -> None:
+def write_shard(
+    path: Path, samples: Iterable[TarSample], about: Callable[[], dict[str, Any]]
+) -> None:
     """`path` is the tar's. `about()`, called after the last sample, is added to the index."""
     index_path = path.with_suffix(".json")
     index: dict[str, dict[str, Any]] = {}
@@ -107,7 +109,7 @@ def scan(path: Path) -> dict[str, Members]:
     return samples
 
 
-def _add(tar: tarfile.TarFile, sample: Sample, name: str) -> tuple[int, int]:
+def _add(tar: tarfile.TarFile, sample: TarSample, name: str) -> tuple[int, int]:
     """Append one member. A ustar header is one block of 512 bytes, so the offset is known."""
     info = tarfile.TarInfo(f"{sample.key}.{name}")
     data = sample.fields[name]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sipo.datagen.generation.shard_stages import from_npy
-from sipo.datagen.storage.pair_dataset import PairRecord, common_meta, conditioning_of, open_folders
+from sipo.datagen.storage.pair_dataset import LatentPair, common_meta, conditioning_of, open_folders
 from sipo.datagen.storage.shard_folder import CANDIDATES, ShardFolder
 from sipo.datagen.storage.shards import read_fields
 
@@ -55,14 +55,14 @@ class UnpairedDataset:
     def __len__(self) -> int:
         return max(len(self.desirable), len(self.undesirable))
 
-    def __getitem__(self, i: int) -> PairRecord:
+    def __getitem__(self, i: int) -> LatentPair:
         good = self.desirable[i % len(self.desirable)]
         bad = self.undesirable[i % len(self.undesirable)]
         latents = [
             from_npy(read_fields(side.tar, {"npy": side.members["latents.npy"]})["npy"])
             for side in (good, bad)
         ]
-        return PairRecord(
+        return LatentPair(
             key=f"{good.key}+{bad.key}",
             text=good.text,
             tag=good.tag,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sipo.feedback.judge import MOST_BOXES, Settings, read_settings, split_names
+from sipo.feedback.judge import MOST_BOXES, JudgeSettings, read_settings, split_names
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.prompts.questions import read_questions
 
@@ -39,7 +39,7 @@ def check_prompts(
     judge: str,
     prompts: Sequence[Prompt],
     source: str | Path,
-    settings: str | Path | Settings | None = None,
+    settings: str | Path | JudgeSettings | None = None,
     option: str = "--judge",
 ) -> None:
     """Raises ValueError for prompts that `judge`, or one of several, could only fail on.

@@ -14,7 +14,7 @@ from PIL import Image
 
 from sipo.common.devices import judge_device
 from sipo.feedback.judge_weights import load_tensors, sha256
-from sipo.feedback.scorers.base import LinearHead, Rating, ScorerJudge
+from sipo.feedback.scorers.base import LinearHead, LinearScale, ScorerJudge
 from sipo.feedback.scorers.clip import VIT_L, Clip, load_clip, require_quick_gelu
 
 FILE = (
@@ -67,4 +67,4 @@ def load_aesthetic(
             "that was trained on that CLIP"
         ) from None
     about = {"weights": path.name, "weights_sha256": sha256(path), "clip": about}
-    return ScorerJudge(Aesthetic(model, head, about), Rating(center, 1.0, 10.0))
+    return ScorerJudge(Aesthetic(model, head, about), LinearScale(center, 1.0, 10.0))

@@ -29,7 +29,7 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True)
-class Preferred:
+class SigmoidScale:
     """The chance to be preferred to an image that scores `center`: sigmoid(slope (raw - center)).
 
     Bradley & Terry 1952, with the slope of the loss the scorer was trained with, so that a
@@ -44,7 +44,7 @@ class Preferred:
 
 
 @dataclass(frozen=True)
-class Rating:
+class LinearScale:
     """A rating between `low` and `high`, linearly; what lies outside is clamped."""
 
     center: float
@@ -55,7 +55,7 @@ class Rating:
         return min(1.0, max(0.0, (raw - self.low) / (self.high - self.low)))
 
 
-Scale = Preferred | Rating
+Scale = SigmoidScale | LinearScale
 
 
 class ScorerJudge:

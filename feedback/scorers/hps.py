@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sipo.common.devices import judge_device
 from sipo.feedback.judge_weights import find_file, load_tensors, sha256
-from sipo.feedback.scorers.base import Preferred, ScorerJudge
+from sipo.feedback.scorers.base import ScorerJudge, SigmoidScale
 from sipo.feedback.scorers.clip import MEAN, STD, VIT_H, Clip, load_processor
 from sipo.feedback.scorers.open_clip_weights import clip_from_open_clip
 
@@ -84,4 +84,4 @@ def _load(
     model = clip_from_open_clip(load_tensors(path), path)
     about = {"id": name, "weights": path.name, "weights_sha256": sha256(path)}
     clip = Clip(model, *load_processor(processor), judge_device(device))
-    return ScorerJudge(Hps(clip, about), Preferred(center, SLOPE))
+    return ScorerJudge(Hps(clip, about), SigmoidScale(center, SLOPE))

@@ -14,7 +14,7 @@ from PIL import Image
 
 from sipo.common.devices import judge_device
 from sipo.feedback.judge_weights import find_file, find_folder, load_tensors, sha256
-from sipo.feedback.scorers.base import LinearHead, Preferred, ScorerJudge
+from sipo.feedback.scorers.base import LinearHead, ScorerJudge, SigmoidScale
 from sipo.feedback.scorers.blip_weights import blip_from_image_reward
 from sipo.feedback.scorers.clip import MEAN, STD
 
@@ -91,4 +91,4 @@ def load_image_reward(
     words = BertTokenizer.from_pretrained(find_folder(tokenizer, needs_weights=False))
     about = {"weights": path.name, "weights_sha256": sha256(path)}
     scorer = ImageReward(tower, reader, head, words, judge_device(device), about)
-    return ScorerJudge(scorer, Preferred(center, REWARD_STD))
+    return ScorerJudge(scorer, SigmoidScale(center, REWARD_STD))

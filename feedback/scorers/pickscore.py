@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from sipo.common.devices import judge_device
-from sipo.feedback.scorers.base import Preferred, ScorerJudge
+from sipo.feedback.scorers.base import ScorerJudge, SigmoidScale
 from sipo.feedback.scorers.clip import VIT_H, Clip, load_clip
 
 MODEL = "yuvalkirstain/PickScore_v1"
@@ -46,4 +46,4 @@ def load_pickscore(
 ) -> ScorerJudge:
     """`weights`: a folder or hub id, the published ones by default."""
     clip, about = load_clip(weights or MODEL, judge_device(device), processor)
-    return ScorerJudge(PickScore(clip, about), Preferred(center, SLOPE))
+    return ScorerJudge(PickScore(clip, about), SigmoidScale(center, SLOPE))

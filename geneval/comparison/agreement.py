@@ -11,7 +11,7 @@ from sipo.common.files.writing import write_text
 from sipo.common.pictures.picture import read_clip, read_image, strip, to_bytes
 from sipo.geneval.evaluation_folder import RESULTS
 from sipo.geneval.layout import is_clip
-from sipo.geneval.results import Row, read_rows
+from sipo.geneval.results import ImageResult, read_rows
 
 _PAGE = """<!doctype html><meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
@@ -75,13 +75,13 @@ def _uri(path: Path) -> str:
     return f"data:image/png;base64,{base64.b64encode(to_bytes(shown)).decode()}"
 
 
-def _by_name(path: Path) -> dict[str, Row]:
+def _by_name(path: Path) -> dict[str, ImageResult]:
     if not (path / RESULTS).is_file():
         raise ValueError(f"{str(path)!r} has no {RESULTS}; run sipo-geneval there first")
     return {row.filename: row for row in read_rows(path / RESULTS)}
 
 
-def _measure(pairs: list[tuple[Row, Row]]) -> dict[str, Any]:
+def _measure(pairs: list[tuple[ImageResult, ImageResult]]) -> dict[str, Any]:
     """Cohen's kappa = (agree - by chance) / (1 - by chance); 1 where both always say the same."""
     n = len(pairs)
     agree = sum(x.correct == y.correct for x, y in pairs) / n
@@ -96,5 +96,5 @@ def _measure(pairs: list[tuple[Row, Row]]) -> dict[str, Any]:
     }
 
 
-def _says(row: Row) -> str:
+def _says(row: ImageResult) -> str:
     return "correct" if row.correct else row.reason

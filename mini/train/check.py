@@ -33,7 +33,7 @@ View = Callable[[list[Pixels]], list[Pixels]]
 
 
 @dataclass(frozen=True)
-class Row:
+class AccuracyRow:
     """Shares in [0, 1] of `scenes` scenes each that were judged rightly."""
 
     tag: str
@@ -47,7 +47,7 @@ class Table:
     judge: dict[str, Any]
     view: str
     map50: float
-    rows: tuple[Row, ...]
+    rows: tuple[AccuracyRow, ...]
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -74,7 +74,7 @@ def check(
             found = _look(detector, drawn, seen_through)
             pairs += list(zip(drawn, found, strict=True))
             shares[obey] = _right(drawn, found, obey, detector.thresholds[tag])
-        rows.append(Row(tag, shares[True], shares[False], scenes))
+        rows.append(AccuracyRow(tag, shares[True], shares[False], scenes))
     return Table(detector.describe(), view, map50(pairs), tuple(rows))
 
 

@@ -19,7 +19,7 @@ from tiny_z_image import tiny_z_image
 from sipo.backbones.base import Sampler
 from sipo.backbones.registry import SAMPLER_FILE, load_backbone
 from sipo.datagen.generation.build import prepare
-from sipo.datagen.settings import Settings
+from sipo.datagen.settings import GenerateSettings
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts.grammar import single_object
 
@@ -76,7 +76,7 @@ def test_a_side_it_cannot_make_is_refused_before_it_samples(backbone: Any) -> No
 
 def test_the_configuration_says_what_was_sampled(tiny_backbone: Any) -> None:
     for given, size in [({"height": 24}, (16, 24)), ({"width": 32}, (32, 16))]:
-        settings = Settings(judge="fake", device="cpu", workers=1, **given)
+        settings = GenerateSettings(judge="fake", device="cpu", workers=1, **given)
         job = prepare(settings, [PROMPT], tiny_backbone, FakeJudge())
         sampler = Sampler.model_validate(job.config["sampler"])
         assert (sampler.width, sampler.height) == size

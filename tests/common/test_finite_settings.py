@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 MODELS = [
-    ("sipo.datagen.settings", "Settings"),
-    ("sipo.train.settings", "Settings"),
+    ("sipo.datagen.settings", "GenerateSettings"),
+    ("sipo.train.settings", "TrainSettings"),
     ("sipo.geneval.settings", "EvalSettings"),
     ("sipo.loop.settings", "LoopSettings"),
     ("sipo.backbones.base", "Sampler"),

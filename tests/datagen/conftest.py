@@ -9,7 +9,7 @@ import pytest
 
 from sipo.backbones.base import Backbone
 from sipo.datagen.generation.run import generate
-from sipo.datagen.settings import Settings
+from sipo.datagen.settings import GenerateSettings
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts import grammar
 from sipo.feedback.prompts.prompt import write_prompts
@@ -31,9 +31,9 @@ def prompts_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def settings(tiny_folder: Path, prompts_file: Path) -> Settings:
+def settings(tiny_folder: Path, prompts_file: Path) -> GenerateSettings:
     """Three shards of two, two and one prompts; `out` is to be replaced."""
-    return Settings(
+    return GenerateSettings(
         backbone=str(tiny_folder),
         prompts=prompts_file,
         judge="fake",
@@ -48,7 +48,7 @@ def settings(tiny_folder: Path, prompts_file: Path) -> Settings:
 
 @pytest.fixture(scope="session")
 def _made(
-    settings: Settings, tiny_backbone: Backbone, tmp_path_factory: pytest.TempPathFactory
+    settings: GenerateSettings, tiny_backbone: Backbone, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     out = tmp_path_factory.mktemp("made") / "shards"
     asked = settings.model_copy(update={"out": out})

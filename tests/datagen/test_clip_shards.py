@@ -22,7 +22,7 @@ from sipo.common.pictures.picture import Clip
 from sipo.datagen.generation.run import generate, judge_folder
 from sipo.datagen.generation.shard_stages import read_candidates
 from sipo.datagen.looking.contact_sheet import contact_sheet
-from sipo.datagen.settings import Settings
+from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.pair_dataset import PairDataset
 from sipo.datagen.storage.shard_folder import CANDIDATES, open_folder
 from sipo.datagen.storage.shards import read_fields
@@ -53,10 +53,10 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Backbone:
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> GenerateSettings:
     folder = tmp_path_factory.mktemp("clips")
     write_prompts([grammar.single_object("cat"), grammar.counting("dog", 2)], folder / "p.jsonl")
-    return Settings(
+    return GenerateSettings(
         prompts=folder / "p.jsonl",
         candidates=3,
         batch_size=2,
@@ -68,7 +68,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def shards(settings: Settings, backbone: Backbone) -> Path:
+def shards(settings: GenerateSettings, backbone: Backbone) -> Path:
     generate(settings, backbone=backbone, judge=FakeJudge(), progress=False)
     return settings.out
 
@@ -78,7 +78,7 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_stopped_run_continues_to_the_same_bytes(
-    settings: Settings, shards: Path, backbone: Backbone, tmp_path: Path
+    settings: GenerateSettings, shards: Path, backbone: Backbone, tmp_path: Path
 ) -> None:
     asked = settings.model_copy(update={"out": tmp_path / "stopped"})
     with pytest.raises(KeyboardInterrupt):
@@ -88,7 +88,7 @@ def test_a_stopped_run_continues_to_the_same_bytes(
 
 
 def test_judging_again_sees_the_frames_that_were_judged(
-    shards: Path, tmp_path: Path, settings: Settings
+    shards: Path, tmp_path: Path, settings: GenerateSettings
 ) -> None:
     """A lossy file changes no verdict: what is judged is what it decodes to."""
     copy = tmp_path / "copy"
@@ -152,10 +152,10 @@ def test_the_sheet_shows_three_frames_of_each(shards: Path) -> None:
 
 
 def test_settings_of_clips_are_refused_for_images(
-    tiny_backbone: Backbone, settings: Settings, tmp_path: Path
+    tiny_backbone: Backbone, settings: GenerateSettings, tmp_path: Path
 ) -> None:
-    asked = Settings(prompts=settings.prompts, judge="fake", frames=9, out=tmp_path)
+    asked = GenerateSettings(prompts=settings.prompts, judge="fake", frames=9, out=tmp_path)
     with pytest.raises(ValueError, match="--frames 9 has no effect"):
         generate(asked, backbone=tiny_backbone, progress=False)
     with pytest.raises(ValueError, match="frame_score"):
-        Settings(frame_score="best")  # type: ignore[arg-type]
+        GenerateSettings(frame_score="best")  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
 from sipo.backbones.video.base import Frames
 from sipo.datagen.generation.run import generate
-from sipo.datagen.settings import Settings
+from sipo.datagen.settings import GenerateSettings
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts import grammar
 from sipo.train.settings import make_settings
@@ -36,7 +36,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def shards(folder: Path) -> Path:
     out = folder.parent / "shards"
-    settings = Settings(candidates=3, margin=0, judged_frames=1, out=out)
+    settings = GenerateSettings(candidates=3, margin=0, judged_frames=1, out=out)
     backbone = load_backbone(str(folder))
     generate(settings, [grammar.single_object("cat")], backbone, FakeJudge(), progress=False)
     return out

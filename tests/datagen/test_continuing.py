@@ -22,7 +22,7 @@ from sipo.datagen.generation import build, run
 from sipo.datagen.generation.run import pair_folder
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
-from sipo.datagen.settings import Settings
+from sipo.datagen.settings import GenerateSettings
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "load_backbone", loaded)
 
 
-def command(settings: Settings, out: Path, **changed: Any) -> list[str]:
+def command(settings: GenerateSettings, out: Path, **changed: Any) -> list[str]:
     asked = settings.model_dump(exclude_unset=True) | {"out": out} | changed
     options = [(f"--{name.replace('_', '-')}", str(value)) for name, value in asked.items()]
     return ["generate", *(part for option in options for part in option)]
@@ -67,11 +67,13 @@ def refused(args: list[str]) -> str:
         ({"num_prompts": 2}, "--prompts or --num-prompts 5, this command says 2"),
     ],
 )
-def test_generate(changed: dict[str, Any], sentence: str, settings: Settings, shards: Path) -> None:
+def test_generate(
+    changed: dict[str, Any], sentence: str, settings: GenerateSettings, shards: Path
+) -> None:
     assert sentence in refused(command(settings, shards, **changed))
 
 
-def test_generate_with_weights_of_another_file(settings: Settings, shards: Path) -> None:
+def test_generate_with_weights_of_another_file(settings: GenerateSettings, shards: Path) -> None:
     config = json.loads((shards / "config.json").read_bytes())
     config["judge"] |= {"id": "hpsv2", "weights": "hps.pt", "weights_sha256": "0" * 64}
     (shards / "config.json").write_text(json.dumps(config))
@@ -81,7 +83,7 @@ def test_generate_with_weights_of_another_file(settings: Settings, shards: Path)
     assert f"--judge-weights (judge.weights_sha256) {'0' * 64}" in said
 
 
-def test_generate_into_an_import(settings: Settings, imported: Path) -> None:
+def test_generate_into_an_import(settings: GenerateSettings, imported: Path) -> None:
     assert "was made by sipo-data import" in refused(command(settings, imported))
 
 

@@ -10,7 +10,7 @@ import pytest
 from not_finite import break_vae
 
 from sipo.datagen.generation.run import generate, judge_folder
-from sipo.datagen.settings import Settings
+from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.shard_folder import CANDIDATES, PAIRS, open_folder
 from sipo.datagen.storage.shards import read_fields
 from sipo.feedback.fake import FakeJudge
@@ -45,7 +45,7 @@ def losers(out: Path) -> list[str]:
 
 
 def test_no_black_picture_wins_or_loses(
-    settings: Settings, tiny_backbone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: GenerateSettings, tiny_backbone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_vae(tiny_backbone, monkeypatch)
     asked = settings.model_copy(update={"out": tmp_path / "out", "margin": 0.0})

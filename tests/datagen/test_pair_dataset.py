@@ -11,7 +11,7 @@ import torch
 
 from sipo.backbones.base import Backbone, Sampler
 from sipo.datagen.generation.run import generate, pair_folder
-from sipo.datagen.settings import Settings
+from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.pair_dataset import PairDataset
 from sipo.feedback.fake import FakeJudge
 
@@ -55,7 +55,7 @@ def test_workers_read_all_records(shards: Path) -> None:
 
 
 def test_several_folders_are_one_dataset(
-    shards: Path, settings: Settings, tiny_backbone: Backbone, tmp_path: Path
+    shards: Path, settings: GenerateSettings, tiny_backbone: Backbone, tmp_path: Path
 ) -> None:
     more = settings.model_copy(update={"out": tmp_path / "more", "seed": 1, "num_prompts": 2})
     generate(more, backbone=tiny_backbone, judge=FakeJudge(), progress=False)

@@ -21,8 +21,8 @@ from sipo.backbones.base import Backbone
 from sipo.common.errors import is_disk_full
 from sipo.common.files.writing import write_json
 from sipo.datagen.generation.run import generate, judge_folder, pair_folder
-from sipo.datagen.settings import Settings
-from sipo.datagen.storage.shards import Sample, read_fields, read_index, scan, write_shard
+from sipo.datagen.settings import GenerateSettings
+from sipo.datagen.storage.shards import TarSample, read_fields, read_index, scan, write_shard
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.verdict import Verdict
@@ -30,7 +30,7 @@ from sipo.feedback.rule.verdict import Verdict
 KILLED = """
 import os, signal, sys
 from sipo.datagen.generation.run import generate
-from sipo.datagen.settings import Settings
+from sipo.datagen.settings import GenerateSettings
 from sipo.feedback.fake import FakeJudge
 
 class Killer(FakeJudge):
@@ -41,7 +41,7 @@ class Killer(FakeJudge):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().judge(images, prompts)
 
-generate(Settings.model_validate_json(sys.argv[1]), judge=Killer(), progress=False)
+generate(GenerateSettings.model_validate_json(sys.argv[1]), judge=Killer(), progress=False)
 """
 
 
@@ -75,14 +75,14 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def at(settings: Settings, out: Path) -> Settings:
+def at(settings: GenerateSettings, out: Path) -> GenerateSettings:
     return settings.model_copy(update={"out": out})
 
 
 def test_index_and_scan_agree_on_every_member(tmp_path: Path) -> None:
     path = tmp_path / "candidates-000000.tar"
     fields = {"png": b"x" * 700, "json": b"{}", "latents.npy": b""}
-    samples = [Sample(f"cand-{i:08d}", fields, {"tag": "t"}) for i in range(3)]
+    samples = [TarSample(f"cand-{i:08d}", fields, {"tag": "t"}) for i in range(3)]
     write_shard(path, samples, lambda: {"kind": "candidates"})
     index = read_index(path.with_suffix(".json"), "candidates")
     members = {key: entry["members"] for key, entry in index["samples"].items()}
@@ -106,7 +106,7 @@ def test_a_full_disk_leaves_nothing_and_names_the_file(
 
 
 def test_the_same_command_makes_the_same_bytes(
-    settings: Settings, shards: Path, tiny_backbone: Backbone, tmp_path: Path
+    settings: GenerateSettings, shards: Path, tiny_backbone: Backbone, tmp_path: Path
 ) -> None:
     again = at(settings, tmp_path / "elsewhere")
     generate(again, backbone=tiny_backbone, judge=FakeJudge(), progress=False)
@@ -115,7 +115,7 @@ def test_the_same_command_makes_the_same_bytes(
 
 
 def test_any_number_of_workers_makes_the_same_bytes(
-    settings: Settings, tiny_backbone: Backbone, tmp_path: Path
+    settings: GenerateSettings, tiny_backbone: Backbone, tmp_path: Path
 ) -> None:
     made = []
     for workers in (2, 3):
@@ -127,7 +127,7 @@ def test_any_number_of_workers_makes_the_same_bytes(
 
 @pytest.mark.parametrize("calls", [1, 3, 4, 6])
 def test_a_stopped_run_continues_to_the_same_bytes(
-    calls: int, settings: Settings, shards: Path, tiny_backbone: Backbone, tmp_path: Path
+    calls: int, settings: GenerateSettings, shards: Path, tiny_backbone: Backbone, tmp_path: Path
 ) -> None:
     asked = at(settings, tmp_path / "stopped")
     with pytest.raises(KeyboardInterrupt):
@@ -138,7 +138,7 @@ def test_a_stopped_run_continues_to_the_same_bytes(
 
 
 def test_a_killed_process_continues_to_the_same_bytes(
-    settings: Settings, shards: Path, tiny_backbone: Backbone, tmp_path: Path
+    settings: GenerateSettings, shards: Path, tiny_backbone: Backbone, tmp_path: Path
 ) -> None:
     asked = at(settings, tmp_path / "killed")
     done = subprocess.run(
@@ -153,7 +153,7 @@ def test_a_killed_process_continues_to_the_same_bytes(
 
 
 def test_what_is_done_is_not_sampled_again(
-    settings: Settings,
+    settings: GenerateSettings,
     shards: Path,
     tiny_backbone: Backbone,
     monkeypatch: pytest.MonkeyPatch,
@@ -188,7 +188,11 @@ def test_what_is_done_is_not_sampled_again(
     ],
 )
 def test_another_command_in_the_folder_is_refused(
-    change: dict[str, object], name: str, settings: Settings, shards: Path, tiny_backbone: Backbone
+    change: dict[str, object],
+    name: str,
+    settings: GenerateSettings,
+    shards: Path,
+    tiny_backbone: Backbone,
 ) -> None:
     before = bytes_of(shards)
     asked = at(settings, shards).model_copy(update=change)
@@ -198,7 +202,7 @@ def test_another_command_in_the_folder_is_refused(
 
 
 def test_a_folder_without_shards_takes_a_new_command(
-    settings: Settings, tiny_backbone: Backbone, tmp_path: Path
+    settings: GenerateSettings, tiny_backbone: Backbone, tmp_path: Path
 ) -> None:
     asked = at(settings, tmp_path / "new")
     with pytest.raises(KeyboardInterrupt):

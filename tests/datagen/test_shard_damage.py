@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from sipo.backbones.base import Backbone
 from sipo.datagen.cli import main
 from sipo.datagen.generation.run import generate
-from sipo.datagen.settings import Settings
+from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.pair_dataset import PairDataset
 from sipo.datagen.storage.validate import find_damage
 from sipo.feedback.fake import FakeJudge
@@ -57,7 +57,7 @@ def test_nothing_is_wrong_with_a_whole_folder(shards: Path) -> None:
 
 @pytest.mark.parametrize("kind", MENDED)
 def test_damage_is_named_refused_and_mended(
-    kind: str, shards: Path, settings: Settings, tiny_backbone: Backbone
+    kind: str, shards: Path, settings: GenerateSettings, tiny_backbone: Backbone
 ) -> None:
     before = {path.name: path.read_bytes() for path in shards.iterdir()}
     damage, sentence = MENDED[kind]
@@ -92,7 +92,7 @@ def test_a_sample_without_a_field_is_found(shards: Path) -> None:
 
 
 def test_a_shard_of_another_command_is_foreign(
-    shards: Path, settings: Settings, tiny_backbone: Backbone, tmp_path: Path
+    shards: Path, settings: GenerateSettings, tiny_backbone: Backbone, tmp_path: Path
 ) -> None:
     other = settings.model_copy(update={"out": tmp_path / "other", "seed": 9})
     generate(other, backbone=tiny_backbone, judge=FakeJudge(), progress=False)

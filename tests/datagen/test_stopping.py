@@ -13,7 +13,7 @@ import pytest
 
 from sipo.backbones.base import Backbone
 from sipo.datagen.generation.run import generate
-from sipo.datagen.settings import Settings
+from sipo.datagen.settings import GenerateSettings
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts import grammar
 from sipo.feedback.prompts.prompt import COLORS, write_prompts
@@ -28,10 +28,10 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def settings(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> GenerateSettings:
     prompts = tmp_path_factory.mktemp("prompts") / "prompts.jsonl"
     write_prompts(PROMPTS, prompts)
-    return Settings(
+    return GenerateSettings(
         backbone=str(tiny_folder),
         prompts=prompts,
         judge="fake",
@@ -44,7 +44,7 @@ def settings(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Set
 
 
 @pytest.fixture(scope="module")
-def whole(settings: Settings, tiny_backbone: Backbone) -> dict[str, bytes]:
+def whole(settings: GenerateSettings, tiny_backbone: Backbone) -> dict[str, bytes]:
     generate(settings, backbone=tiny_backbone, judge=FakeJudge(), progress=False)
     return bytes_of(settings.out)
 
@@ -56,7 +56,7 @@ def whole(settings: Settings, tiny_backbone: Backbone) -> dict[str, bytes]:
 def test_generate_ends_with_its_workers_and_goes_on(
     sent: signal.Signals,
     code: int,
-    settings: Settings,
+    settings: GenerateSettings,
     whole: dict[str, bytes],
     tiny_backbone: Backbone,
     tmp_path: Path,

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import sipo.datagen.generation.build
 from sipo.datagen.cli import main
-from sipo.datagen.settings import Settings, source_of
+from sipo.datagen.settings import GenerateSettings, source_of
 from sipo.feedback.prompts.demands import require_published
 from sipo.train.build import check_judges
 from sipo.train.settings import make_settings
@@ -29,9 +29,11 @@ def test_a_judge_of_the_embedded_world_is_no_judge_of_another() -> None:
 
 
 def test_another_model_samples_from_the_official_suite(tiny_folder: Path) -> None:
-    assert source_of(Settings()) == "mini-train"
-    assert source_of(Settings(backbone=str(tiny_folder))) == "geneval-train"
-    assert source_of(Settings(backbone=str(tiny_folder), suite="mini-train")) == "mini-train"
+    assert source_of(GenerateSettings()) == "mini-train"
+    assert source_of(GenerateSettings(backbone=str(tiny_folder))) == "geneval-train"
+    assert (
+        source_of(GenerateSettings(backbone=str(tiny_folder), suite="mini-train")) == "mini-train"
+    )
 
 
 def test_generate_says_it_before_a_model_is_loaded(

@@ -24,7 +24,7 @@ from sipo.feedback.prompts import grammar
 from sipo.feedback.prompts.prompt import TAGS, Prompt
 from sipo.feedback.rule.boxes import Box
 from sipo.feedback.rule.verdict import Verdict
-from sipo.feedback.scorers.base import Preferred, ScorerJudge
+from sipo.feedback.scorers.base import ScorerJudge, SigmoidScale
 
 CAT = grammar.single_object("cat")
 RED, BLUE = (Image.new("RGB", (8, 8), color) for color in ("red", "blue"))
@@ -147,7 +147,7 @@ def test_boxes_and_scores_that_are_not_finite() -> None:
         def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
             return [float("nan") if image is BLUE else 1.0 for image in images]
 
-    first, failed = ScorerJudge(Nan(), Preferred(0, 1)).judge([RED, BLUE], [CAT] * 2)
+    first, failed = ScorerJudge(Nan(), SigmoidScale(0, 1)).judge([RED, BLUE], [CAT] * 2)
     assert (first.evidence, failed.score) == ({"raw": 1.0}, None)
     assert failed.failure == "FloatingPointError: the score is not finite"
 

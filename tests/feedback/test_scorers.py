@@ -27,7 +27,7 @@ from transformers import CLIPModel
 
 from sipo.feedback.judge import Judge, load_judge
 from sipo.feedback.prompts import grammar
-from sipo.feedback.scorers.base import LinearHead, Preferred, Rating
+from sipo.feedback.scorers.base import LinearHead, LinearScale, SigmoidScale
 from sipo.feedback.scorers.clip import MEAN, STD, load_processor
 from sipo.feedback.scorers.hps import padded_pixels
 
@@ -88,7 +88,7 @@ def test_one_bad_image_fails_alone(clip_folder: Path) -> None:
 
 
 def test_scales() -> None:
-    preferred, rating = Preferred(21.0, 1.0), Rating(5.5, 1.0, 10.0)
+    preferred, rating = SigmoidScale(21.0, 1.0), LinearScale(5.5, 1.0, 10.0)
     assert preferred.unit(21.0) == 0.5
     assert preferred.unit(22.0) == pytest.approx(0.7310586)
     assert 0 <= preferred.unit(-1e9) < preferred.unit(1e9) <= 1

@@ -11,14 +11,14 @@ from outcome import outcome
 
 from sipo.feedback.judge import read_settings
 from sipo.recipes import names, section
-from sipo.train.settings import Settings, make_settings, read_yaml
+from sipo.train.settings import TrainSettings, make_settings, read_yaml
 
 RUN = b"data: [shards]\nlearning_rate: 1e-4\nmixed_precision: no\ntrain_timesteps: 1:50\n"
 
 
 @st.composite
 def yaml_files(draw: st.DrawFn) -> bytes:
-    name = draw(st.sampled_from([*Settings.model_fields, "nonsense"]))
+    name = draw(st.sampled_from([*TrainSettings.model_fields, "nonsense"]))
     value = written(draw(odd_values()))
     return draw(damaged(RUN + f"{name}: {value}\n".encode(errors="replace")))
 
@@ -29,10 +29,12 @@ def test_the_settings_file_of_a_run(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     found = outcome(lambda: read_yaml(path), "run.yaml")
     if found is not None:
-        outcome(lambda: make_settings(found), "setting", *(f"--{n}" for n in Settings.model_fields))
+        outcome(
+            lambda: make_settings(found), "setting", *(f"--{n}" for n in TrainSettings.model_fields)
+        )
 
 
-@given(name=st.sampled_from(list(Settings.model_fields)), value=odd_values())
+@given(name=st.sampled_from(list(TrainSettings.model_fields)), value=odd_values())
 def test_a_setting_of_any_value(name: str, value: Any) -> None:
     outcome(lambda: make_settings({name: value}), "--")
 

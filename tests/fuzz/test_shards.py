@@ -12,7 +12,7 @@ from outcome import outcome
 
 from sipo.backbones.base import Backbone
 from sipo.datagen.generation.run import generate
-from sipo.datagen.settings import Settings
+from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.pair_dataset import PairDataset
 from sipo.datagen.storage.validate import find_damage
 from sipo.feedback.fake import FakeJudge
@@ -24,7 +24,9 @@ def shards(
     tiny_folder: Path, tiny_backbone: Backbone, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     out = tmp_path_factory.mktemp("fuzz") / "shards"
-    settings = Settings(backbone=str(tiny_folder), judge="fake", candidates=4, workers=1, out=out)
+    settings = GenerateSettings(
+        backbone=str(tiny_folder), judge="fake", candidates=4, workers=1, out=out
+    )
     prompts = [single_object("cat"), counting("dog", 2)]
     generate(settings, prompts, tiny_backbone, FakeJudge(), progress=False)
     return out

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sipo.backbones.base import Backbone, Sample, Sampler
+from sipo.backbones.base import Backbone, Generated, Sampler
 from sipo.backbones.seeds import image_seed
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts.prompt import Prompt
@@ -46,7 +46,7 @@ def sampled(monkeypatch: pytest.MonkeyPatch, tiny_backbone: Backbone) -> list[in
 
     def sample(
         self: Backbone, texts: Sequence[str], wanted: Sequence[int], sampler: Sampler
-    ) -> list[Sample]:
+    ) -> list[Generated]:
         seeds.extend(wanted)
         return original(self, texts, wanted, sampler)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sipo.geneval.results import Row
+from sipo.geneval.results import ImageResult
 from sipo.geneval.statistics import (
     accuracies,
     intervals,
@@ -16,9 +16,9 @@ from sipo.geneval.statistics import (
 ONE_OF_EIGHT = {f"p{i}": (int(i == 0), 1) for i in range(8)}
 
 
-def row(tag: str, prompt: str, correct: bool) -> Row:
+def row(tag: str, prompt: str, correct: bool) -> ImageResult:
     fields = {"filename": "", "prompt": prompt, "reason": "", "metadata": prompt, "details": "{}"}
-    return Row.model_validate(fields | {"tag": tag, "correct": correct})
+    return ImageResult.model_validate(fields | {"tag": tag, "correct": correct})
 
 
 def test_overall_is_the_unweighted_mean_over_tags() -> None:

@@ -10,12 +10,12 @@ import pytest
 from alike import assert_close_weights
 
 from sipo.train.distributed.cpu_launcher import train_on_cores
-from sipo.train.settings import Settings, make_settings, read_yaml
+from sipo.train.settings import TrainSettings, make_settings, read_yaml
 
 LORA = "pytorch_lora_weights.safetensors"
 
 
-def two(finished: Path, out: Path, **changes: object) -> Settings:
+def two(finished: Path, out: Path, **changes: object) -> TrainSettings:
     """The settings of the loop's first round, for two processes."""
     given = read_yaml(finished / "round-1/train/settings.yaml")
     return make_settings(given | {"out": str(out), "workers": 2} | changes)

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from sipo.backbones.base import LORA_FILE
 from sipo.train.distributed.cpu_launcher import train_on_cores
-from sipo.train.settings import Settings, make_settings, read_yaml
+from sipo.train.settings import TrainSettings, make_settings, read_yaml
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_it_ends_with_a_checkpoint_and_goes_on_exactly(
 
 
 def stop(
-    settings: Settings, number: signal.Signals, send: Callable[[int, int], None]
+    settings: TrainSettings, number: signal.Signals, send: Callable[[int, int], None]
 ) -> tuple[int, str]:
     """Start `sipo-train`, send the signal after its second step; its code and last words."""
     out = Path(settings.out)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sipo.datagen.storage.pair_dataset import PairRecord
+from sipo.datagen.storage.pair_dataset import LatentPair
 from sipo.feedback.prompts import grammar
 
 Run = Callable[..., dict[str, Any]]
@@ -25,7 +25,7 @@ class MemoryPairs:
         self.meta: dict[str, Any] = {"backbone": {"name": "tiny"}}
         self.empty = {"encoder_hidden_states": draw(3, 32)}
         self.records = [
-            PairRecord(
+            LatentPair(
                 key=f"pair-{number}",
                 text="",
                 tag="",
@@ -40,7 +40,7 @@ class MemoryPairs:
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, index: int) -> PairRecord:
+    def __getitem__(self, index: int) -> LatentPair:
         return self.records[index]
 
     def fingerprint(self) -> str:

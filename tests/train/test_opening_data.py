@@ -15,7 +15,7 @@ from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
 from sipo.common.files.locks import only_writer
 from sipo.datagen.generation.run import generate
-from sipo.datagen.settings import Settings
+from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.backbone_places import FILE, recall
 from sipo.datagen.storage.pair_dataset import PairDataset
 from sipo.feedback.fake import FakeJudge
@@ -29,7 +29,7 @@ def sampled(folder: Path, backbone: Backbone, **given: Any) -> Path:
     write_prompts(
         [grammar.single_object(name) for name in ("cat", "dog")], folder / "prompts.jsonl"
     )
-    settings = Settings(
+    settings = GenerateSettings(
         prompts=folder / "prompts.jsonl",
         judge="fake",
         candidates=4,

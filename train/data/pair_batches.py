@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from sipo.backbones.base import Conditioning
-from sipo.train.settings import Settings
+from sipo.train.settings import TrainSettings
 
 CACHE_BYTES = 2**30
 
 
-class Pair(Protocol):
+class PairLike(Protocol):
     """Clean latents (C, H, W) of winner and loser, and what they are conditioned on.
 
     `loser_conditioning` is None where the loser has the winner's prompt.
@@ -52,7 +52,7 @@ class Data(Protocol):
 
 
 class Pairs(Data, Protocol):
-    def __getitem__(self, index: int, /) -> Pair: ...
+    def __getitem__(self, index: int, /) -> PairLike: ...
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class PairStream:
         self.pairs = pairs
         self.seed = seed
         self._permutation = lru_cache(maxsize=2)(self._draw_permutation)
-        self._cache: dict[int, Pair] = {}
+        self._cache: dict[int, PairLike] = {}
         self._cached_bytes = 0
 
     def _draw_permutation(self, epoch: int) -> list[int]:
@@ -117,7 +117,7 @@ class PairStream:
         epoch, place = divmod(position, len(self.pairs))
         return self._permutation(epoch)[place]
 
-    def __getitem__(self, position: int) -> Pair:
+    def __getitem__(self, position: int) -> PairLike:
         index = self.index(position)
         if index not in self._cache:
             pair = self.pairs[index]
@@ -130,7 +130,7 @@ class PairStream:
         return self._cache[index]
 
 
-def positions(step: int, part: int, process: int, processes: int, settings: Settings) -> range:
+def positions(step: int, part: int, process: int, processes: int, settings: TrainSettings) -> range:
     """The pairs of one forward pass of one process: all passes together are the whole stream."""
     passes = (step * settings.gradient_accumulation_steps + part) * processes + process
     first = passes * settings.train_batch_size
@@ -144,14 +144,14 @@ def generator(seed: int, *where: str | int) -> torch.Generator:
 
 
 def draw_batch(
-    stream: PairStream, positions: Sequence[int], settings: Settings, num_train_timesteps: int
+    stream: PairStream, positions: Sequence[int], settings: TrainSettings, num_train_timesteps: int
 ) -> Batch:
     """The pairs at `positions`, each `timesteps_per_pair` times, winner and loser sharing noise.
 
     With `reference_draws` K, a pair's timesteps and noise come again every K epochs.
     """
     low, high = settings.timestep_range(num_train_timesteps)
-    rows: list[tuple[Pair, Tensor, Tensor]] = []
+    rows: list[tuple[PairLike, Tensor, Tensor]] = []
     draws: list[str] = []
     winners: list[Conditioning] = []
     losers: list[Conditioning] = []

@@ -27,7 +27,7 @@ from sipo.train.objective.ddim import chain, negative_log_density, transition
 from sipo.train.objective.importance import Weights
 from sipo.train.objective.losses import Errors
 from sipo.train.policy import Policy
-from sipo.train.settings import Settings
+from sipo.train.settings import TrainSettings
 
 ATTEMPTS = 8  # draws of prompts without a single pair before giving up
 STATES = ("winner", "loser")
@@ -52,7 +52,12 @@ class Trajectories:
     """A source of D3PO's batches and errors. `folder` keeps the blocks."""
 
     def __init__(
-        self, policy: Policy, prompts: PromptDataset, judge: Judge, settings: Settings, folder: Path
+        self,
+        policy: Policy,
+        prompts: PromptDataset,
+        judge: Judge,
+        settings: TrainSettings,
+        folder: Path,
     ) -> None:
         self.policy, self.prompts, self.judge = policy, prompts, judge
         self.settings, self.folder = settings, folder

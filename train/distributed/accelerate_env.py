@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sipo.train.settings import Settings, make_settings
+from sipo.train.settings import TrainSettings, make_settings
 
 FSDP, DEEPSPEED = "ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"
 ZERO = "ACCELERATE_DEEPSPEED_"
@@ -27,7 +27,7 @@ AGREED = {
 """Said in both places, they must be the same: accelerate's variable -> our setting."""
 
 
-def as_launched(settings: Settings) -> Settings:
+def as_launched(settings: TrainSettings) -> TrainSettings:
     """With --shard_weights where accelerate is configured for FSDP2.
 
     Raises ValueError for what is configured there and not done here.
@@ -52,7 +52,7 @@ def as_launched(settings: Settings) -> Settings:
     return make_settings(settings.model_dump() | {"shard_weights": True})
 
 
-def _check_zero(settings: Settings) -> None:
+def _check_zero(settings: TrainSettings) -> None:
     if (stage := zero_stage()) not in (1, 2):
         raise ValueError(
             f"accelerate is configured for DeepSpeed's zero_stage {stage}; give 1 or 2, or "

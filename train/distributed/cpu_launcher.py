@@ -16,11 +16,11 @@ from typing import Any
 
 from sipo.common.cpu_workers import end_with, workers_for
 from sipo.common.devices import find_device
-from sipo.train.settings import Settings
+from sipo.train.settings import TrainSettings
 from sipo.train.stopping import Stopping, deaf, held_back
 
 
-def train_on_cores(settings: Settings) -> dict[str, Any]:
+def train_on_cores(settings: TrainSettings) -> dict[str, Any]:
     """`train` by `settings.workers` processes; what they raise is raised here."""
     from sipo.train.checkpoints import summary
     from sipo.train.trainer import train
@@ -90,7 +90,7 @@ def _environment(**ours: str) -> Iterator[None]:
 
 
 def _work(
-    settings: Settings, group: dict[str, str], rank: int, parent: int, raised: Any, told: Any
+    settings: TrainSettings, group: dict[str, str], rank: int, parent: int, raised: Any, told: Any
 ) -> None:
     deaf()
     end_with(parent)

@@ -15,14 +15,14 @@ from torch import Tensor
 
 from sipo.train.distributed.accelerate_env import zero_stage
 from sipo.train.distributed.stepper import Stepper
-from sipo.train.settings import Settings
+from sipo.train.settings import TrainSettings
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's
 BUCKET = 500_000_000  # values, DeepSpeed's default
 
 
 class Zero(Stepper):
-    def _start(self, settings: Settings) -> None:
+    def _start(self, settings: TrainSettings) -> None:
         """Raises ValueError where DeepSpeed is missing."""
         try:
             import deepspeed

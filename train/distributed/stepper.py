@@ -12,10 +12,12 @@ from torch import Tensor
 from sipo.train.distributed.accelerate_env import zero_stage
 from sipo.train.distributed.fsdp import divided_optimizer_state, whole
 from sipo.train.policy import Policy
-from sipo.train.settings import Settings
+from sipo.train.settings import TrainSettings
 
 
-def make_stepper(accelerator: Any, settings: Settings, policy: Policy, optimizer: Any) -> Stepper:
+def make_stepper(
+    accelerator: Any, settings: TrainSettings, policy: Policy, optimizer: Any
+) -> Stepper:
     if zero_stage() and accelerator.num_processes > 1:
         from sipo.train.distributed.deepspeed import Zero
 
@@ -27,14 +29,18 @@ class Stepper:
     """On one process and on several, by DDP or FSDP2. Its state is `optimizer.state_dict()`."""
 
     def __init__(
-        self, accelerator: Any, settings: Settings, policy: Policy, optimizer: torch.optim.Optimizer
+        self,
+        accelerator: Any,
+        settings: TrainSettings,
+        policy: Policy,
+        optimizer: torch.optim.Optimizer,
     ) -> None:
         self.accelerator, self.policy, self.optimizer = accelerator, policy, optimizer
         self.max_grad_norm = settings.max_grad_norm
         self.parameters = list(policy.trainable().values())
         self._start(settings)
 
-    def _start(self, settings: Settings) -> None:
+    def _start(self, settings: TrainSettings) -> None:
         self.prepared = self.accelerator.prepare(self.optimizer)
 
     def part(self, last: bool) -> AbstractContextManager[Any]:

@@ -22,14 +22,14 @@ from sipo.feedback.prompts.demands import check_prompts
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
 from sipo.feedback.rule.verdict import Verdict
 from sipo.train.policy import Policy
-from sipo.train.settings import Settings
+from sipo.train.settings import TrainSettings
 
 PROMPTS = 48  # of the data's own, when no file is given
 SHOWN = 6  # pictures a row of the sheet
 Seen = dict[str, Any]
 
 
-def validation_prompts(settings: Settings) -> list[Prompt]:
+def validation_prompts(settings: TrainSettings) -> list[Prompt]:
     """Of the file, or PROMPTS taken evenly from the data's."""
     if settings.validation_prompts:
         return read_prompts(Path(settings.validation_prompts))
@@ -40,7 +40,7 @@ def validation_prompts(settings: Settings) -> list[Prompt]:
     return [there[int(i * step)] for i in range(min(PROMPTS, len(there)))]
 
 
-def check_validation(settings: Settings, prompts: Sequence[Prompt]) -> None:
+def check_validation(settings: TrainSettings, prompts: Sequence[Prompt]) -> None:
     """Raises ValueError for prompts that the judge could only fail on."""
     source = settings.validation_prompts or ", ".join(settings.data)
     check_prompts(settings.validation_judge, prompts, source, option="--validation_judge")
@@ -49,7 +49,7 @@ def check_validation(settings: Settings, prompts: Sequence[Prompt]) -> None:
 class Validation:
     """The same prompts and seeds each time, so that two looks differ by the weights alone."""
 
-    def __init__(self, policy: Policy, settings: Settings, sampler: Sampler) -> None:
+    def __init__(self, policy: Policy, settings: TrainSettings, sampler: Sampler) -> None:
         """`policy` must have its whole pipeline."""
         self.policy, self.settings, self.sampler = policy, settings, sampler
         self.prompts = validation_prompts(settings)

@@ -20,7 +20,7 @@ from sipo.train.data.pair_batches import Pairs, PairStream, generator
 from sipo.train.monitor.metrics import BINS
 from sipo.train.objective.denoising_errors import mse, timestep_coefficient
 from sipo.train.objective.importance import log_weight
-from sipo.train.settings import Settings
+from sipo.train.settings import TrainSettings
 
 PAIRS, POINTS = 16, 50
 """A point of the curve is the mean error over 2 * PAIRS latents."""
@@ -30,7 +30,7 @@ PAPERS_SHARE = 64 / 1000
 
 @torch.no_grad()
 def measure_curve(
-    settings: Settings, backbone: Backbone, pairs: Pairs, device: torch.device | str = "cpu"
+    settings: TrainSettings, backbone: Backbone, pairs: Pairs, device: torch.device | str = "cpu"
 ) -> dict[str, Any]:
     """The base model's mse at POINTS timesteps, interpolated to all T, and the w(t) it makes."""
     T = backbone.num_train_timesteps  # noqa: N806
@@ -73,11 +73,11 @@ def measure_curve(
     }
 
 
-def _w(backbone: Backbone, timesteps: Tensor, curve: Tensor, settings: Settings) -> Tensor:
+def _w(backbone: Backbone, timesteps: Tensor, curve: Tensor, settings: TrainSettings) -> Tensor:
     return log_weight(timestep_coefficient(backbone, timesteps, settings), curve).exp()
 
 
-def _propose(backbone: Backbone, every: Tensor, curve: Tensor, settings: Settings) -> int:
+def _propose(backbone: Backbone, every: Tensor, curve: Tensor, settings: TrainSettings) -> int:
     """The N whose share of timesteps below 1 - eps is nearest to the paper's 64 of 1000."""
 
     def distance(chain_steps: int) -> float:

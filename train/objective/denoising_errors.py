@@ -23,7 +23,7 @@ from sipo.train.objective.importance import (
 )
 from sipo.train.objective.losses import Errors
 from sipo.train.policy import Frozen, Policy
-from sipo.train.settings import Settings
+from sipo.train.settings import TrainSettings
 
 
 class Source(Protocol):
@@ -37,7 +37,7 @@ class Source(Protocol):
 class PairSource:
     """For every objective on shards."""
 
-    def __init__(self, policy: Policy, pairs: Pairs, settings: Settings) -> None:
+    def __init__(self, policy: Policy, pairs: Pairs, settings: TrainSettings) -> None:
         self.policy, self.settings = policy, settings
         self.stream = PairStream(pairs, settings.seed)
         self.cache = ReferenceCache() if settings.reference_draws else None
@@ -100,7 +100,7 @@ def mse(prediction: Tensor, target: Tensor) -> Tensor:
     return (prediction.float() - target).square().flatten(1).mean(1)
 
 
-def timestep_coefficient(backbone: Backbone, timesteps: Tensor, settings: Settings) -> Tensor:
+def timestep_coefficient(backbone: Backbone, timesteps: Tensor, settings: TrainSettings) -> Tensor:
     """c(t, s) of the backbone's schedule; SNR_s is infinite where s is the clean end."""
     s = previous_timestep(timesteps, backbone.num_train_timesteps, settings.num_chain_steps)
     snr_s = torch.where(s < 0, torch.inf, backbone.snr(s.clamp(min=0)))
@@ -111,7 +111,7 @@ def batch_weights(
     backbone: Backbone,
     batch: Batch,
     errors: Errors,
-    settings: Settings,
+    settings: TrainSettings,
     below: tuple[Tensor, Tensor] | None,
 ) -> Weights:
     """The importance weights of a batch under the settings' options.
