@@ -11,7 +11,7 @@ from needs import needs
 from sampled_pairs import SampledPairs
 from tiny_flux import tiny_flux
 
-from sipo.backbones.loading.pretrained import quantized
+from sipo.backbones.loading import quantized
 from sipo.backbones.loading.quantized import quantization, stored
 from sipo.backbones.registry import load_backbone
 from sipo.train.settings import make_settings
