@@ -29,10 +29,11 @@ install: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-# mypy sees the namespace `sipo` through a tree of links.
+# mypy sees the package `sipo` through a tree of links.
 ROOMS := common weights pages feedback backbones datagen train geneval loop mini recipes
 typecheck: install
 	mkdir -p build/typing/sipo
+	for file in __init__.py py.typed; do ln -sfn ../../../sipo/$$file build/typing/sipo/$$file; done
 	for room in $(ROOMS); do ln -sfn ../../../$$room build/typing/sipo/$$room; done
 	MYPYPATH=build/typing $(BIN)/mypy -p sipo
 

@@ -1,4 +1,4 @@
-"""`train/` installs as `sipo.train`, and so on: one import name, folders at the top of the tree."""
+"""`sipo/` is the package; `train/` and the other rooms install as `sipo.train` and so on."""
 
 from setuptools import find_packages, setup
 
@@ -17,6 +17,6 @@ ROOMS = (
 )
 packages = [name for room in ROOMS for name in find_packages(".", include=[room, f"{room}.*"])]
 setup(
-    packages=[f"sipo.{name}" for name in packages],
-    package_dir={f"sipo.{name}": name.replace(".", "/") for name in packages},
+    packages=["sipo", *(f"sipo.{name}" for name in packages)],
+    package_dir={f"sipo.{name}": name.replace(".", "/") for name in packages} | {"sipo": "sipo"},
 )
