@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from sipo.common.errors import UserError, user_errors
 from sipo.common.options import PATH, PROMPTS_HELP, SEED, FiniteRange, joined
 from sipo.common.quiet import no_loading_bars
 from sipo.recipes import recipe_option
+
+if TYPE_CHECKING:
+    from sipo.datagen.looking.folder_summary import FolderSummary
 
 _QUANTIZE = "Of the denoiser: no, nf4 (bitsandbytes) or int8 (torchao).  [default: no]"
 _JUDGED_FRAMES = "Frames of a clip that are judged."
@@ -132,12 +135,16 @@ def judge(
     people (`sipo-data import`) are never overwritten: they need it. A judge that can judge nothing
     changes nothing. config.json keeps what SHARDS was first judged by under "original".
     """
-    from sipo.datagen.generation.run import judge_folder
+    from sipo.datagen.generation.again import judge_folder
 
-    asked = {"count": judged_frames, "score": frame_score}
-    frames = {key: value for key, value in asked.items() if value is not None}
     made = judge_folder(
-        shards, name, judge_weights, frames=frames, settings=judge_settings, out=out
+        shards,
+        name,
+        judge_weights,
+        judged_frames=judged_frames,
+        frame_score=frame_score,
+        settings=judge_settings,
+        out=out,
     )
     _report(made, out or shards)
 
@@ -155,7 +162,7 @@ def pair(shards: Path, out: Path | None, **options: Any) -> None:
     What people decided in `sipo-data review` goes on to hold for the same two pictures.
     config.json keeps what SHARDS was first paired by under "original".
     """
-    from sipo.datagen.generation.run import pair_folder
+    from sipo.datagen.generation.again import pair_folder
 
     _report(pair_folder(shards, **options, out=out), out or shards)
 
@@ -204,12 +211,12 @@ def validate(shards: Path) -> None:
     from sipo.datagen.storage.shard_folder import open_folder
     from sipo.datagen.storage.validate import find_damage
 
-    damage = list(find_damage(shards))
+    damage, count = list(find_damage(shards)), open_folder(shards).config.shards
     for sentence in damage:
         click.echo(sentence)
     if damage:
-        raise UserError(f"{shards}: {len(damage)} faults in {open_folder(shards).shards} shards")
-    click.echo(f"{shards}: {open_folder(shards).shards} shards, all whole")
+        raise UserError(f"{shards}: {len(damage)} faults in {count} shards")
+    click.echo(f"{shards}: {count} shards, all whole")
 
 
 @main.command("calibrate-judge")
@@ -228,8 +235,8 @@ def calibrate_judge_command(
     image is taken to show its prompt), or JSONL rows {"image", "prompt", "correct"}.
     """
     no_loading_bars()
+    from sipo.common.files.places import require_file_place
     from sipo.common.files.writing import write_json
-    from sipo.datagen.storage.shard_folder import require_file_place
     from sipo.feedback.detectors.threshold_calibration import calibrate_judge, calibration_lines
     from sipo.feedback.judge import load_judge, vocabulary_of
     from sipo.feedback.labelled_images import read_labelled
@@ -311,16 +318,14 @@ def export(shards: Path, format_: str, out: Path) -> None:
     click.echo(f"{export_folder(shards, format_, out)} pairs written: {out}")
 
 
-def _encode(
-    shards: Path, backbone: str, batch_size: int, dtype: str, device: str
-) -> dict[str, Any]:
+def _encode(shards: Path, backbone: str, batch_size: int, dtype: str, device: str) -> FolderSummary:
     no_loading_bars()
     from sipo.datagen.encode import encode_folder
 
     return encode_folder(shards, backbone, batch_size, dtype, device)
 
 
-def _report(summary: dict[str, Any], out: Path) -> None:
+def _report(summary: FolderSummary, out: Path) -> None:
     from sipo.datagen.looking.folder_summary import summary_lines
 
     click.echo("\n".join(summary_lines(summary)))

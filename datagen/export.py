@@ -12,13 +12,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from sipo.datagen.imports.parquet import require_package
-from sipo.datagen.looking.review import Decisions, names_of
-from sipo.datagen.storage.shard_folder import PAIRS, ShardFolder, open_folder
-from sipo.datagen.storage.shards import TarSample, read_fields, read_row, write_shard
+from sipo.datagen.storage.decisions import Decisions, names_of
+from sipo.datagen.storage.folder_config import FolderConfig
+from sipo.datagen.storage.rows import PairJson, read_row
+from sipo.datagen.storage.shard_folder import ShardFolder, open_folder
+from sipo.datagen.storage.shard_index import PAIRS
+from sipo.datagen.storage.shards import TarSample, read_fields, write_shard
 
+Row = dict[str, object]
 _SCHEMA = "huggingface"  # the key under which parquet files keep the features of `datasets`
 
 
@@ -36,8 +39,8 @@ def export_folder(path: str | Path, format_: str, out: Path) -> int:
     Raises ValueError for an unknown format, a folder without pairs, and an `out` that is there.
     """
     if format_ not in EXPORTS:
-        known = ", ".join(EXPORTS)
-        raise ValueError(f"--format {format_!r} is unknown; choose one of {known}")
+        formats = ", ".join(EXPORTS)
+        raise ValueError(f"--format {format_!r} is unknown; choose one of {formats}")
     folder = open_folder(path)
     if out.exists():
         raise ValueError(f"--out {str(out)!r} is there already; give a new folder")
@@ -56,18 +59,18 @@ def export_folder(path: str | Path, format_: str, out: Path) -> int:
 
 def pairs_of(folder: ShardFolder, number: int) -> Iterator[Exported]:
     """The pairs of a shard as their reviewers left them."""
-    index, tar = folder.index(PAIRS, number), folder.tar(PAIRS, number)
+    index, tar = folder.pairs(number), folder.tar(PAIRS, number)
     decisions = Decisions(folder)
     names = names_of(folder, number) if decisions else {}
-    roles = {role: f"{role}.{folder.suffix}" for role in ("winner", "loser")}
-    for key, sample in index["samples"].items():
+    roles = {role: f"{role}.{folder.config.suffix}" for role in ("winner", "loser")}
+    for key, sample in index.samples.items():
         decision = decisions.of(names[key]) if decisions else None
         if decision == "drop":
             continue
-        members = sample["members"]
+        members = sample.members
         fields = read_fields(tar, {role: members[name] for role, name in roles.items()})
-        row = read_row(tar, members)
-        pair = Exported(row["prompt"]["prompt"], fields["winner"], fields["loser"], row["margin"])
+        row = read_row(tar, members, PairJson)
+        pair = Exported(row.prompt.text, fields["winner"], fields["loser"], row.margin)
         flipped = replace(pair, winner=pair.loser, loser=pair.winner)
         yield flipped if decision == "flip" else pair
 
@@ -75,7 +78,7 @@ def pairs_of(folder: ShardFolder, number: int) -> Iterator[Exported]:
 def _pickapic(folder: ShardFolder, out: Path) -> int:
     kind = _kind(folder)
 
-    def row(pair: Exported) -> dict[str, Any]:
+    def row(pair: Exported) -> Row:
         return {
             "caption": pair.text,
             f"{kind}_0": pair.winner,
@@ -107,13 +110,13 @@ def _webdataset(folder: ShardFolder, out: Path) -> int:
             }
             yield TarSample(f"{number:05d}{place:04d}", fields)
 
-    for number in range(folder.shards):
+    for number in folder.numbers:
         write_shard(out / f"{number:05d}.tar", samples(number), lambda: {"kind": "export"})
     return count
 
 
 def _huggingface(folder: ShardFolder, out: Path) -> int:
-    picture = {"_type": "Video" if folder.suffix == "mp4" else "Image"}
+    picture = {"_type": "Video" if folder.config.suffix == "mp4" else "Image"}
     features = {
         "prompt": {"dtype": "string", "_type": "Value"},
         "chosen": picture,
@@ -121,7 +124,7 @@ def _huggingface(folder: ShardFolder, out: Path) -> int:
         "margin": {"dtype": "float64", "_type": "Value"},
     }
 
-    def row(pair: Exported) -> dict[str, Any]:
+    def row(pair: Exported) -> Row:
         chosen, rejected = ({"bytes": data, "path": None} for data in (pair.winner, pair.loser))
         return {"prompt": pair.text, "chosen": chosen, "rejected": rejected, "margin": pair.margin}
 
@@ -140,13 +143,13 @@ EXPORTS: dict[str, Callable[[ShardFolder, Path], int]] = {
 
 
 def _kind(folder: ShardFolder) -> str:
-    return "mp4" if folder.suffix == "mp4" else "jpg"
+    return "mp4" if folder.config.suffix == "mp4" else "jpg"
 
 
 def _write_parquet(
     folder: ShardFolder,
     out: Path,
-    row: Callable[[Exported], dict[str, Any]],
+    row: Callable[[Exported], Row],
     metadata: dict[str, str],
 ) -> int:
     """A file for each shard that has pairs; `metadata` goes into its schema."""
@@ -158,13 +161,13 @@ def _write_parquet(
     types |= {"label_0": number, "label_1": number, "margin": number}
     types |= {"are_different": pyarrow.bool_(), "has_label": pyarrow.bool_()}
     count = 0
-    for shard in range(folder.shards):
+    for shard in folder.numbers:
         rows = [row(pair) for pair in pairs_of(folder, shard)]
         if rows:
             fields = [(name, types.get(name, binary)) for name in rows[0]]
             schema = pyarrow.schema(fields, metadata=metadata)
             table = pyarrow.Table.from_pylist(rows, schema=schema)
-            name = f"train-{shard:05d}-of-{folder.shards:05d}.parquet"
+            name = f"train-{shard:05d}-of-{folder.config.shards:05d}.parquet"
             parquet.write_table(table, out / name)
         count += len(rows)
     return count
@@ -173,13 +176,14 @@ def _write_parquet(
 def dataset_card(folder: ShardFolder, count: int) -> str:
     """What was made how, as the hub shows it; the licence is left for its owner to fill in."""
     config = folder.config
-    shown = {name: value for name, value in config.items() if name not in ("format", "judge")}
-    source = "imported from" if "import" in config else "sampled by"
+    row = config.as_read()
+    shown = {name: value for name, value in row.items() if name not in ("format", "judge")}
+    source = "imported from" if config.is_import else "sampled by"
     return f"""---
 license: other
 license_name: to-be-filled-in
 task_categories:
-- text-to-{"video" if folder.suffix == "mp4" else "image"}
+- text-to-{"video" if folder.config.suffix == "mp4" else "image"}
 tags:
 - preference
 - sipo
@@ -192,8 +196,8 @@ configs:
 
 # Preference pairs
 
-{count} pairs of {config["prompts"]["count"]} prompts, {source} {_origin(config)}, judged by
-`{config["judge"].get("id", "?")}`. Columns: `prompt`, `chosen` (the winner), `rejected` (the
+{count} pairs of {config.prompts.count} prompts, {source} {_origin(config)}, judged by
+`{config.judge.id}`. Columns: `prompt`, `chosen` (the winner), `rejected` (the
 loser), `margin` (difference of the judge's scores, 0 to 1).
 
 **Licence: placeholder.** Fill in `license` above; it depends on the model, the prompts and the
@@ -202,18 +206,18 @@ source of the pictures.
 ## Judge
 
 ```json
-{json.dumps(config["judge"], indent=2)}
+{json.dumps(config.judge.as_read(), indent=2, sort_keys=True)}
 ```
 
 ## Configuration
 
 ```json
-{json.dumps(shown, indent=2)}
+{json.dumps(shown, indent=2, sort_keys=True)}
 ```
 """
 
 
-def _origin(config: dict[str, Any]) -> str:
-    if "import" in config:
-        return f"`{config['import']['source']}` ({config['import']['format']})"
-    return f"`{config['backbone']['name']}`"
+def _origin(config: FolderConfig) -> str:
+    if config.import_:
+        return f"`{config.import_.source}` ({config.import_.format})"
+    return f"`{config.backbone.name}`"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sipo.common.files.text import read_json
 from sipo.common.files.writing import write_json as write
+from sipo.common.held_settings import first_difference, option_of, refuse
 
 CONFIG = "config.json"
 RESULTS = "results.jsonl"
@@ -16,18 +16,17 @@ SUMMARY = "summary.json"
 
 _LATER = ("judge", "listed")
 """What folders of earlier versions do not say."""
-_FLAGS = {
-    "detector": "--judge, --judge-weights or --judge-settings",
-    "backbone.weights_sha256": "--backbone or --weights",
-    "backbone": "--backbone",
-    "prompts": "--suite or --prompts",
-    "suite": "--suite",
-    "seeds": "--seed",
+_OPTIONS = {
+    "detector": "--judge, --judge-weights or --judge-settings ({name})",
+    "backbone.weights_sha256": "--backbone or --weights ({name})",
+    "backbone": "--backbone ({name})",
+    "sampler": "--{leaf}",
+    "prompts": "--suite or --prompts ({name})",
+    "seeds": "--seed ({name})",
     "listed": "--images",
-    "runs": "evaluations",
+    "runs": "evaluations ({name})",
     "per_prompt": "--images-per-prompt",
 }
-"""The option that decides a setting, by its name or the first part of it."""
 
 
 def hold(folder: Path, config: Mapping[str, Any]) -> None:
@@ -40,12 +39,10 @@ def hold(folder: Path, config: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(path, config)
         return
-    before, now = dict(_flat(read_config(folder))), dict(_flat(json.loads(json.dumps(config))))
-    for key in [*now, *before]:
-        if key not in before and key in _LATER:
-            continue
-        if before.get(key) != now.get(key):
-            refuse(folder, key, before.get(key), now.get(key))
+    before = read_config(folder)
+    now = {key: value for key, value in config.items() if key in before or key not in _LATER}
+    if difference := first_difference(before, now):
+        refuse(folder, option_of(difference.name, _OPTIONS), difference)
 
 
 def hold_early(folder: Path, known: Mapping[str, Any]) -> None:
@@ -53,21 +50,8 @@ def hold_early(folder: Path, known: Mapping[str, Any]) -> None:
 
     that the folder does not name nothing is said.
     """
-    before = dict(_flat(read_config(folder)))
-    for key, value in _flat(json.loads(json.dumps(known))):
-        if key in before and before[key] != value:
-            refuse(folder, key, before[key], value)
-
-
-def refuse(folder: Path, key: str, before: Any, now: Any) -> None:
-    """Raises the ValueError that names the setting and the option that decides it."""
-    first, _, leaf = key.partition(".")
-    plain = f"--{(leaf if first == 'sampler' else first).replace('_', '-')}"
-    option = _FLAGS.get(key) or _FLAGS.get(first) or plain
-    raise ValueError(
-        f"{str(folder)!r} was started with {key} {before!r} and is now asked to go on with "
-        f"{now!r}; give another --out, or the {option} it started with"
-    )
+    if difference := first_difference(read_config(folder), known, among="shared"):
+        refuse(folder, option_of(difference.name, _OPTIONS), difference)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -100,11 +84,3 @@ def read_summary(folder: Path) -> dict[str, Any]:
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Keys in the order that readers meet them: tags as GenEval has them, runs as given."""
     write(path, value, indent=2, sort_keys=False)
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, item in value.items():
-        if isinstance(item, dict):
-            yield from _flat(item, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", item

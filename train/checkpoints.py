@@ -23,6 +23,7 @@ from sipo.common.files.text import read_text
 from sipo.common.files.torch_files import read_torch
 from sipo.common.files.writing import write_text
 from sipo.common.files.yaml_files import to_yaml
+from sipo.common.held_settings import first_difference, refuse
 from sipo.train.settings import FREE_TO_CHANGE, TrainSettings
 
 COMPLETE, STATE = "complete", "state.pt"
@@ -201,13 +202,9 @@ def open_run(out: Path, settings: TrainSettings, facts: dict[str, Any]) -> None:
     ours = (RUN, "weights.json", "weights.png", "curves.png", "curves.html")
     if (out / RUN).is_file() and checkpoints(out):
         before = _read_run(out)
-        for name, value in _comparable(facts).items():
-            was = _comparable(before).get(name)
-            if was != value:
-                raise ValueError(
-                    f"{MADE_OF.get(name, name)} is {value!r}, but run {str(out)!r} was started "
-                    f"with {was!r}; give that value to go on, or another --out"
-                )
+        sides = _comparable(before), _comparable(facts)
+        if difference := first_difference(*sides, among="asked"):
+            refuse(out, MADE_OF.get(difference.name, difference.name), difference)
     foreign = [p.name for p in out.glob("[!.]*") if p.name not in ours]
     if foreign and not (out / RUN).is_file():
         raise ValueError(

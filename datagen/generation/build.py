@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.loading.names import in_embedded_world
@@ -17,9 +16,10 @@ from sipo.datagen.generation import sampling
 from sipo.datagen.generation.config import config_of, known_early
 from sipo.datagen.generation.pairing import check_policy
 from sipo.datagen.generation.prompts import asked_prompts, source_of, without_repeats
-from sipo.datagen.generation.types import Candidate, Request
+from sipo.datagen.generation.types import Batch, Made
 from sipo.datagen.settings import GenerateSettings, check_models
-from sipo.datagen.storage.shard_folder import refuse_early
+from sipo.datagen.storage.claims import refuse_early
+from sipo.datagen.storage.folder_config import FolderConfig
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import Judge, load_judge, vocabulary_of
@@ -29,18 +29,21 @@ from sipo.feedback.prompts.prompt import Prompt
 
 @dataclass(frozen=True)
 class Job:
+    """What a run of `generate` needs."""
+
     prompts: Sequence[Prompt]
     backbone: Backbone
     judge: Judge
-    config: dict[str, Any]
+    sampler: Sampler
+    config: FolderConfig
     workers: int = 1
     weights: Path | None = None  # of a trained policy, on the backbone
 
-    def make(self, batch: list[Request]) -> list[Candidate]:
+    def make(self, batch: Batch) -> Made:
         """Sample and judge one batch."""
-        sampler = Sampler.model_validate(self.config["sampler"])
-        made = sampling.sample(batch, self.backbone, sampler, len(batch))
-        return list(sampling.judge(made, self.judge, len(batch)))
+        size = len(batch.requests)
+        sampled = sampling.sample(batch.requests, self.backbone, self.sampler, size)
+        return Made(batch.shard, list(sampling.judge(sampled, self.judge, size)), batch.last)
 
 
 def check_clip_settings(settings: GenerateSettings, backbone: Backbone) -> None:
@@ -98,6 +101,7 @@ def prepare(
     check_clip_settings(settings, backbone)
     if backbone.fps is not None:
         judge = FrameJudge(judge, settings.judged_frames, settings.frame_score)
-    config = config_of(settings, once, backbone, judge, device.type)
-    config["prompts"]["repeated"] = len(asked) - len(once)
-    return Job(once, backbone, judge, config, workers, settings.weights)
+    sampler = backbone.sized(settings.sampler(backbone.default_sampler))
+    repeated = len(asked) - len(once)
+    config = config_of(settings, once, repeated, backbone, sampler, judge, device.type)
+    return Job(once, backbone, judge, sampler, config, workers, settings.weights)

@@ -6,16 +6,16 @@ import hashlib
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sipo.datagen.generation.prompts import prompts_bytes
 from sipo.datagen.settings import GenerateSettings
-from sipo.datagen.storage.folder_config import FORMAT
+from sipo.datagen.storage.folder_config import FORMAT, BackboneConfig, FolderConfig, name_of
 from sipo.feedback.judge import split_names
 from sipo.feedback.prompts.prompt import Prompt
 
 if TYPE_CHECKING:
-    from sipo.backbones.base import Backbone
+    from sipo.backbones.base import Backbone, Sampler
     from sipo.feedback.judge import Judge
 
 PACKAGES = ("sipo", "torch", "diffusers", "transformers", "ultralytics")
@@ -24,43 +24,49 @@ PACKAGES = ("sipo", "torch", "diffusers", "transformers", "ultralytics")
 def config_of(
     settings: GenerateSettings,
     prompts: Sequence[Prompt],
+    repeated: int,
     backbone: Backbone,
+    sampler: Sampler,
     judge: Judge,
     device: str,
-) -> dict[str, Any]:
-    """`config.json`: everything the bytes of a folder depend on, no paths and no times."""
+) -> FolderConfig:
+    """`repeated` prompts had the text of another and were left out."""
     clips = {} if backbone.fps is None else {"fps": backbone.fps}
-    packages = (*PACKAGES, "av") if clips else PACKAGES
-    return {
+    row = {
         "format": FORMAT,
-        "backbone": described(backbone),
-        "sampler": backbone.sized(settings.sampler(backbone.default_sampler)).model_dump(),
+        "backbone": BackboneConfig.of(backbone),
+        "sampler": sampler.model_dump(),
         **clips,
         **_of_no_model(settings, prompts, device),
         "judge": judge.describe(),
-        "versions": {name: version(name) for name in packages},
+        "versions": versions_of(*PACKAGES, *(["av"] if clips else [])),
     }
+    return FolderConfig.model_validate(row | {"prompts": _of_prompts(prompts, repeated=repeated)})
+
+
+def versions_of(*packages: str) -> dict[str, str]:
+    return {name: version(name) for name in packages}
 
 
 def known_early(
     settings: GenerateSettings, prompts: Sequence[Prompt], device: str
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What `config_of` will say as far as it is known before the models are loaded."""
     return {
-        "backbone": {"name": named(settings.backbone)},
+        "backbone": {"name": name_of(settings.backbone)},
         "sampler": settings.given_sampler,
         **_of_no_model(settings, prompts, device),
         "judge": judge_early(settings.judge, settings.judge_weights),
     }
 
 
-def judge_early(name: str, weights: Path | None = None) -> dict[str, Any]:
+def judge_early(name: str, weights: Path | None = None) -> dict[str, object]:
     """What a judge's `describe` will say of its name and of weights that are a file."""
-    members = [_weighed(one, own or weights) for one, own in split_names(name)]
+    members = [_weighed(one, given or weights) for one, given in split_names(name)]
     return members[0] if len(members) == 1 else {"id": "ensemble", "members": members}
 
 
-def _weighed(name: str, weights: str | Path | None) -> dict[str, Any]:
+def _weighed(name: str, weights: str | Path | None) -> dict[str, object]:
     """A folder's name and hash are the judge's own affair; the hash of a file is kept for it."""
     if weights is None or not Path(weights).is_file():
         return {"id": name}
@@ -71,12 +77,9 @@ def _weighed(name: str, weights: str | Path | None) -> dict[str, Any]:
 
 def _of_no_model(
     settings: GenerateSettings, prompts: Sequence[Prompt], device: str
-) -> dict[str, Any]:
+) -> dict[str, object]:
     return {
-        "prompts": {
-            "count": len(prompts),
-            "sha256": hashlib.sha256(prompts_bytes(prompts)).hexdigest(),
-        },
+        "prompts": _of_prompts(prompts),
         "seed": settings.seed,
         "candidates": settings.candidates,
         "batch_size": settings.batch_size,
@@ -91,12 +94,6 @@ def _of_no_model(
     }
 
 
-def described(backbone: Backbone) -> dict[str, Any]:
-    """Of a local folder only its name: where it lies is nothing of the pairs."""
-    row = backbone.describe()
-    return row | {"name": named(row["name"])}
-
-
-def named(backbone: str) -> str:
-    """As `config.json` calls what --backbone names."""
-    return Path(backbone).resolve().name if Path(backbone).is_dir() else backbone
+def _of_prompts(prompts: Sequence[Prompt], **more: int) -> dict[str, object]:
+    sha256 = hashlib.sha256(prompts_bytes(prompts)).hexdigest()
+    return {"count": len(prompts), "sha256": sha256, **more}

@@ -6,34 +6,33 @@ import time
 from itertools import chain, islice
 from pathlib import Path
 
-from sipo.backbones.base import Sampler
 from sipo.common.cpu_workers import spread
 from sipo.common.pictures.picture import to_bytes
 from sipo.datagen.generation import sampling
 from sipo.datagen.generation.build import Job
-from sipo.datagen.generation.shard_stages import to_npy
-from sipo.datagen.generation.types import Candidate, requests
+from sipo.datagen.generation.types import Batch, Candidate, requests
+from sipo.datagen.storage.tensors import to_npy
 
 
 def plan_lines(job: Job, out: Path) -> list[str]:
     """Writes nothing. Shards that are there already are not looked at. A batch each worker."""
-    config = job.config
-    total = len(job.prompts) * config["candidates"]
-    asked = requests(enumerate(job.prompts), config["candidates"], config["seed"])
-    sampler = Sampler.model_validate(config["sampler"])
-    batches = islice(sampling.batches(asked, config["batch_size"]), job.workers)
+    config, sampler = job.config, job.sampler
+    total = len(job.prompts) * config.candidates
+    asked = requests(enumerate(job.prompts), config.candidates, config.seed)
+    parts = islice(sampling.batches(asked, config.at_a_time), job.workers)
+    batches = (Batch(0, part, last=False) for part in parts)
     started = time.perf_counter()
     with spread(job.make, job.workers) as made:
-        judged = list(chain.from_iterable(made(batches)))
+        judged = list(chain.from_iterable(batch.candidates for batch in made(batches)))
     seconds = (time.perf_counter() - started) / len(judged)
     bytes_each = sum(_bytes(candidate) for candidate in judged) / len(judged)
-    most_pairs = len(job.prompts) * config["max_pairs_per_prompt"]
+    most_pairs = len(job.prompts) * config.max_pairs_per_prompt
     least, most = total * bytes_each, (total + 2 * most_pairs) * bytes_each
     return [
-        f"{config['backbone']['name']}, {sampler.steps} steps, guidance {sampler.guidance:g}, "
-        f"judged by {config['judge'].get('id', '?')}, into {out}",
-        f"{len(job.prompts)} prompts x {config['candidates']} = {total} candidates "
-        f"in {config['shards']} shards, at most {most_pairs} pairs",
+        f"{config.backbone.name}, {sampler.steps} steps, guidance {sampler.guidance:g}, "
+        f"judged by {config.judge.id}, into {out}",
+        f"{len(job.prompts)} prompts x {config.candidates} = {total} candidates "
+        f"in {config.shards} shards, at most {most_pairs} pairs",
         f"about {_duration(seconds * total)} ({1 / seconds:.1f} candidates/s, "
         f"measured on {len(judged)})",
         f"{least / 1e6:.1f} to {most / 1e6:.1f} MB, text embeddings not counted",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from sipo.datagen.generation.shard_stages import Track, verdicts_of
-from sipo.datagen.storage.shard_folder import ShardFolder, judge_names
+from sipo.datagen.generation.candidates import Track, verdicts_of
+from sipo.datagen.storage.folder_config import JudgeConfig
+from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.feedback.judge import Judge
 from sipo.feedback.rule.verdict import Verdict
 
@@ -19,7 +20,7 @@ def first_verdicts(
     {} where a shard has this judge's verdicts already. Raises ValueError where all verdicts fail.
     """
     held: dict[int, list[Verdict]] = {}
-    if len(todo) < folder.shards:
+    if len(todo) < folder.config.shards:
         return held
     for number in todo:
         held[number] = list(verdicts_of(folder, number, judge, track))
@@ -27,7 +28,7 @@ def first_verdicts(
             return held
     failures = Counter(verdict.failure for some in held.values() for verdict in some)
     causes = ", ".join(f"{count} {cause}" for cause, count in failures.most_common(3))
-    name = judge_names(judge.describe())
+    name = JudgeConfig.model_validate(judge.describe()).names
     raise ValueError(
         f"--judge {name} can judge none of the candidates of {folder.path} ({causes}); "
         "nothing was changed; give another judge"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sipo.backbones.seeds import image_seed
+from sipo.datagen.storage.rows import CandidateJson
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.verdict import Verdict
 
@@ -43,6 +44,24 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Candidates that are sampled together, of one shard; `last` ends it."""
+
+    shard: int
+    requests: Sequence[Request]
+    last: bool
+
+
+@dataclass(frozen=True)
+class Made:
+    """A batch that was sampled and judged."""
+
+    shard: int
+    candidates: Sequence[Candidate]
+    last: bool
+
+
+@dataclass(frozen=True)
 class Judged:
     """What pairing needs to know of a candidate: no pixels."""
 
@@ -50,16 +69,22 @@ class Judged:
     verdict: Verdict
 
     @classmethod
-    def from_row(cls, row: dict[str, Any], number: int) -> Judged:
-        """From a candidate's `.json`, the inverse of `row_of`."""
-        request = Request(
-            prompt=Prompt.model_validate(row["prompt"]),
-            prompt_number=row["prompt_number"],
-            index=row["candidate"],
-            number=number,
-            seed=row["seed"],
+    def of(cls, row: CandidateJson, key: str) -> Judged:
+        """From a candidate's `.json` and its key in the tar."""
+        number = int(key.removeprefix("cand-"))
+        request = Request(row.prompt, row.prompt_number, row.candidate, number, row.seed)
+        return cls(request, row.verdict)
+
+    def row(self) -> CandidateJson:
+        """Its `.json`."""
+        asked = self.request
+        return CandidateJson(
+            prompt=asked.prompt,
+            prompt_number=asked.prompt_number,
+            candidate=asked.index,
+            seed=asked.seed,
+            verdict=self.verdict,
         )
-        return cls(request, Verdict.model_validate(row["verdict"]))
 
 
 @dataclass(frozen=True)
@@ -70,17 +95,9 @@ class Pair:
     loser: Judged
     margin: float
 
-
-def row_of(judged: Judged) -> dict[str, Any]:
-    """A candidate's `.json`."""
-    request = judged.request
-    return {
-        "prompt": request.prompt.to_row(),
-        "prompt_number": request.prompt_number,
-        "candidate": request.index,
-        "seed": request.seed,
-        "verdict": judged.verdict.model_dump(mode="json"),
-    }
+    @property
+    def sides(self) -> dict[str, Judged]:
+        return {"winner": self.winner, "loser": self.loser}
 
 
 def requests(

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
 from sipo.common.settings import StrictModel
+from sipo.datagen.generation.config import versions_of
 from sipo.datagen.imports.registry import FORMATS
 from sipo.datagen.imports.untrusted_images import Size
-from sipo.datagen.storage.folder_config import FORMAT
-from sipo.datagen.storage.shard_folder import IMPORTED, unencoded
+from sipo.datagen.storage.folder_config import FORMAT, PEOPLE, FolderConfig, unencoded
 
 _HASHED_BYTES = 2**28  # of larger files only the size is looked at
 
@@ -59,7 +57,7 @@ def check_import(settings: ImportSettings) -> None:
         raise ValueError(f"--images {str(settings.images)!r} is no folder; give the images' root")
 
 
-def config_of(settings: ImportSettings, files: Sequence[Path]) -> dict[str, Any]:
+def config_of(settings: ImportSettings, files: Sequence[Path]) -> FolderConfig:
     """`config.json` of an import that begins: no paths and no times."""
     clips = {} if settings.frames is None else {"fps": settings.fps}
     packages = ("pillow", "av") if clips else ("pillow",)
@@ -70,13 +68,13 @@ def config_of(settings: ImportSettings, files: Sequence[Path]) -> dict[str, Any]
         asked["width"] = settings.width
     if settings.follow_links:
         asked["follow_links"] = True
-    return {
+    row = {
         "format": FORMAT,
         "import": {
             **asked,
             "source": _name(settings.source),
             "source_sha256": _digest(settings.source, files),
-            "versions": {name: version(name) for name in packages},
+            "versions": versions_of(*packages),
         },
         **unencoded(settings.format),
         **clips,
@@ -87,11 +85,12 @@ def config_of(settings: ImportSettings, files: Sequence[Path]) -> dict[str, Any]
         "seed": 0,
         "candidates": 2,
         "prompts_per_shard": settings.pairs_per_shard,
-        "judge": {"id": IMPORTED, "source": settings.format},
+        "judge": {"id": PEOPLE, "source": settings.format},
         "policy": "best-vs-worst",
         "margin": 0.0,
         "max_pairs_per_prompt": 1,
     }
+    return FolderConfig.model_validate(row)
 
 
 def _name(source: str) -> str:

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from sipo.datagen.imports.values import UnusableError
-from sipo.datagen.storage.folder_config import FORMAT, read_object
+from sipo.datagen.storage.folder_config import FORMAT
+from sipo.datagen.storage.untrusted_json import read_object
 
 MAX_FILE_BYTES = 2**28
 """Of one picture. What is larger is not even read."""
@@ -31,7 +31,7 @@ class Root:
     follow_links: bool = False
 
 
-def read_inside(root: Root, name: Any) -> bytes:
+def read_inside(root: Root, name: object) -> bytes:
     """A picture's file by the name a row gives it. Never one outside of `root`.
 
     Where links may be followed, the name still leads inside, and a link there anywhere: so a hub's

@@ -14,28 +14,26 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 from tqdm import tqdm
 
+from sipo.common.files.places import require_place
 from sipo.common.files.writing import atomic
 from sipo.common.pictures.picture import to_bytes
+from sipo.datagen.generation.candidates import candidate_sample, state_of, write_candidates
+from sipo.datagen.generation.pairs import pair_candidates, pairs_hold
 from sipo.datagen.generation.prompts import prompts_bytes
-from sipo.datagen.generation.run import finish, pairs_hold, state_of
-from sipo.datagen.generation.shard_stages import candidate_sample, pair_candidates, write_candidates
 from sipo.datagen.generation.types import Judged, requests
 from sipo.datagen.imports.registry import load_format
 from sipo.datagen.imports.rows import Dropped, PairRow, Rows, UnusableError
 from sipo.datagen.imports.settings import ImportSettings, check_import, config_of
 from sipo.datagen.imports.untrusted_clips import read_clip_of
 from sipo.datagen.imports.untrusted_images import read_image
-from sipo.datagen.storage.shard_folder import (
-    CANDIDATES,
-    ShardFolder,
-    claim_import,
-    only_writer,
-    require_place,
-)
+from sipo.datagen.looking.folder_summary import FolderSummary, finish
+from sipo.datagen.storage.claims import claim_import, only_writer
+from sipo.datagen.storage.shard_folder import PROMPTS, ShardFolder
+from sipo.datagen.storage.shard_index import SourceRows
 from sipo.datagen.storage.shards import TarSample
 from sipo.feedback.prompts.prompt import plain_text
 from sipo.feedback.rule.verdict import Verdict
@@ -54,8 +52,8 @@ class Checked:
 Outcome = Checked | Dropped
 
 
-def import_pairs(settings: ImportSettings, progress: bool = True) -> dict[str, Any]:
-    """Import into `settings.out`, or go on there; returns what `summary.json` says.
+def import_pairs(settings: ImportSettings, progress: bool = True) -> FolderSummary:
+    """Import into `settings.out`, or go on there.
 
     Raises ValueError for a source that is of another format or gives no pair at all.
     """
@@ -72,36 +70,47 @@ def import_pairs(settings: ImportSettings, progress: bool = True) -> dict[str, A
 
 
 def _is_left(folder: ShardFolder) -> bool:
-    if folder.config["prompts"]["count"] is None:
+    if folder.config.prompts.count is None:
         return True
-    return not folder.encoded and not all(_done(folder, n) for n in range(folder.shards))
+    return not folder.config.encoded and not all(_done(folder, n) for n in folder.numbers)
 
 
 def _done(folder: ShardFolder, number: int) -> bool:
     return state_of(folder, number) == "done" and pairs_hold(folder, number)
 
 
-def _write(folder: ShardFolder, settings: ImportSettings, rows: Rows, bar: Any) -> ShardFolder:
+def _write(
+    folder: ShardFolder, settings: ImportSettings, rows: Rows, bar: tqdm[NoReturn]
+) -> ShardFolder:
     done = next(number for number in count() if not _done(folder, number))
-    taken = [folder.index(CANDIDATES, number)["import"] for number in range(done)]
-    read, kept = sum(part["rows"] for part in taken), sum(len(part["texts"]) for part in taken)
+    taken = [_source_rows(folder, number) for number in range(done)]
+    read, kept = sum(part.rows for part in taken), sum(len(part.texts) for part in taken)
     bar.update(kept)
     left = None if settings.limit is None else settings.limit - kept
     outcomes = _limited((_check(row, settings) for row in islice(rows, read, None)), left)
     for number, group in enumerate(_groups(outcomes, settings.pairs_per_shard), done):
         pairs = [outcome for outcome in group if isinstance(outcome, Checked)]
-        about = _about(group)
+        took = _taken(group)
         if not pairs:
-            _refuse_empty(settings, about["dropped"])
+            _refuse_empty(settings, took.dropped)
         if not number:
-            folder.write_config()  # not before there is something to go on with
-        write_candidates(folder, number, _samples(folder, number, pairs), {"import": about})
+            folder.config.write(folder.path)  # not before there is something to go on with
+        write_candidates(
+            folder, number, _samples(folder, number, pairs), {"import": took.as_read()}
+        )
         pair_candidates(folder, number)
-        taken.append(about)
+        taken.append(took)
         bar.update(len(pairs))
     if not taken:
         _refuse_empty(settings, [])
     return _complete(folder, taken)
+
+
+def _source_rows(folder: ShardFolder, number: int) -> SourceRows:
+    """Raises ValueError for an index that does not say what an import took."""
+    if (took := folder.candidates(number).import_) is None:
+        raise ValueError(f"{folder.path}: shard {number} took no rows; import into another --out")
+    return took
 
 
 def _limited(outcomes: Iterable[Outcome], left: int | None) -> Iterator[Outcome]:
@@ -146,16 +155,18 @@ def _picture(data: bytes, settings: ImportSettings) -> bytes:
 
 
 def _samples(folder: ShardFolder, number: int, pairs: list[Checked]) -> Iterator[TarSample]:
-    first = number * folder.config["prompts_per_shard"]
+    config = folder.config
+    first = number * config.prompts_per_shard
+    judge = config.judge.as_read()
     for place, checked in enumerate(pairs, first):
         prompt = plain_text(checked.row.prompt)
-        asked = requests([(place, prompt)], folder.config["candidates"], folder.config["seed"])
+        asked = requests([(place, prompt)], config.candidates, config.seed)
         for request, won, data in zip(asked, (True, False), checked.files, strict=True):
-            verdict = _verdict(checked.row, won, folder.config["judge"])
-            yield candidate_sample(Judged(request, verdict), {folder.suffix: data})
+            verdict = _verdict(checked.row, won, judge)
+            yield candidate_sample(Judged(request, verdict), {config.suffix: data})
 
 
-def _verdict(row: PairRow, won: bool, judge: dict[str, Any]) -> Verdict:
+def _verdict(row: PairRow, won: bool, judge: dict[str, object]) -> Verdict:
     """The scores lie around 1/2, the margin apart."""
     return Verdict(
         score=0.5 + (row.margin if won else -row.margin) / 2,
@@ -166,34 +177,33 @@ def _verdict(row: PairRow, won: bool, judge: dict[str, Any]) -> Verdict:
     )
 
 
-def _about(group: list[Outcome]) -> dict[str, Any]:
-    """What the index says of the rows that a shard took from the source."""
-    return {
-        "rows": len(group),
-        "texts": [outcome.row.prompt for outcome in group if isinstance(outcome, Checked)],
-        "dropped": [o.listed() for o in group if isinstance(o, Dropped)],
-    }
+def _taken(group: list[Outcome]) -> SourceRows:
+    return SourceRows(
+        rows=len(group),
+        texts=[outcome.row.prompt for outcome in group if isinstance(outcome, Checked)],
+        dropped=[outcome.listed() for outcome in group if isinstance(outcome, Dropped)],
+    )
 
 
-def _complete(folder: ShardFolder, taken: list[dict[str, Any]]) -> ShardFolder:
+def _complete(folder: ShardFolder, taken: list[SourceRows]) -> ShardFolder:
     """Write what is known only when the source is read through; `config.json` last."""
-    prompts = prompts_bytes([plain_text(text) for part in taken for text in part["texts"]])
-    dropped = [row for part in taken for row in part["dropped"]]
-    with atomic(folder.path / "prompts.jsonl") as file:
+    prompts = prompts_bytes([plain_text(text) for part in taken for text in part.texts])
+    dropped = [row for part in taken for row in part.dropped]
+    with atomic(folder.path / PROMPTS) as file:
         file.write(prompts)
     _write_dropped(folder.path, dropped)
     totals = {
         "prompts": {
-            "count": sum(len(part["texts"]) for part in taken),
+            "count": sum(len(part.texts) for part in taken),
             "sha256": hashlib.sha256(prompts).hexdigest(),
             "repeated": 0,
         },
         "shards": len(taken),
-        "rows": sum(part["rows"] for part in taken),
+        "rows": sum(part.rows for part in taken),
         "dropped": dict(Counter(cause for _, cause, *_ in dropped).most_common()),
     }
-    whole = ShardFolder(folder.path, folder.config | totals)
-    whole.write_config()
+    whole = ShardFolder(folder.path, folder.config.changed(totals))
+    whole.config.write(whole.path)
     return whole
 
 

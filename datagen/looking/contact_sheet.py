@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import html
 import io
-from typing import Any
 
-from sipo.common.files.strict_json import load_json
-from sipo.common.pictures.picture import read_clip, strip
-from sipo.datagen.storage.shard_folder import PAIRS, ShardFolder
-from sipo.datagen.storage.shards import read_fields
+from sipo.common.pictures.picture import Suffix, read_clip, strip
+from sipo.datagen.storage.rows import PairJson, PairSide, read_row
+from sipo.datagen.storage.shard_folder import ShardFolder
+from sipo.datagen.storage.shard_index import PAIRS
+from sipo.datagen.storage.shards import Members, read_fields
 
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Preference pairs</title>
@@ -29,37 +29,38 @@ _STRIP_PX = 480  # three frames wide
 
 def contact_sheet(folder: ShardFolder, rows: int) -> str:
     """A page that stands alone, of at most `rows` pairs taken evenly from all shards."""
-    keys = [(n, key) for n in range(folder.shards) for key in folder.index(PAIRS, n)["samples"]]
-    step = max(1, len(keys) / rows)
-    taken = [keys[int(i * step)] for i in range(min(rows, len(keys)))]
+    pairs = [
+        (number, key, facts.members)
+        for number in folder.numbers
+        for key, facts in folder.pairs(number).samples.items()
+    ]
+    step = max(1, len(pairs) / rows)
+    taken = [pairs[int(i * step)] for i in range(min(rows, len(pairs)))]
     config = folder.config
-    about = html.escape(
-        f"{len(taken)} of {len(keys)} pairs, {config['backbone']['name']}, judged by "
-        f"{config['judge'].get('id', '?')}, {config['policy']} {config['margin']}"
+    caption = html.escape(
+        f"{len(taken)} of {len(pairs)} pairs, {config.backbone.name}, judged by "
+        f"{config.judge.id}, {config.policy} {config.margin}"
     )
-    body = "".join(_row(folder, number, key) for number, key in taken)
+    body = "".join(_row(folder, *pair) for pair in taken)
     head = "<tr><th>prompt</th><th>winner</th><th>loser</th><th>margin</th></tr>"
-    return f"{_HEAD}<p>{about}</p><table>{head}\n{body}</table></body></html>\n"
+    return f"{_HEAD}<p>{caption}</p><table>{head}\n{body}</table></body></html>\n"
 
 
-def _row(folder: ShardFolder, number: int, key: str) -> str:
-    members = folder.index(PAIRS, number)["samples"][key]["members"]
-    fields = read_fields(folder.tar(PAIRS, number), members)
-    row = load_json(fields["json"])
-    prompt = html.escape(row["prompt"]["prompt"])
-    tag = html.escape(row["prompt"]["tag"])
+def _row(folder: ShardFolder, number: int, key: str, members: Members) -> str:
+    tar, suffix = folder.tar(PAIRS, number), folder.config.suffix
+    row, fields = read_row(tar, members, PairJson), read_fields(tar, members)
+    prompt, tag = html.escape(row.prompt.text), html.escape(row.prompt.tag)
     sides = "".join(
-        _side(_image(fields[f"{role}.{folder.suffix}"], folder), row[role])
-        for role in ("winner", "loser")
+        _side(_image(fields[f"{role}.{suffix}"], suffix), side) for role, side in row.sides.items()
     )
-    about = f"<td>{prompt}<br><small>{tag}, {key}</small></td>"
-    return f"<tr>{about}{sides}<td>{row['margin']:.2f}</td></tr>\n"
+    asked = f"<td>{prompt}<br><small>{tag}, {key}</small></td>"
+    return f"<tr>{asked}{sides}<td>{row.margin:.2f}</td></tr>\n"
 
 
-def _image(picture: bytes, folder: ShardFolder) -> str:
+def _image(picture: bytes, suffix: Suffix) -> str:
     """As a data URI: an image as it is, of a clip three frames in a row."""
     kind = "png"
-    if folder.suffix == "mp4":
+    if suffix == "mp4":
         row, buffer, kind = strip(read_clip(picture)), io.BytesIO(), "jpeg"
         row.thumbnail((_STRIP_PX, _STRIP_PX))
         row.save(buffer, "JPEG", quality=85)
@@ -67,10 +68,9 @@ def _image(picture: bytes, folder: ShardFolder) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
-def _side(source: str, side: dict[str, Any]) -> str:
-    verdict = side["verdict"]
-    reason = html.escape(verdict["reason"]).replace("\n", "<br>")
+def _side(source: str, side: PairSide) -> str:
+    reason = html.escape(side.verdict.reason).replace("\n", "<br>")
     return (
-        f'<td><img alt="{side["key"]}" src="{source}">'
-        f'{verdict["score"]:.3f} <span class="reason">{reason}</span></td>'
+        f'<td><img alt="{side.key}" src="{source}">'
+        f'{side.verdict.score:.3f} <span class="reason">{reason}</span></td>'
     )

@@ -6,121 +6,178 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from statistics import fmean
-from typing import Any
 
-from sipo.datagen.looking.review import Decisions, PairName, names_of
-from sipo.datagen.storage.shard_folder import CANDIDATES, PAIRS, ShardFolder, judge_names
+from sipo.common.files.writing import write_json
+from sipo.common.settings import StrictModel
+from sipo.datagen.storage.decisions import Decisions, PairName, ReviewCounts, names_of
+from sipo.datagen.storage.folder_config import Opinion
+from sipo.datagen.storage.shard_folder import ShardFolder
+from sipo.datagen.storage.shard_index import CandidateFacts, PairFacts
 from sipo.feedback.prompts.prompt import TAGS
 
-Facts = dict[str, Any]
-"""A candidate's row of the index: prompt, tag, score, correct, failure."""
+
+class Scores(StrictModel):
+    """Of all candidates or those of a tag. Failed verdicts are left out of what is a mean; None is
+    the mean of nothing, so that a missing number is not read as a bad one."""
+
+    candidates: int
+    accuracy: float | None  # the share that is correct
+    mean_score: float | None
+    best_of_n: float | None  # the share of prompts with a correct candidate
+    mean_best_score: float | None  # of the best candidates of prompts
+    pairs: int
 
 
-def summarize(folder: ShardFolder) -> dict[str, Any]:
-    """`summary.json`; `review` only where there is one. Raises ValueError for a shard not done."""
-    candidates: list[Facts] = []
-    pairs: list[Facts] = []
+class DroppedPairs(StrictModel):
+    """Pairs that were proposed and not kept."""
+
+    ties: int = 0
+    under_margin: int = 0
+    over_cap: int = 0
+
+
+class ImportedRows(StrictModel):
+    rows: int  # read of the source
+    dropped: dict[str, int]  # of those, by cause
+
+
+class FolderSummary(StrictModel):
+    """`summary.json`; what is None is not in it."""
+
+    prompts: int
+    repeated_prompts: int  # left out: another had the same text
+    prompts_without_pairs: int
+    candidates: int
+    pairs: int
+    mean_margin: float | None
+    dropped: DroppedPairs
+    failures: dict[str, int]  # failed verdicts by cause
+    overall: Scores
+    tags: dict[str, Scores]
+    imported: ImportedRows | None
+    original: Opinion | None  # judge and pairing that it began with, where they are others now
+    review: ReviewCounts | None  # where people have looked
+
+    def to_json(self) -> dict[str, object]:
+        optional: dict[str, object] = {
+            "import": self.imported and self.imported.model_dump(),
+            "original": self.original and self.original.as_read(),
+            "review": self.review and self.review.model_dump(),
+        }
+        row: dict[str, object] = self.model_dump(exclude={"imported", "original", "review"})
+        return row | {name: value for name, value in optional.items() if value is not None}
+
+
+def finish(folder: ShardFolder) -> FolderSummary:
+    """Write `summary.json`, last of all."""
+    summary = summarize(folder)
+    write_json(folder.path / "summary.json", summary.to_json(), indent=2)
+    return summary
+
+
+def summarize(folder: ShardFolder) -> FolderSummary:
+    """Raises ValueError for a shard that is not done."""
+    config, decisions = folder.config, Decisions(folder)
+    candidates: list[CandidateFacts] = []
+    pairs: list[PairFacts] = []
     names: list[PairName] = []
-    decisions = Decisions(folder)
     dropped: Counter[str] = Counter()
-    for number in range(folder.shards):
-        candidates += folder.index(CANDIDATES, number)["samples"].values()
-        index = folder.index(PAIRS, number)
-        pairs += index["samples"].values()
+    for number in folder.numbers:
+        candidates += folder.candidates(number).samples.values()
+        index = folder.pairs(number)
+        pairs += index.samples.values()
         if decisions:
             names += names_of(folder, number).values()
-        dropped.update({name: index[name] for name in ("ties", "under_margin", "over_cap")})
-    paired_prompts = {row["prompt"] for row in pairs}
-    failures = Counter(row["failure"] for row in candidates if row["failure"] is not None)
-    rows = {name: folder.config[name] for name in ("rows", "dropped") if "import" in folder.config}
-    return {
-        "prompts": folder.config["prompts"]["count"],
-        "repeated_prompts": folder.config["prompts"]["repeated"],
-        "prompts_without_pairs": folder.config["prompts"]["count"] - len(paired_prompts),
-        "candidates": len(candidates),
-        "pairs": len(pairs),
-        "mean_margin": _mean(row["margin"] for row in pairs),
-        "dropped": dict(dropped),
-        "failures": dict(failures),
-        "overall": _scores(candidates, pairs),
-        "tags": {
-            tag: _scores(
-                [row for row in candidates if row["tag"] == tag],
-                [row for row in pairs if row["tag"] == tag],
-            )
-            for tag in TAGS
-            if any(row["tag"] == tag for row in candidates)
-        },
-        **({"import": rows} if rows else {}),
-        **({"original": folder.original} if folder.original else {}),
-        **({"review": decisions.count(names)} if decisions else {}),
-    }
+        dropped.update({name: getattr(index, name) for name in DroppedPairs.model_fields})
+    prompts, of_tag = config.prompts.count or 0, {facts.tag for facts in candidates}
+    return FolderSummary(
+        prompts=prompts,
+        repeated_prompts=config.prompts.repeated,
+        prompts_without_pairs=prompts - len({facts.prompt for facts in pairs}),
+        candidates=len(candidates),
+        pairs=len(pairs),
+        mean_margin=_mean(facts.margin for facts in pairs),
+        dropped=DroppedPairs(**dropped),
+        failures=Counter(facts.failure for facts in candidates if facts.failure is not None),
+        overall=_scores(candidates, pairs),
+        tags={tag: _scores(candidates, pairs, tag) for tag in TAGS if tag in of_tag},
+        imported=ImportedRows(rows=config.rows, dropped=config.dropped)
+        if config.is_import
+        else None,
+        original=config.original,
+        review=decisions.count(names) if decisions else None,
+    )
 
 
-def summary_lines(summary: dict[str, Any]) -> list[str]:
+def _scores(
+    candidates: Sequence[CandidateFacts], pairs: Sequence[PairFacts], tag: str | None = None
+) -> Scores:
+    """Of one tag, or of all."""
+    mine = [facts for facts in candidates if tag in (None, facts.tag)]
+    judged = [facts for facts in mine if facts.failure is None]
+    scores = [facts.score for facts in judged if facts.score is not None]
+    by_prompt = [list(group) for _, group in groupby(judged, key=lambda facts: facts.prompt)]
+    return Scores(
+        candidates=len(mine),
+        accuracy=_mean(facts.correct for facts in judged),
+        mean_score=_mean(scores),
+        best_of_n=_mean(any(facts.correct for facts in group) for group in by_prompt),
+        mean_best_score=_mean(max(facts.score or 0 for facts in group) for group in by_prompt),
+        pairs=sum(tag in (None, facts.tag) for facts in pairs),
+    )
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    numbers = list(values)
+    return fmean(numbers) if numbers else None
+
+
+def summary_lines(summary: FolderSummary) -> list[str]:
     """The summary as a table for the terminal."""
     head = f"{'tag':<14}{'candidates':>11}{'accuracy':>10}{'score':>8}{'best of N':>11}{'pairs':>8}"
-    lines = [head, *(_line(tag, row) for tag, row in summary["tags"].items())]
-    lines.append(_line("all", summary["overall"]))
-    made = (
-        f"{summary['pairs']} pairs of {summary['prompts']} prompts "
-        f"({summary['prompts_without_pairs']} gave none)"
-    )
-    imported, dropped = summary.get("import"), summary["dropped"]
-    if imported is None or any(dropped.values()):
-        made += (
-            f"; dropped: {dropped['ties']} ties, {dropped['under_margin']} under the margin, "
-            f"{dropped['over_cap']} over the cap"
-        )
-    lines.append(made)
-    if imported is not None:
-        causes = sorted(imported["dropped"].items(), key=lambda cause: (-cause[1], cause[0]))
-        said = ", ".join(f"{count} {cause}" for cause, count in causes) or "none"
-        lines.append(f"{imported['rows']} rows of the source read; dropped: {said}")
-    if review := summary.get("review"):
+    lines = [head, *(_line(tag, scores) for tag, scores in summary.tags.items())]
+    lines.append(_line("all", summary.overall))
+    lines.append(_pairs_line(summary))
+    if summary.imported:
+        causes = sorted(summary.imported.dropped.items(), key=lambda cause: (-cause[1], cause[0]))
+        listed = ", ".join(f"{count} {cause}" for cause, count in causes) or "none"
+        lines.append(f"{summary.imported.rows} rows of the source read; dropped: {listed}")
+    if review := summary.review:
         lines.append(
-            f"review: {review['keep']} kept, {review['flip']} flipped, {review['drop']} dropped, "
-            f"{review['open']} not looked at, {review['stale']} decisions on what is no pair now"
+            f"review: {review.keep} kept, {review.flip} flipped, {review.drop} dropped, "
+            f"{review.open} not looked at, {review.stale} decisions on what is no pair now"
         )
-    if original := summary.get("original"):
+    if original := summary.original:
         lines.append(
-            f"originally judged by {judge_names(original['judge'])}, paired by "
-            f"{original['policy']} over margin {original['margin']:g}, at most "
-            f"{original['max_pairs_per_prompt']} a prompt"
+            f"originally judged by {original.judge.names}, paired by "
+            f"{original.policy} over margin {original.margin:g}, at most "
+            f"{original.max_pairs_per_prompt} a prompt"
         )
-    if summary["repeated_prompts"]:
-        lines.append(f"{summary['repeated_prompts']} prompts repeated another's text: left out")
-    for cause, count in summary["failures"].items():
+    if summary.repeated_prompts:
+        lines.append(f"{summary.repeated_prompts} prompts repeated another's text: left out")
+    for cause, count in summary.failures.items():
         lines.append(f"{count} candidates could not be judged: {cause}")
     return lines
 
 
-def _scores(candidates: Sequence[Facts], pairs: Sequence[Facts]) -> dict[str, Any]:
-    """`best_of_n`: share of prompts with a correct candidate. Failed verdicts are left out."""
-    judged = [row for row in candidates if row["failure"] is None]
-    by_prompt = [list(group) for _, group in groupby(judged, key=lambda row: row["prompt"])]
-    return {
-        "candidates": len(candidates),
-        "accuracy": _mean(row["correct"] for row in judged),
-        "mean_score": _mean(row["score"] for row in judged),
-        "best_of_n": _mean(any(row["correct"] for row in group) for group in by_prompt),
-        "mean_best_score": _mean(max(row["score"] for row in group) for group in by_prompt),
-        "pairs": len(pairs),
-    }
-
-
-def _mean(values: Iterable[float]) -> float | None:
-    """None for nothing, so that a missing number is not read as a bad one."""
-    known = list(values)
-    return fmean(known) if known else None
-
-
-def _line(tag: str, row: dict[str, Any]) -> str:
-    numbers = [
-        "-" if row[name] is None else f"{row[name]:.3f}"
-        for name in ("accuracy", "mean_score", "best_of_n")
-    ]
-    return (
-        f"{tag:<14}{row['candidates']:>11}{numbers[0]:>10}{numbers[1]:>8}"
-        f"{numbers[2]:>11}{row['pairs']:>8}"
+def _pairs_line(summary: FolderSummary) -> str:
+    """Without what was dropped where people made the pairs and none was."""
+    dropped = summary.dropped
+    line = (
+        f"{summary.pairs} pairs of {summary.prompts} prompts "
+        f"({summary.prompts_without_pairs} gave none)"
     )
+    if summary.imported and dropped == DroppedPairs():
+        return line
+    return (
+        f"{line}; dropped: {dropped.ties} ties, {dropped.under_margin} under the margin, "
+        f"{dropped.over_cap} over the cap"
+    )
+
+
+def _line(tag: str, scores: Scores) -> str:
+    accuracy, score, best = (
+        "-" if number is None else f"{number:.3f}"
+        for number in (scores.accuracy, scores.mean_score, scores.best_of_n)
+    )
+    return f"{tag:<14}{scores.candidates:>11}{accuracy:>10}{score:>8}{best:>11}{scores.pairs:>8}"

@@ -12,11 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from sipo.common.files.writing import atomic
-from sipo.datagen.looking.review import REVIEW, reviewed
 from sipo.datagen.storage.backbone_places import FILE as SOURCES
-from sipo.datagen.storage.shard_folder import CANDIDATES, ShardFolder, claim_copy
+from sipo.datagen.storage.claims import claim_copy
+from sipo.datagen.storage.decisions import REVIEW, reviewed
+from sipo.datagen.storage.shard_folder import PROMPTS, ShardFolder
+from sipo.datagen.storage.shard_index import CANDIDATES
 
-_TEXTS = ("prompts.jsonl", "dropped.jsonl", SOURCES)
+_TEXTS = (PROMPTS, "dropped.jsonl", SOURCES)
 
 
 def begin_copy(source: ShardFolder, into: ShardFolder) -> None:
@@ -41,7 +43,7 @@ def bring_candidates(source: ShardFolder, into: ShardFolder, number: int) -> Non
 
 
 def bring_embeddings(source: ShardFolder, into: ShardFolder, number: int) -> None:
-    if source.encoded:
+    if source.config.encoded:
         link_file(source.embeddings(number), into.embeddings(number))
 
 

@@ -1,190 +1,240 @@
-"""What `config.json` and the index of a shard must look like before anything in them is believed.
+"""`config.json`: everything the bytes of a folder of shards depend on, no paths and no times.
 
-They are read as data of strangers: a number may be a list, a list may be nested ten thousand deep.
+One model is what commands make, what is checked before anything in a file is believed, and what
+every reader uses. Three parts of it, each with a digest, tell commands apart: what candidates
+depend on, the judge, the pairing.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from sipo.common.files.strict_json import load_json
-from sipo.feedback.prompts.prompt import Tag
+from sipo.common.files.writing import write_json
+from sipo.common.pictures.picture import Suffix
+from sipo.datagen.storage.untrusted_json import (
+    AtLeastOne,
+    Count,
+    Lenient,
+    Share,
+    checked,
+    read_object,
+)
+
+if TYPE_CHECKING:
+    from sipo.backbones.base import Backbone
 
 FORMAT = "sipo shards 1"
+FILE = "config.json"
 MOST_SHARDS = 10**6
 """Their names have six digits."""
-
-_Count = Annotated[int, Field(ge=0, lt=2**63)]
-_Side = Annotated[int, Field(ge=1, lt=2**63)]
-_Place = Annotated[list[_Count], Field(min_length=2, max_length=2)]  # offset, bytes
-_Share = Annotated[float, Field(ge=0, le=1)]
-_Policy = Literal["all-over-margin", "best-vs-worst", "correct-vs-incorrect"]
+PEOPLE = "imported"  # the judge's id where people labelled the pairs
+KNOWN_AT_THE_END = ("prompts", "shards", "rows", "dropped")
+"""Of an import: when its source is read through."""
 
 
-class _Lenient(BaseModel):
-    """Types are taken at their word ("3" is no number); what is not named here may be there."""
-
-    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
-
-
-class _Backbone(_Lenient):
+class BackboneConfig(Lenient):
     name: str
-    family: str | None
+    family: str | None  # None where imported pairs have no latents yet
     weights_sha256: str | None
 
-
-class _Prompts(_Lenient):
-    count: _Count | None
-    sha256: str | None
-    repeated: _Count
-
-
-class _Sampler(_Lenient):
-    steps: _Side
-    guidance: Annotated[float, Field(ge=0)]
-    height: _Side | None
-    width: _Side | None
-    frames: _Side | None = None
+    @classmethod
+    def of(cls, backbone: Backbone) -> BackboneConfig:
+        row = backbone.describe()
+        return cls.model_validate(row | {"name": name_of(row["name"])})
 
 
-class _Frames(_Lenient):
-    count: _Side
+class PromptsConfig(Lenient):
+    count: Count | None  # None while an import goes on
+    sha256: str | None  # of prompts.jsonl
+    repeated: Count
+
+
+class SamplerConfig(Lenient):
+    steps: AtLeastOne
+    guidance: Annotated[int | float, Field(ge=0)]
+    height: AtLeastOne | None
+    width: AtLeastOne | None
+    frames: AtLeastOne | None = None
+
+
+class FramesConfig(Lenient):
+    """How a judge of images looks at clips."""
+
+    count: AtLeastOne
     score: str
 
 
-class _Judge(_Lenient):
+class JudgeConfig(Lenient):
+    """What a judge says of itself; the rest is its own."""
+
     id: str = "?"
-    frames: _Frames | None = None
-    members: list[_Judge] = Field(default_factory=list)
+    frames: FramesConfig | None = None
+    members: list[JudgeConfig] = Field(default_factory=list)
+
+    @property
+    def names(self) -> str:
+        """As --judge takes them."""
+        return ",".join(one.id for one in self.members or [self])
 
 
-class _Import(_Lenient):
+class ImportConfig(Lenient):
     format: str
-    resolution: _Side
-    width: _Side | None = None
-    frames: _Side | None
-    pairs_per_shard: _Side
+    source: str = "?"
+    resolution: AtLeastOne
+    width: AtLeastOne | None = None
+    frames: AtLeastOne | None
+    pairs_per_shard: AtLeastOne
 
 
-class _Opinion(_Lenient):
-    judge: _Judge
-    policy: _Policy
-    margin: _Share
-    max_pairs_per_prompt: _Side
-
-
-class _Config(_Opinion):
-    backbone: _Backbone
-    sampler: _Sampler | None
-    fps: _Side | None = None
-    prompts: _Prompts
-    seed: _Count
-    candidates: _Side
-    batch_size: _Side | None
-    prompts_per_shard: _Side
+class SamplingConfig(Lenient):
+    format: str = FORMAT
+    backbone: BackboneConfig
+    sampler: SamplerConfig | None  # None, as some below, where imported pairs have no latents yet
+    fps: AtLeastOne | None = None  # of clips
+    prompts: PromptsConfig
+    seed: Count
+    candidates: AtLeastOne  # of a prompt
+    batch_size: AtLeastOne | None
+    prompts_per_shard: AtLeastOne
     shards: Annotated[int, Field(ge=0, le=MOST_SHARDS)]
     dtype: str | None
+    quantize: str = "no"
     device: str | None
+
+
+class Opinion(Lenient):
+    """What `sipo-data judge` and `pair` change."""
+
+    judge: JudgeConfig
+    policy: Literal["all-over-margin", "best-vs-worst", "correct-vs-incorrect"]
+    margin: Share
+    max_pairs_per_prompt: AtLeastOne
+
+
+class FolderConfig(Opinion, SamplingConfig):
     versions: dict[str, str | None]
-    original: _Opinion | None = None
-    import_: Annotated[_Import | None, Field(alias="import")] = None
-    rows: _Count = 0
-    dropped: dict[str, _Count] = Field(default_factory=dict)
+    original: Opinion | None = None  # what the folder began with, where it is another now
+    import_: Annotated[ImportConfig | None, Field(alias="import")] = None
+    rows: Count = 0  # read of an import's source
+    dropped: dict[str, Count] = Field(default_factory=dict)  # of those, by cause
 
-
-class _Sample(_Lenient):
-    members: dict[str, _Place]
-
-
-class _Tar(_Lenient):
-    bytes: _Count
-    sha256: str
-
-
-class _Index(_Lenient):
-    kind: str
-    tar: _Tar
-    samples: dict[str, _Sample]
-
-
-class _Candidate(_Lenient):
-    prompt: _Count
-    tag: Tag
-    score: _Share | None
-    correct: bool
-    failure: str | None
-
-
-class _Pair(_Lenient):
-    prompt: _Count
-    tag: Tag
-    margin: _Share
-    winner: str = ""
-    loser: str = ""
-
-
-class _Of(_Lenient):
-    shard: _Count
-    made_by: str
-
-
-class _OfCandidates(_Of):
-    judged_by: str
-    samples: dict[str, _Candidate]
-
-
-class _OfPairs(_Of):
-    paired_by: str
-    candidates_sha256: str
-    ties: _Count
-    under_margin: _Count
-    over_cap: _Count
-    samples: dict[str, _Pair]
-
-
-def read_object(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file; None where there is another thing in it."""
-    try:
-        value = load_json(path.read_bytes())
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def check_config(config: dict[str, Any], path: Path) -> None:
-    """Raises ValueError that names the file, the place in it and what stands there."""
-    remedy = "take the folder from a copy, or make it again in another --out"
-    _check(_Config, config, path, remedy)
-    count, size = config["prompts"]["count"], config["prompts_per_shard"]
-    shards = config["shards"]
-    if count is None and "import" not in config:
-        raise ValueError(f"{path}: prompts.count: no number (got None); {remedy}")
-    if count is not None and shards != -(-count // size):
-        raise ValueError(
-            f"{path}: shards: {shards} do not hold prompts.count {count} at prompts_per_shard "
-            f"{size}; {remedy}"
+    @classmethod
+    def read(cls, folder: Path) -> FolderConfig:
+        """Raises ValueError that names the file, the place in it and what stands there."""
+        path, remedy = (
+            folder / FILE,
+            "take the folder from a copy, or make it again in another --out",
         )
+        row = read_object(path)
+        if row is None or row.get("format") != FORMAT:
+            raise ValueError(f"{path} does not say {FORMAT!r}; give a folder of sipo-data")
+        config = checked(cls, row, path, remedy)
+        count, size = config.prompts.count, config.prompts_per_shard
+        if count is None and not config.is_import:
+            raise ValueError(f"{path}: prompts.count: no number (got None); {remedy}")
+        if count is not None and config.shards != -(-count // size):
+            raise ValueError(
+                f"{path}: shards: {config.shards} do not hold prompts.count {count} at "
+                f"prompts_per_shard {size}; {remedy}"
+            )
+        return config
+
+    def write(self, folder: Path) -> None:
+        write_json(folder / FILE, self.as_read(), indent=2)
+
+    def changed(self, row: Mapping[str, object]) -> FolderConfig:
+        return FolderConfig.model_validate({**self.as_read(), **row})
+
+    @property
+    def is_import(self) -> bool:
+        return self.import_ is not None
+
+    @property
+    def encoded(self) -> bool:
+        """Whether pairs have latents; those of an import have none until `sipo-data encode`."""
+        return self.backbone.family is not None
+
+    @property
+    def at_a_time(self) -> int:
+        """Candidates of a batch; where nothing was sampled or encoded, those judged together."""
+        return self.batch_size or 16
+
+    @property
+    def judged_by_people(self) -> bool:
+        """Nothing could bring their verdicts back."""
+        return self.judge.id == PEOPLE
+
+    @property
+    def suffix(self) -> Suffix:
+        """Of the candidates' pictures."""
+        return "png" if self.fps is None else "mp4"
+
+    def sampling_part(self) -> dict[str, object]:
+        """What candidates depend on. The judge's library is none of it."""
+        later = KNOWN_AT_THE_END if self.is_import else ()
+        left_out = {*Opinion.model_fields, "original", *later}
+        row = {name: value for name, value in self.as_read().items() if name not in left_out}
+        return row | {"versions": self.versions | {"ultralytics": None}}
+
+    def source_part(self) -> dict[str, object]:
+        """What an import is of, wherever that lies and whatever it is called."""
+        source = self.import_.as_read() if self.import_ else {}
+        return {"import": source | {"source": None}, "fps": self.fps}
+
+    @property
+    def sampling_digest(self) -> str:
+        return _digest(self.sampling_part())
+
+    @property
+    def pictures_digest(self) -> str:
+        """Of what pictures depend on: also the same once latents were added to them."""
+        return (self.unencoded() if self.is_import else self).sampling_digest
+
+    @property
+    def judge_digest(self) -> str:
+        return _digest(self.judge.as_read())
+
+    @property
+    def pairing_digest(self) -> str:
+        judge = self.judge.as_read()
+        return _digest([judge, self.policy, self.margin, self.max_pairs_per_prompt])
+
+    def opinion(self) -> Opinion:
+        row = self.as_read()
+        return Opinion.model_validate({name: row[name] for name in Opinion.model_fields})
+
+    def with_opinion(self, row: Mapping[str, object]) -> FolderConfig:
+        """Judged or paired otherwise; what the folder began with stays written down."""
+        first = self.original or self.opinion()
+        config = FolderConfig.model_validate({**self.without_original(), **row})
+        return config if config.opinion() == first else config.changed({"original": first})
+
+    def without_original(self) -> dict[str, object]:
+        return {name: value for name, value in self.as_read().items() if name != "original"}
+
+    def unencoded(self) -> FolderConfig:
+        """Of an import, as it was before `sipo-data encode`."""
+        assert self.import_ is not None, "what was sampled has its latents"
+        return self.changed(unencoded(self.import_.format))
 
 
-def check_index(index: dict[str, Any], path: Path) -> None:
-    """As `check_config`, of what every shard's index says."""
-    _check(_Index, index, path, "delete it and its tar, then run again")
+def unencoded(format_name: str) -> dict[str, object]:
+    """What the configuration of an import says until `sipo-data encode`."""
+    backbone = {"name": format_name, "family": None, "weights_sha256": None}
+    encoding = dict.fromkeys(("sampler", "batch_size", "dtype", "device"))
+    return {"backbone": backbone, "versions": {}, **encoding}
 
 
-def check_facts(index: dict[str, Any], path: Path) -> None:
-    """As `check_config`, of what an index of candidates or of pairs says of them."""
-    model = _OfCandidates if index["kind"] == "candidates" else _OfPairs
-    _check(model, index, path, "delete it and its tar, then run again")
+def name_of(backbone: str) -> str:
+    """Of a local folder only its name: where it lies is nothing of the pairs."""
+    return Path(backbone).resolve().name if Path(backbone).is_dir() else backbone
 
 
-def _check(model: type[BaseModel], value: dict[str, Any], path: Path, remedy: str) -> None:
-    try:
-        model.model_validate(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])[:80]
-        found = f"{first['msg']} (got {str(first['input'])[:80]!r})"
-        raise ValueError(f"{path}: {field}: {found}; {remedy}") from None
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -7,15 +7,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from safetensors import safe_open
 from torch import Tensor
 
-from sipo.datagen.generation.shard_stages import from_npy, has_embeddings, text_key
-from sipo.datagen.looking.review import Decision, Decisions, names_of, pair_key
-from sipo.datagen.storage.shard_folder import PAIRS, ShardFolder, open_folder, require_latents
-from sipo.datagen.storage.shards import read_fields, read_row
+from sipo.datagen.storage.decisions import Decision, Decisions, names_of, pair_key
+from sipo.datagen.storage.rows import PairJson, read_row
+from sipo.datagen.storage.shard_folder import (
+    ShardFolder,
+    open_folder,
+    require_embeddings,
+    require_latents,
+)
+from sipo.datagen.storage.shard_index import PAIRS
+from sipo.datagen.storage.shards import Members, read_fields
+from sipo.datagen.storage.tensors import conditioning_of, from_npy
 
 _OTHER = {"winner.npy": "loser.npy", "loser.npy": "winner.npy"}
 
@@ -42,7 +47,7 @@ class LatentPair:
 class _Entry:
     key: str
     tar: Path
-    members: dict[str, Any]
+    members: Members
 
 
 class PairDataset:
@@ -59,7 +64,7 @@ class PairDataset:
         digest = hashlib.sha256()
         for opened in folders:
             found: list[_Entry] = []
-            for number in range(opened.shards):
+            for number in opened.numbers:
                 found += _entries(opened, number)
                 digest.update(opened.tar(PAIRS, number).with_suffix(".json").read_bytes())
             decided = self._decided(opened, found)
@@ -87,9 +92,10 @@ class PairDataset:
         if not decisions:
             self.review.update(open=len(found))
             return {}
-        names = [n for number in range(folder.shards) for n in names_of(folder, number).values()]
-        self.review.update(decisions.count(names))
-        return {name.place: said for name in names if (said := decisions.of(name))}
+        names = [name for number in folder.numbers for name in names_of(folder, number).values()]
+        self.review.update(decisions.count(names).model_dump())
+        decided = ((name.place, decisions.of(name)) for name in names)
+        return {place: decision for place, decision in decided if decision}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -97,16 +103,16 @@ class PairDataset:
     def __getitem__(self, i: int) -> LatentPair:
         entry = self._entries[i]
         wanted = {name: entry.members[name] for name in ("winner.npy", "loser.npy")}
-        fields, row = read_fields(entry.tar, wanted), read_row(entry.tar, entry.members)
-        text = row["prompt"]["prompt"]
+        fields, row = read_fields(entry.tar, wanted), read_row(entry.tar, entry.members, PairJson)
+        text = row.prompt.text
         return LatentPair(
             key=entry.key,
             text=text,
-            tag=row["prompt"]["tag"],
+            tag=row.prompt.tag,
             winner=from_npy(fields["winner.npy"]),
             loser=from_npy(fields["loser.npy"]),
             conditioning=conditioning_of(entry.tar.with_suffix(".safetensors"), text),
-            margin=row["margin"],
+            margin=row.margin,
         )
 
     def fingerprint(self) -> str:
@@ -126,15 +132,13 @@ def open_folders(folder: str | Path | Sequence[str | Path]) -> list[ShardFolder]
 
 
 def _entries(folder: ShardFolder, number: int) -> Iterator[_Entry]:
-    index = folder.index(PAIRS, number)
+    index = folder.pairs(number)
     tar = folder.tar(PAIRS, number)
-    if index["paired_by"] != folder.paired_by:
+    if index.paired_by != folder.config.pairing_digest:
         raise ValueError(f"{tar} was paired otherwise than its folder; run sipo-data pair on it")
-    if not has_embeddings(folder, number):
-        path = folder.embeddings(number)
-        raise ValueError(f"{path} is missing or damaged; run the same sipo-data generate again")
-    for key, sample in index["samples"].items():
-        yield _Entry(pair_key(index, key), tar, sample["members"])
+    require_embeddings(folder, number)
+    for key, sample in index.samples.items():
+        yield _Entry(pair_key(index, key), tar, sample.members)
 
 
 def _flipped(entry: _Entry) -> _Entry:
@@ -143,27 +147,20 @@ def _flipped(entry: _Entry) -> _Entry:
     return replace(entry, key=f"{entry.key}-flipped", members=swapped)
 
 
-def common_meta(folders: Sequence[ShardFolder]) -> dict[str, Any]:
+def common_meta(folders: Sequence[ShardFolder]) -> dict[str, object]:
     """The first folder's backbone, sampler, judge, versions; all must be of one family.
 
     `sampled_by`: the weights' hashes of all policies that sampled them; who made imported pairs
     is not known.
     """
-    families = sorted({folder.config["backbone"]["family"] for folder in folders})
+    configs = [folder.config for folder in folders]
+    families = sorted({str(config.backbone.family) for config in configs})
     if len(families) > 1:
         raise ValueError(f"the folders mix backbone families ({', '.join(families)}); give one")
+    row = configs[0].as_read()
     wanted = ("backbone", "sampler", "dtype", "judge", "versions")
-    meta = {name: folders[0].config[name] for name in wanted}
-    meta["quantize"] = folders[0].config.get("quantize", "no")
     hashes = {
-        "unknown" if "import" in folder.config else folder.config["backbone"]["weights_sha256"]
-        for folder in folders
+        "unknown" if config.is_import else str(config.backbone.weights_sha256) for config in configs
     }
-    return meta | {"sampled_by": sorted(hashes)}
-
-
-def conditioning_of(path: Path, text: str) -> dict[str, Tensor]:
-    prefix = f"{text_key(text)}/"
-    with safe_open(path, "pt") as file:
-        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
-        return {name.removeprefix(prefix): file.get_tensor(name) for name in names}
+    meta = {name: row[name] for name in wanted}
+    return {**meta, "quantize": configs[0].quantize, "sampled_by": sorted(hashes)}

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from sipo.datagen.generation.shard_stages import from_npy
-from sipo.datagen.storage.pair_dataset import common_meta, conditioning_of, open_folders
-from sipo.datagen.storage.shard_folder import CANDIDATES
+from sipo.datagen.storage.pair_dataset import common_meta, open_folders
+from sipo.datagen.storage.shard_index import CANDIDATES
 from sipo.datagen.storage.shards import read_fields
+from sipo.datagen.storage.tensors import conditioning_of, from_npy
 from sipo.feedback.prompts.prompt import Prompt
 
 
@@ -22,21 +21,20 @@ class PromptDataset:
 
     def __init__(self, folder: str | Path | Sequence[str | Path]) -> None:
         folders = open_folders(folder)
-        self.meta: dict[str, Any] = common_meta(folders)
+        self.meta = common_meta(folders)
         self.prompts: list[Prompt] = []
         self._embeddings: list[Path] = []
         digest = hashlib.sha256()
         for opened in folders:
-            for number in range(opened.shards):
-                opened.index(CANDIDATES, number)  # raises where it is missing or damaged
+            for number in opened.numbers:
+                opened.candidates(number)  # raises where it is missing or damaged
                 for _, prompt in opened.prompts_of(number):
                     self.prompts.append(prompt)
                     self._embeddings.append(opened.embeddings(number))
                     digest.update(prompt.model_dump_json().encode())
         self._fingerprint = digest.hexdigest()
         self.empty = conditioning_of(folders[0].embeddings(0), "")
-        samples = folders[0].index(CANDIDATES, 0)["samples"]
-        members = next(iter(samples.values()))["members"]
+        members = next(iter(folders[0].candidates(0).samples.values())).members
         fields = read_fields(folders[0].tar(CANDIDATES, 0), {"npy": members["latents.npy"]})
         self.latents_shape = tuple(from_npy(fields["npy"]).shape)
 

@@ -12,16 +12,18 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, BinaryIO
 
-from sipo.common.files.strict_json import load_json
+from pydantic import Field
+
 from sipo.common.files.writing import atomic, write_json
-from sipo.datagen.storage.folder_config import check_index, read_object
+from sipo.datagen.storage.untrusted_json import Count
 
-Members = dict[str, tuple[int, int]]
+Place = Annotated[tuple[Count, Count], Field(strict=False)]  # strict would refuse JSON's lists
+Members = dict[str, Place]
 """Field ("png", "latents.npy") -> (offset, bytes) in the tar."""
 
 
@@ -30,16 +32,16 @@ class TarSample:
     """`facts` go into the index, so that a summary need not open the tar."""
 
     key: str
-    fields: dict[str, bytes]
-    facts: dict[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, bytes]
+    facts: Mapping[str, object] = field(default_factory=dict)
 
 
 def write_shard(
-    path: Path, samples: Iterable[TarSample], about: Callable[[], dict[str, Any]]
+    path: Path, samples: Iterable[TarSample], more: Callable[[], Mapping[str, object]]
 ) -> None:
-    """`path` is the tar's. `about()`, called after the last sample, is added to the index."""
+    """`path` is the tar's. `more()`, called after the last sample, is added to the index."""
     index_path = path.with_suffix(".json")
-    index: dict[str, dict[str, Any]] = {}
+    index: dict[str, dict[str, object]] = {}
     with atomic(path) as file:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for sample in samples:
@@ -49,46 +51,14 @@ def write_shard(
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         index_path.unlink(missing_ok=True)  # from here to its rewriting the shard is not done
-    body = {"tar": {"bytes": size, "sha256": digest}, "samples": index}
-    write_json(index_path, body | about())
+    tar_facts = {"bytes": size, "sha256": digest}
+    write_json(index_path, {"tar": tar_facts, "samples": index, **more()})
 
 
-def read_index(path: Path, kind: str) -> dict[str, Any]:
-    """The index at `path`. Raises ValueError when it is none, or one of another kind."""
-    index = read_object(path)
-    if index is None or index.get("kind") != kind:
-        raise ValueError(f"{path} is not an index of {kind}; delete it and its tar, then run again")
-    check_index(index, path)
-    return index
-
-
-def check_size(path: Path, index: dict[str, Any]) -> None:
-    """Raises ValueError when the tar is missing or not of the size its index says."""
-    wanted = index["tar"]["bytes"]
-    if not path.is_file():
-        raise ValueError(f"{path} is missing although its index is there; generate it again")
-    if (size := path.stat().st_size) != wanted:
-        raise ValueError(
-            f"{path} is truncated or changed: {size} bytes where its index says {wanted}; "
-            "run the same sipo-data generate again"
-        )
-
-
-def read_fields(path: Path, members: dict[str, Any]) -> dict[str, bytes]:
+def read_fields(path: Path, members: Members) -> dict[str, bytes]:
     """The bytes of some members of a tar, by the offsets of the index."""
     with path.open("rb") as file:
         return {name: _slice(file, offset, size) for name, (offset, size) in members.items()}
-
-
-def read_row(path: Path, members: dict[str, Any]) -> dict[str, Any]:
-    """A sample's `.json`. Raises ValueError where the tar has another thing in its place."""
-    try:
-        row = load_json(read_fields(path, {"json": members["json"]})["json"])
-    except (ValueError, KeyError, RecursionError):
-        row = None
-    if not isinstance(row, dict):
-        raise ValueError(f"{path} was changed or is damaged; see sipo-data validate")
-    return row
 
 
 def scan(path: Path) -> dict[str, Members]:

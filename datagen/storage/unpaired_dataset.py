@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from sipo.datagen.generation.shard_stages import from_npy
-from sipo.datagen.storage.pair_dataset import LatentPair, common_meta, conditioning_of, open_folders
-from sipo.datagen.storage.shard_folder import CANDIDATES, ShardFolder
-from sipo.datagen.storage.shards import read_fields
+from sipo.datagen.storage.pair_dataset import LatentPair, common_meta, open_folders
+from sipo.datagen.storage.shard_folder import ShardFolder
+from sipo.datagen.storage.shard_index import CANDIDATES
+from sipo.datagen.storage.shards import Members, read_fields
+from sipo.datagen.storage.tensors import conditioning_of, from_npy
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class _Entry:
     tag: str
     desirable: bool
     tar: Path
-    members: dict[str, Any]
+    members: Members
     embeddings: Path
 
 
@@ -38,7 +38,7 @@ class UnpairedDataset:
         digest = hashlib.sha256()
         entries: list[_Entry] = []
         for opened in folders:
-            for number in range(opened.shards):
+            for number in opened.numbers:
                 entries += _entries(opened, number)
                 index = opened.tar(CANDIDATES, number).with_suffix(".json")
                 digest.update(index.read_bytes())
@@ -80,16 +80,16 @@ class UnpairedDataset:
 
 def _entries(folder: ShardFolder, number: int) -> Iterator[_Entry]:
     tar = folder.tar(CANDIDATES, number)
-    index = folder.index(CANDIDATES, number)
+    index = folder.candidates(number)
     prompts = dict(folder.prompts_of(number))
-    for key, sample in index["samples"].items():
-        if sample["failure"] is None:
+    for key, sample in index.samples.items():
+        if sample.failure is None:
             yield _Entry(
-                key=f"{index['tar']['sha256'][:12]}-{key}",
-                text=prompts[sample["prompt"]].text,
-                tag=sample["tag"],
-                desirable=sample["correct"],
+                key=f"{index.tar.sha256[:12]}-{key}",
+                text=prompts[sample.prompt].text,
+                tag=sample.tag,
+                desirable=sample.correct,
                 tar=tar,
-                members=sample["members"],
+                members=sample.members,
                 embeddings=folder.embeddings(number),
             )

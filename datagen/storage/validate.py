@@ -5,40 +5,40 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from sipo.common.files.strict_json import load_json
-from sipo.datagen.generation.shard_stages import candidate_sample, from_npy, has_embeddings
-from sipo.datagen.generation.types import Judged
-from sipo.datagen.looking.review import Decisions
-from sipo.datagen.storage.shard_folder import (
+from sipo.datagen.storage.decisions import Decisions
+from sipo.datagen.storage.rows import CandidateJson, PairJson, read_row
+from sipo.datagen.storage.shard_folder import PROMPTS, SHARD_NAME, ShardFolder, open_folder
+from sipo.datagen.storage.shard_index import (
     CANDIDATES,
     PAIRS,
-    SHARD_NAME,
-    ShardFolder,
-    open_folder,
+    CandidateFacts,
+    Kind,
+    PairFacts,
 )
-from sipo.datagen.storage.shards import read_fields, read_row, scan
+from sipo.datagen.storage.shards import Members, read_fields, scan
+from sipo.datagen.storage.tensors import from_npy
 
 
 def find_damage(path: str | Path) -> Iterator[str]:
     """Reads every byte. Raises ValueError only when `path` is no shard folder at all."""
     folder = open_folder(path)
     yield from _text_damage(folder)
-    for number in range(folder.shards):
-        for kind in (CANDIDATES, PAIRS):
-            yield from _shard_damage(folder, kind, number)
+    for number in folder.numbers:
+        yield from _shard_damage(folder, CANDIDATES, number)
+        yield from _shard_damage(folder, PAIRS, number)
         yield from _stale(folder, number)
-        if folder.encoded and not has_embeddings(folder, number):
+        if folder.config.encoded and not folder.has_embeddings(number):
             yield f"{folder.embeddings(number).name} is missing, truncated or foreign"
     yield from _foreign_files(folder)
 
 
 def _text_damage(folder: ShardFolder) -> Iterator[str]:
     """Of what belongs to no shard: the prompts, and what people decided."""
-    prompts = folder.path / "prompts.jsonl"
+    prompts = folder.path / PROMPTS
     try:
-        if hashlib.sha256(prompts.read_bytes()).hexdigest() != folder.config["prompts"]["sha256"]:
+        if hashlib.sha256(prompts.read_bytes()).hexdigest() != folder.config.prompts.sha256:
             yield f"{prompts} was changed; take it from a copy, or run the same command again"
     except FileNotFoundError:
         yield f"{prompts} is missing; run the same command again"
@@ -48,39 +48,41 @@ def _text_damage(folder: ShardFolder) -> Iterator[str]:
         yield str(error)
 
 
-def _shard_damage(folder: ShardFolder, kind: str, number: int) -> Iterator[str]:
+def _shard_damage(folder: ShardFolder, kind: Kind, number: int) -> Iterator[str]:
     path = folder.tar(kind, number)
     try:
-        index = folder.index(kind, number)
+        index = folder.candidates(number) if kind == CANDIDATES else folder.pairs(number)
         members = scan(path)
     except ValueError as error:
         yield str(error)
         return
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != index["tar"]["sha256"]:
+    if digest != index.tar.sha256:
         yield f"{path} was changed: its sha256 is not its index's; delete it and generate again"
-    if members.keys() != index["samples"].keys():
+    if members.keys() != index.samples.keys():
         yield f"{path} holds other samples than its index; delete it and generate again"
     wanted = _fields(kind, folder)
     for key, fields in members.items():
         problem = _sample_damage(path, fields, wanted)
-        if problem is None and not _agrees(index["samples"].get(key, {}), path, key, fields):
+        facts = index.samples.get(key)
+        if problem is None and not (facts and _agrees(facts, path, fields)):
             problem = "is not what its index says"
         if problem:
             yield f"{path}: {key} {problem}; delete the shard and generate again"
 
 
-def _fields(kind: str, folder: ShardFolder) -> set[str]:
+def _fields(kind: Kind, folder: ShardFolder) -> set[str]:
     """What a sample of a shard consists of."""
     if kind == CANDIDATES:
-        latents = {"latents.npy"} if folder.encoded else set()
-        return {folder.suffix, "json"} | latents
-    fields = (folder.suffix, "npy") if folder.encoded else (folder.suffix,)
+        latents = {"latents.npy"} if folder.config.encoded else set()
+        return {folder.config.suffix, "json"} | latents
+    suffix = folder.config.suffix
+    fields = (suffix, "npy") if folder.config.encoded else (suffix,)
     return {f"{role}.{field}" for role in ("winner", "loser") for field in fields} | {"json"}
 
 
-def _sample_damage(path: Path, members: dict[str, Any], wanted: set[str]) -> str | None:
+def _sample_damage(path: Path, members: Members, wanted: set[str]) -> str | None:
     if missing := wanted - members.keys():
         return f"is incomplete, it lacks {', '.join(sorted(missing))}"
     fields = read_fields(path, members)
@@ -94,33 +96,28 @@ def _sample_damage(path: Path, members: dict[str, Any], wanted: set[str]) -> str
     return None
 
 
-def _agrees(said: dict[str, Any], path: Path, key: str, members: dict[str, Any]) -> bool:
+def _agrees(facts: CandidateFacts | PairFacts, path: Path, members: Members) -> bool:
     """Whether an index says of a sample what the tar has: where it lies, and its facts."""
-    row = read_row(path, members)
     try:
-        if key.startswith("cand-"):
-            judged = Judged.from_row(row, int(key.removeprefix("cand-")))
-            facts = candidate_sample(judged, {}).facts
+        if isinstance(facts, CandidateFacts):
+            found = read_row(path, members, CandidateJson).facts()
         else:
-            sides = {role: row[role]["key"] for role in ("winner", "loser")}
-            facts = {"tag": row["prompt"]["tag"], "margin": row["margin"], **sides}
-    except (KeyError, TypeError, ValueError):
+            found = read_row(path, members, PairJson).facts()
+    except ValueError:
         return False
-    places = {name: list(place) for name, place in members.items()}
-    own = {name: said[name] for name in facts.keys() & said.keys()}
-    return said.get("members") == places and own.items() <= facts.items()
+    indexed = {name: value for name, value in facts.as_read().items() if name in found}
+    return facts.members == members and indexed.items() <= found.items()
 
 
 def _stale(folder: ShardFolder, number: int) -> Iterator[str]:
     """Shards that a stopped `judge` or `pair` left behind."""
     try:
-        candidates, pairs = folder.index(CANDIDATES, number), folder.index(PAIRS, number)
+        candidates, pairs = folder.candidates(number), folder.pairs(number)
     except ValueError:
         return
-    if candidates["judged_by"] != folder.judged_by:
+    if candidates.judged_by != folder.config.judge_digest:
         yield f"{folder.tar(CANDIDATES, number)} has another judge's verdicts; run sipo-data judge"
-    made_from = (pairs["paired_by"], pairs["candidates_sha256"])
-    if made_from != (folder.paired_by, candidates["tar"]["sha256"]):
+    if not folder.pairs_are_of(pairs, candidates):
         yield f"{folder.tar(PAIRS, number)} is older than its candidates; run sipo-data pair"
 
 
@@ -129,5 +126,5 @@ def _foreign_files(folder: ShardFolder) -> Iterator[str]:
         if path.suffix not in (".tar", ".safetensors") or path.name.startswith("."):
             continue
         match = SHARD_NAME.fullmatch(path.name)
-        if match is None or int(path.stem.split("-")[1]) >= folder.shards:
+        if match is None or int(path.stem.split("-")[1]) >= folder.config.shards:
             yield f"{path} is foreign: no shard of this folder; take it out"

@@ -9,7 +9,7 @@ from PIL import Image
 
 from sipo.backbones.base import Backbone
 from sipo.datagen.generation import sampling
-from sipo.datagen.generation.types import Candidate, Judged, requests, row_of
+from sipo.datagen.generation.types import Candidate, Judged, requests
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts import grammar
 
@@ -58,4 +58,4 @@ def test_a_judged_candidate_survives_its_json() -> None:
     request = next(requests([(3, DOGS)], candidates=2, seed=0))
     verdict = FakeJudge().judge([Image.new("RGB", (8, 8))], [DOGS])[0]
     judged = Judged(request, verdict)
-    assert Judged.from_row(row_of(judged), request.number) == judged
+    assert Judged.of(judged.row(), request.key) == judged

@@ -19,12 +19,14 @@ from tiny_video import tiny_cogvideox
 from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
 from sipo.common.pictures.picture import Clip
-from sipo.datagen.generation.run import generate, judge_folder
-from sipo.datagen.generation.shard_stages import read_candidates
+from sipo.datagen.generation.again import judge_folder
+from sipo.datagen.generation.candidates import read_candidates
+from sipo.datagen.generation.run import generate
 from sipo.datagen.looking.contact_sheet import contact_sheet
 from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.pair_dataset import PairDataset
-from sipo.datagen.storage.shard_folder import CANDIDATES, open_folder
+from sipo.datagen.storage.shard_folder import open_folder
+from sipo.datagen.storage.shard_index import CANDIDATES
 from sipo.datagen.storage.shards import read_fields
 from sipo.datagen.storage.validate import find_damage
 from sipo.feedback.fake import FakeJudge
@@ -95,18 +97,21 @@ def test_judging_again_sees_the_frames_that_were_judged(
     copy.mkdir()
     for name, content in bytes_of(shards).items():
         (copy / name).write_bytes(content)
-    judge_folder(copy, "fake", judge=FakeJudge(), progress=False, frames={"score": "worst"})
+    judge_folder(copy, "fake", judge=FakeJudge(), progress=False, frame_score="worst")
     assert bytes_of(copy)["candidates-000000.tar"] != bytes_of(shards)["candidates-000000.tar"]
-    assert open_folder(copy).config["judge"]["frames"] == {"count": FRAMES, "score": "worst"}
-    judge_folder(copy, "fake", judge=FakeJudge(), progress=False, frames={"score": "mean"})
+    frames = open_folder(copy).config.judge.frames
+    assert frames is not None
+    assert (frames.count, frames.score) == (FRAMES, "worst")
+    judge_folder(copy, "fake", judge=FakeJudge(), progress=False, frame_score="mean")
     assert bytes_of(copy) == bytes_of(shards)
 
 
 def test_candidates_are_clips_with_their_latents(shards: Path, backbone: Backbone) -> None:
     folder = open_folder(shards)
-    assert folder.config["fps"] == 8
-    assert folder.config["sampler"]["frames"] == 9
-    assert "av" in folder.config["versions"]
+    assert folder.config.fps == 8
+    assert folder.config.sampler is not None
+    assert folder.config.sampler.frames == 9
+    assert "av" in folder.config.versions
     [first, *_] = read_candidates(folder, 0)
     assert isinstance(first.picture, Clip)
     assert first.latents.shape == (4, 3, 4, 4)
@@ -121,8 +126,8 @@ def test_candidates_are_clips_with_their_latents(shards: Path, backbone: Backbon
 
 def test_the_verdict_keeps_what_each_frame_showed(shards: Path) -> None:
     folder = open_folder(shards)
-    for sample in folder.index(CANDIDATES, 0)["samples"].values():
-        member = {"json": sample["members"]["json"]}
+    for sample in folder.candidates(0).samples.values():
+        member = {"json": sample.members["json"]}
         verdict = json.loads(read_fields(folder.tar(CANDIDATES, 0), member)["json"])["verdict"]
         frames = verdict["evidence"]["frames"]
         assert list(frames) == ["1", "4", "7"]

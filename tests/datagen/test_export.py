@@ -42,7 +42,7 @@ def imported(format_: str, source: Path, out: Path) -> Path:
 
 def all_pairs(path: Path) -> list[Any]:
     folder = open_folder(path)
-    return [pair for number in range(folder.shards) for pair in pairs_of(folder, number)]
+    return [pair for number in folder.numbers for pair in pairs_of(folder, number)]
 
 
 def test_webdataset_and_back(folder: Path, tmp_path: Path) -> None:

@@ -30,7 +30,9 @@ TABLE = (Path(__file__).parents[2] / "docs" / "importing.md").read_text()
 def causes(format_: str, source: Path, out: Path) -> dict[str, int]:
     """Of the rows dropped; `dropped.jsonl` names them."""
     settings = ImportSettings(format=format_, source=str(source), out=out, resolution=PX)
-    found: dict[str, int] = import_pairs(settings, progress=False)["import"]["dropped"]
+    imported = import_pairs(settings, progress=False).imported
+    assert imported is not None
+    found = imported.dropped
     named = [json.loads(line)["cause"] for line in (out / "dropped.jsonl").read_text().splitlines()]
     assert sorted(named) == sorted(cause for cause, n in found.items() for _ in range(n))
     for cause in found:

@@ -23,25 +23,33 @@ from sipo.datagen.imports.rows import UnusableError
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.untrusted_clips import read_clip_of
 from sipo.datagen.imports.writer import import_pairs
-from sipo.datagen.storage.shard_folder import PAIRS, open_folder
+from sipo.datagen.looking.folder_summary import FolderSummary
+from sipo.datagen.storage.shard_folder import open_folder
+from sipo.datagen.storage.shard_index import PAIRS
 from sipo.datagen.storage.shards import read_fields
 from sipo.datagen.storage.validate import find_damage
 
 
-def imported(format_: str, source: Path | str, out: Path, **given: Any) -> dict[str, Any]:
+def imported(format_: str, source: Path | str, out: Path, **given: Any) -> FolderSummary:
     small = {"resolution": PX, "pairs_per_shard": 2} | given
     settings = ImportSettings(format=format_, source=str(source), out=out, **small)
     return import_pairs(settings, progress=False)
 
 
+def dropped_of(summary: FolderSummary) -> dict[str, int]:
+    assert summary.imported is not None
+    return summary.imported.dropped
+
+
 def pairs_of(out: Path) -> list[tuple[str, bytes, bytes, float]]:
     """(prompt, winner's file, loser's file, margin) of every pair."""
     folder, found = open_folder(out), []
-    for number in range(folder.shards):
-        for entry in folder.index(PAIRS, number)["samples"].values():
-            fields = read_fields(folder.tar(PAIRS, number), entry["members"])
+    for number in folder.numbers:
+        for entry in folder.pairs(number).samples.values():
+            fields = read_fields(folder.tar(PAIRS, number), entry.members)
             about = json.loads(fields["json"])
-            winner, loser = (fields[f"{role}.{folder.suffix}"] for role in ("winner", "loser"))
+            suffix = folder.config.suffix
+            winner, loser = (fields[f"{role}.{suffix}"] for role in ("winner", "loser"))
             found.append((about["prompt"]["prompt"], winner, loser, about["margin"]))
     return found
 
@@ -63,9 +71,9 @@ def assert_pictures(out: Path, count: int) -> None:
 def test_a_folder_with_a_jsonl(tmp_path: Path) -> None:
     summary = imported("folder", listed(tmp_path / "source"), tmp_path / "out")
     assert_pictures(tmp_path / "out", 5)
-    assert open_folder(tmp_path / "out").shards == 3
-    assert (summary["pairs"], summary["mean_margin"]) == (5, 1.0)
-    assert summary["import"] == {"rows": 5, "dropped": {}}
+    assert open_folder(tmp_path / "out").config.shards == 3
+    assert (summary.pairs, summary.mean_margin) == (5, 1.0)
+    assert summary.to_json()["import"] == {"rows": 5, "dropped": {}}
 
 
 def test_a_folder_with_a_csv_and_images_elsewhere(tmp_path: Path) -> None:
@@ -102,8 +110,8 @@ def test_hpdv2(tmp_path: Path) -> None:
     ranked = [{"prompt": "a cat", "image_path": names, "rank": [2, 1, 2]}]
     (source / "test.json").write_text(json.dumps(ranked))
     summary = imported("hpdv2", source / "test.json", tmp_path / "ranked")
-    assert summary["pairs"] == 2
-    assert summary["import"]["dropped"] == {"tie": 1}
+    assert summary.pairs == 2
+    assert dropped_of(summary) == {"tie": 1}
     assert {winner for _, winner, _, _ in pairs_of(tmp_path / "ranked")} == {picture(0)}
 
 
@@ -119,7 +127,7 @@ def test_hpdv3(tmp_path: Path) -> None:
     assert_pictures(tmp_path / "out", 2)
     assert [margin for *_, margin in pairs_of(tmp_path / "out")] == [0.5, 1.0]
     causes = {"tie": 1, "votes contradict the order of the paths": 1}
-    assert summary["import"]["dropped"] == causes
+    assert dropped_of(summary) == causes
 
 
 def test_pickapic(tmp_path: Path) -> None:
@@ -135,7 +143,7 @@ def test_pickapic(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "train-0.parquet")
     summary = imported("pickapic", tmp_path / "train-0.parquet", tmp_path / "out")
     assert_pictures(tmp_path / "out", 2)
-    assert summary["import"] == {"rows": 4, "dropped": {"tie": 1, "missing label": 1}}
+    assert summary.to_json()["import"] == {"rows": 4, "dropped": {"tie": 1, "missing label": 1}}
 
 
 def test_hf_of_a_local_folder(tmp_path: Path) -> None:
@@ -215,8 +223,9 @@ def test_pictures_that_are_no_squares(tmp_path: Path) -> None:
     found = from_bytes(winner, "png")
     assert isinstance(found, Image.Image)
     assert found.tobytes() == expected.tobytes()
-    asked = open_folder(tmp_path / "out").config["import"]
-    assert (asked["resolution"], asked["width"]) == (PX, 2 * PX)
+    asked = open_folder(tmp_path / "out").config.import_
+    assert asked is not None
+    assert (asked.resolution, asked.width) == (PX, 2 * PX)
     with pytest.raises(ValueError, match="width 32"):
         imported("folder", tmp_path / "source", tmp_path / "out", width=3 * PX)
     with pytest.raises(ValueError, match="--width 20 is not a multiple of 8; give 16 or 24"):
@@ -227,6 +236,6 @@ def test_limit_and_the_record_of_what_was_asked(tmp_path: Path) -> None:
     source = listed(tmp_path / "source")
     imported("folder", source, tmp_path / "out", limit=3)
     assert_pictures(tmp_path / "out", 3)
-    asked = open_folder(tmp_path / "out").config["import"]
+    asked = json.loads((tmp_path / "out" / "config.json").read_bytes())["import"]
     assert (asked["resolution"], asked["limit"], asked["source"]) == (PX, 3, "source")
     assert str(tmp_path) not in json.dumps(asked)

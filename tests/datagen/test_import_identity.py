@@ -164,7 +164,7 @@ def test_links_of_a_hub_cache_are_followed_when_asked(tmp_path: Path) -> None:
     assert "3 link leads out of the folder, see --follow-links" in refused.output
     followed = run("folder", source, tmp_path / "out", "--follow-links")
     assert followed.exit_code == 0, followed.output
-    assert open_folder(tmp_path / "out").config["prompts"]["count"] == 3
+    assert open_folder(tmp_path / "out").config.prompts.count == 3
     other = run("folder", source, tmp_path / "out")
     assert "--follow-links" in other.output
 
@@ -220,4 +220,4 @@ def test_after_a_fault_of_ours_the_folder_takes_another_command(
         assert "give another" in made.output or "another --out" in made.output
         return
     assert made.exit_code == 0, made.output
-    assert open_folder(out).config["prompts"]["count"] == 1
+    assert open_folder(out).config.prompts.count == 1

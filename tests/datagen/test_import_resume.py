@@ -18,7 +18,6 @@ from sources import PX, listed, row, write_list
 from sipo.backbones.base import Backbone
 from sipo.datagen import encode
 from sipo.datagen.encode import encode_folder
-from sipo.datagen.generation import shard_stages
 from sipo.datagen.imports import writer
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
@@ -76,7 +75,7 @@ def test_an_import_goes_on(
     with pytest.raises(ValueError, match=said):
         open_folder(tmp_path / "out")
     summary = import_pairs(settings(source, tmp_path / "out"), progress=False)
-    assert summary["import"] == {"rows": 7, "dropped": {"tie": 1, "missing picture": 1}}
+    assert summary.to_json()["import"] == {"rows": 7, "dropped": {"tie": 1, "missing picture": 1}}
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
@@ -175,4 +174,4 @@ def test_encoding_goes_on_where_a_tar_lost_its_index(
     (imported / "candidates-000001.json").unlink()
     encode_folder(imported, backbone=tiny_backbone, progress=False)
     assert list(find_damage(imported)) == []
-    assert shard_stages.has_embeddings(open_folder(imported), 1)
+    assert open_folder(imported).has_embeddings(1)

@@ -18,7 +18,7 @@ from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
 from sipo.datagen.cli import main
 from sipo.datagen.encode import encode_folder
-from sipo.datagen.generation.run import judge_folder
+from sipo.datagen.generation.again import judge_folder
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.untrusted_images import read_image
 from sipo.datagen.imports.writer import import_pairs
@@ -84,7 +84,7 @@ def test_imported_pairs_can_be_judged_again(imported: Path, tiny_backbone: Backb
     encode_folder(imported, backbone=tiny_backbone, progress=False)
     out = imported.with_name("judged")
     summary = judge_folder(imported, "fake", judge=FakeJudge(), progress=False, out=out)
-    assert summary["pairs"] == 3
+    assert summary.pairs == 3
     assert list(find_damage(out)) == []
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -22,11 +23,12 @@ from sources import PX, listed
 from sipo.backbones.base import Backbone
 from sipo.datagen.cli import main
 from sipo.datagen.encode import encode_folder
-from sipo.datagen.generation import run
-from sipo.datagen.generation.run import judge_folder, pair_folder
+from sipo.datagen.generation import again as again_module
+from sipo.datagen.generation import pairs
+from sipo.datagen.generation.again import judge_folder, pair_folder
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
-from sipo.datagen.looking.folder_summary import summarize, summary_lines
+from sipo.datagen.looking.folder_summary import FolderSummary, summarize, summary_lines
 from sipo.datagen.storage import copies
 from sipo.datagen.storage.pair_dataset import PairDataset
 from sipo.datagen.storage.shard_folder import open_folder
@@ -67,7 +69,7 @@ def contents(folder: Path) -> Files:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def again(folder: Path, judge: FakeJudge | None = None, out: Path | None = None) -> dict[str, Any]:
+def again(folder: Path, judge: FakeJudge | None = None, out: Path | None = None) -> FolderSummary:
     return judge_folder(folder, "x", judge=judge or OtherJudge(), progress=False, out=out)
 
 
@@ -98,10 +100,12 @@ def test_imported_pairs_are_judged_into_another_folder(
         encode_folder(imported, backbone=tiny_backbone, progress=False)
     before, new = contents(imported), tmp_path / "new"
     summary = again(imported, out=new)
-    assert summary["pairs"] == 3
+    assert summary.pairs == 3
     assert contents(imported) == before
     assert list(find_damage(new)) == []
-    assert open_folder(new).config["original"] == {
+    original = open_folder(new).config.original
+    assert original is not None
+    assert original.as_read() == {
         "judge": {"id": "imported", "source": "folder"},
         "policy": "best-vs-worst",
         "margin": 0.0,
@@ -143,7 +147,9 @@ def test_a_new_folder_is_what_pairing_in_place_makes(shards: Path, tmp_path: Pat
     assert list(find_damage(new)) == []
     pair_folder(shards, margin=0.6)
     assert contents(new) == contents(shards)
-    assert open_folder(new).config["original"]["margin"] == 0.2
+    original = open_folder(new).config.original
+    assert original is not None
+    assert original.margin == 0.2
     pair_folder(new, margin=0.2)
     assert contents(new) == before
 
@@ -173,18 +179,20 @@ def test_where_nothing_can_be_linked_it_is_copied(
     assert contents(tmp_path / "copied") == contents(tmp_path / "linked")
 
 
-STEPS = {
-    "judge": (run, ["write_judged", "pair_candidates", "begin_copy"]),
-    "pair": (copies, ["link_file", "copy_file"]),
-}
+STEPS = [
+    ("judge", again_module, "write_judged"),
+    ("judge", pairs, "pair_candidates"),
+    ("judge", again_module, "begin_copy"),
+    ("pair", copies, "link_file"),
+    ("pair", copies, "copy_file"),
+]
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
-@pytest.mark.parametrize(
-    ("command", "step"), [(name, step) for name, (_, steps) in STEPS.items() for step in steps]
-)
+@pytest.mark.parametrize(("command", "module", "step"), STEPS)
 def test_stopped_anywhere_the_same_command_goes_on(
     command: str,
+    module: ModuleType,
     step: str,
     nth: int,
     shards: Path,
@@ -197,7 +205,6 @@ def test_stopped_anywhere_the_same_command_goes_on(
         else:
             pair_folder(shards, margin=0.5, out=out)
 
-    module, _ = STEPS[command]
     calls, made = iter(range(1, 10**6)), getattr(module, step)
 
     def stopping(*args: Any, **kwargs: Any) -> Any:
@@ -227,7 +234,7 @@ def test_a_judge_that_can_judge_some_is_heard(shards: Path) -> None:
     """The first two shards fail whole; the third has one verdict."""
     texts = [prompt.text for prompt in open_folder(shards).prompts]
     summary = again(shards, OtherJudge(fails_on=texts[:4]))
-    assert summary["failures"] == {"asked to fail": 16}
+    assert summary.failures == {"asked to fail": 16}
     assert list(find_damage(shards)) == []
 
 
@@ -235,7 +242,7 @@ def test_a_judge_that_can_judge_some_is_heard(shards: Path) -> None:
 def test_a_detector_is_not_even_loaded_for_plain_texts(
     name: str, imported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "load_judge", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(again_module, "load_judge", lambda *_: pytest.fail("a model was loaded"))
     args = ["judge", str(imported), "--judge", name, "--out", str(tmp_path / "new")]
     refused = CliRunner().invoke(main, args)
     assert refused.exit_code == 2
@@ -254,7 +261,7 @@ def test_by_the_command(shards: Path, imported: Path, tmp_path: Path) -> None:
     out = run("pair", shards, "--margin", 0.9, "--out", tmp_path / "paired")
     assert "originally judged by fake, paired by all-over-margin over margin 0.2" in out
     run("pair", imported, "--margin", 0.5)  # needs no latents
-    assert summarize(open_folder(imported))["pairs"] == 3
+    assert summarize(open_folder(imported)).pairs == 3
 
 
 def test_mistakes_of_out(shards: Path, tmp_path: Path) -> None:

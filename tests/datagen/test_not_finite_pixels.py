@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from not_finite import break_vae
 
-from sipo.datagen.generation.run import generate, judge_folder
+from sipo.datagen.generation.again import judge_folder
+from sipo.datagen.generation.run import generate
 from sipo.datagen.settings import GenerateSettings
-from sipo.datagen.storage.shard_folder import CANDIDATES, PAIRS, open_folder
+from sipo.datagen.storage.shard_folder import open_folder
+from sipo.datagen.storage.shard_index import CANDIDATES, PAIRS
 from sipo.datagen.storage.shards import read_fields
 from sipo.feedback.fake import FakeJudge
 
@@ -27,19 +29,19 @@ class LikesDarkness(FakeJudge):
 
 def rows(out: Path) -> list[dict[str, Any]]:
     folder, found = open_folder(out), []
-    for number in range(folder.shards):
+    for number in folder.numbers:
         path = folder.tar(CANDIDATES, number)
-        for entry in folder.index(CANDIDATES, number)["samples"].values():
-            found.append(json.loads(read_fields(path, entry["members"])["json"]))
+        for entry in folder.candidates(number).samples.values():
+            found.append(json.loads(read_fields(path, entry.members)["json"]))
     return found
 
 
 def losers(out: Path) -> list[str]:
     folder, found = open_folder(out), []
-    for number in range(folder.shards):
+    for number in folder.numbers:
         path = folder.tar(PAIRS, number)
-        for entry in folder.index(PAIRS, number)["samples"].values():
-            row = json.loads(read_fields(path, {"json": entry["members"]["json"]})["json"])
+        for entry in folder.pairs(number).samples.values():
+            row = json.loads(read_fields(path, {"json": entry.members["json"]})["json"])
             found += [row[side]["verdict"]["failure"] for side in ("winner", "loser")]
     return found
 
@@ -54,9 +56,9 @@ def test_no_black_picture_wins_or_loses(
     failed = failures.count(PIXELS)
     assert 0 < failed < len(failures)
     assert set(failures) == {PIXELS, None}
-    assert summary["failures"] == {PIXELS: failed}
+    assert summary.failures == {PIXELS: failed}
     assert set(losers(asked.out)) == {None}
     again = judge_folder(asked.out, "fake", judge=LikesDarkness(), progress=False)
-    assert again["failures"] == {PIXELS: failed}
+    assert again.failures == {PIXELS: failed}
     assert [row["verdict"]["failure"] for row in rows(asked.out)] == failures
     assert set(losers(asked.out)) == {None}

@@ -15,9 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from sources import PX, listed
 
+from sipo.common.files.places import require_place
 from sipo.datagen.cli import main
 from sipo.datagen.generation import build
-from sipo.datagen.storage.shard_folder import require_place
 
 LONG = "x" * 260
 COMMANDS = {

@@ -23,11 +23,12 @@ from sipo.backbones.base import Backbone
 from sipo.datagen.cli import main
 from sipo.datagen.encode import encode_folder
 from sipo.datagen.export import export_folder
-from sipo.datagen.generation.run import judge_folder, pair_folder
+from sipo.datagen.generation.again import judge_folder, pair_folder
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
 from sipo.datagen.looking.folder_summary import summarize, summary_lines
-from sipo.datagen.looking.review import REVIEW, Decisions, ReviewSession, names_of
+from sipo.datagen.looking.review import ReviewSession
+from sipo.datagen.storage.decisions import REVIEW, Decisions, ReviewCounts, names_of
 from sipo.datagen.storage.pair_dataset import PairDataset
 from sipo.datagen.storage.shard_folder import open_folder
 from sipo.pages.server import Server
@@ -88,13 +89,19 @@ def test_a_change_of_the_data_is_a_change_of_the_fingerprint(
     assert PairDataset(shards).fingerprint() == plain
 
 
+def _counts(shards: Path) -> ReviewCounts:
+    review = summarize(open_folder(shards)).review
+    assert review is not None
+    return review
+
+
 def test_the_summary_counts_decisions(session: ReviewSession, shards: Path) -> None:
-    assert "review" not in summarize(open_folder(shards))
+    assert summarize(open_folder(shards)).review is None
     for task, decision in enumerate(("drop", "flip", "keep")):
         session.answer(task, decision)
     still_open = len(session.pairs) - 3
-    counts = summarize(open_folder(shards))["review"]
-    assert counts == {"keep": 1, "flip": 1, "drop": 1, "open": still_open, "stale": 0}
+    counts = _counts(shards)
+    assert counts == ReviewCounts(keep=1, flip=1, drop=1, open=still_open, stale=0)
     assert f"review: 1 kept, 1 flipped, 1 dropped, {still_open} not looked at, 0" in "\n".join(
         summary_lines(summarize(open_folder(shards)))
     )
@@ -104,7 +111,7 @@ def preferred(shards: Path) -> dict[frozenset[str], str]:
     """By the two candidates of a pair, the one that training prefers."""
     folder, found = open_folder(shards), {}
     decisions = Decisions(folder)
-    for number in range(folder.shards):
+    for number in folder.numbers:
         for name in names_of(folder, number).values():
             said = decisions.of(name) or "open"
             chosen = {"keep": name.winner, "flip": name.loser}.get(said, said)
@@ -132,11 +139,11 @@ def test_decisions_are_on_two_pictures_and_survive_another_pairing(
     now = preferred(shards)
     assert {pair: now[pair] for pair in decided} == decided
     assert sum(said != "open" for said in now.values()) == len(decided)
-    counts = summarize(open_folder(shards))["review"]
-    assert (counts["drop"], counts["flip"], counts["keep"], counts["stale"]) == (1, 2, 1, 0)
+    counts = _counts(shards)
+    assert (counts.drop, counts.flip, counts.keep, counts.stale) == (1, 2, 1, 0)
     assert len(PairDataset(shards)) == len(now) - 1
     pair_folder(shards, margin=1.0)  # no pairs: the decisions wait
-    assert summarize(open_folder(shards))["review"]["stale"] == len(decided)
+    assert _counts(shards).stale == len(decided)
     pair_folder(shards, margin=0.2, max_pairs_per_prompt=3)
     assert bytes_of(shards) == before
     assert PairDataset(shards).fingerprint() == fingerprint
@@ -151,8 +158,8 @@ def test_decisions_survive_another_judge_who_turns_a_pair(
     pair_folder(out, margin=0.0, max_pairs_per_prompt=6)
     now = preferred(out)
     assert {pair: now[pair] for pair in decided} == decided
-    counts = summarize(open_folder(out))["review"]
-    assert (counts["flip"], counts["keep"], counts["drop"]) == (1, 2, 1)
+    counts = _counts(out)
+    assert (counts.flip, counts.keep, counts.drop) == (1, 2, 1)
     exported = export_folder(out, "webdataset", tmp_path / "tars")
     assert exported == len(PairDataset(out)) == len(now) - 1
 
@@ -160,7 +167,7 @@ def test_decisions_survive_another_judge_who_turns_a_pair(
 def as_it_was_written_before(shards: Path) -> None:
     """Answers by the pair's place, indexes without the pair's candidates."""
     folder, old = open_folder(shards), {}
-    for number in range(folder.shards):
+    for number in folder.numbers:
         old |= {name.key: name.place for name in names_of(folder, number).values()}
         path = folder.tar("pairs", number).with_suffix(".json")
         index = json.loads(path.read_bytes())
@@ -184,7 +191,7 @@ def test_decisions_of_older_folders_are_heeded_and_carried_over(
     out = tmp_path / "new" if elsewhere else None
     pair_folder(shards, margin=0.0, max_pairs_per_prompt=6, out=out)
     assert decided.items() <= preferred(out or shards).items()
-    assert summarize(open_folder(out or shards))["review"]["stale"] == 0
+    assert _counts(out or shards).stale == 0
     assert (out or shards).joinpath(REVIEW).read_bytes().startswith(answers)
     if elsewhere:
         assert (shards / REVIEW).read_bytes() == answers

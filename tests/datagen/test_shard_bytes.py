@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import json
 import os
 import shutil
 import signal
@@ -20,9 +21,10 @@ from PIL import Image
 from sipo.backbones.base import Backbone
 from sipo.common.errors import is_disk_full
 from sipo.common.files.writing import write_json
-from sipo.datagen.generation.run import generate, judge_folder, pair_folder
+from sipo.datagen.generation.again import judge_folder, pair_folder
+from sipo.datagen.generation.run import generate
 from sipo.datagen.settings import GenerateSettings
-from sipo.datagen.storage.shards import TarSample, read_fields, read_index, scan, write_shard
+from sipo.datagen.storage.shards import TarSample, read_fields, scan, write_shard
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.verdict import Verdict
@@ -84,7 +86,7 @@ def test_index_and_scan_agree_on_every_member(tmp_path: Path) -> None:
     fields = {"png": b"x" * 700, "json": b"{}", "latents.npy": b""}
     samples = [TarSample(f"cand-{i:08d}", fields, {"tag": "t"}) for i in range(3)]
     write_shard(path, samples, lambda: {"kind": "candidates"})
-    index = read_index(path.with_suffix(".json"), "candidates")
+    index = json.loads(path.with_suffix(".json").read_bytes())
     members = {key: entry["members"] for key, entry in index["samples"].items()}
     assert members == {k: {n: list(v) for n, v in m.items()} for k, m in scan(path).items()}
     assert read_fields(path, members["cand-00000001"]) == fields
@@ -209,13 +211,13 @@ def test_a_folder_without_shards_takes_a_new_command(
         generate(asked, backbone=tiny_backbone, judge=StoppingJudge(1), progress=False)
     smaller = asked.model_copy(update={"batch_size": 2, "num_prompts": 1})
     made = generate(smaller, backbone=tiny_backbone, judge=FakeJudge(), progress=False)
-    assert made["candidates"] == 4
+    assert made.candidates == 4
 
 
 def test_pairing_again_and_back_gives_the_first_bytes(shards: Path) -> None:
     before = bytes_of(shards)
     fewer = pair_folder(shards, policy="best-vs-worst")
-    assert fewer["pairs"] <= 5
+    assert fewer.pairs <= 5
     assert bytes_of(shards) != before
     pair_folder(shards, policy="all-over-margin")
     assert bytes_of(shards) == before

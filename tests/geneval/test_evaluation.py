@@ -124,7 +124,7 @@ def test_other_settings_in_the_same_folder_are_refused(
     make_settings: MakeSettings, tiny_backbone: Backbone
 ) -> None:
     evaluate(make_settings(), tiny_backbone)
-    with pytest.raises(ValueError, match=r"sampler\.steps 2 and is now asked .* 1; .*--out"):
+    with pytest.raises(ValueError, match=r"--steps 2, this command says 1; .*--out"):
         evaluate(make_settings(steps=1), tiny_backbone)
 
 

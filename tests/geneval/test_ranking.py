@@ -84,7 +84,7 @@ def test_what_cannot_be_ranked_is_refused(make_runs: MakeRuns) -> None:
         ([base, base], "ann", "given twice"),
         ([base, tuned], "../ann", "--rater '../ann' is no name"),
         ([base, Path("nowhere")], "ann", "'nowhere' is not a folder"),
-        ([base, *make_runs("more")], "ann", "was started with runs.* another --out"),
+        ([base, *make_runs("more")], "ann", "was started with evaluations .runs.* another --out"),
     ]
     for runs, rater, sentence in refusals:
         with pytest.raises(ValueError, match=sentence):
@@ -184,7 +184,7 @@ def test_a_draw_of_the_prompts_is_the_same_for_all_raters(make_runs: MakeRuns) -
     assert len(asked) == len(ann.items) == 6
     assert asked == {item.name for item in bea.items}
     assert asked < {item.name for item in RankSession(runs, Path("all"), "ann", 2).items}
-    with pytest.raises(ValueError, match="num_prompts 3 and is now asked to go on with None"):
+    with pytest.raises(ValueError, match="--num-prompts 3, this command says None"):
         RankSession(runs, study, "ann", 2)
     with pytest.raises(ValueError, match="--num-prompts 99 are more than the runs' 6; give fewer"):
         RankSession(runs, Path("more"), "ann", 2, 99)

@@ -118,7 +118,7 @@ def test_other_settings_in_the_same_folder_are_refused(
     make_settings: MakeSettings, finished: Path
 ) -> None:
     changed = make_settings(**places(finished), rank=4)
-    with pytest.raises(ValueError, match=r"was started with rank 2 .* give another --out"):
+    with pytest.raises(ValueError, match=r"was started with --rank 2, .* give another --out"):
         rounds.loop(changed)
 
 

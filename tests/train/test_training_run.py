@@ -146,9 +146,9 @@ def test_every_objective_trains_and_resumes(run: Run, tmp_path: Path, objective:
 
 def test_changed_settings_and_data_are_refused(run: Run, tmp_path: Path) -> None:
     run("one", max_train_steps=2)
-    with pytest.raises(ValueError, match=r"--beta_dpo is 500.0, but .* started with 1000.0"):
+    with pytest.raises(ValueError, match=r"started with --beta_dpo 1000.*says 500"):
         run("one", beta_dpo=500)
-    with pytest.raises(ValueError, match="data is 'memory 6', but"):
+    with pytest.raises(ValueError, match="started with data memory 5, this command says memory 6"):
         run("one", pairs=MemoryPairs(6))
     with pytest.raises(ValueError, match="no complete checkpoint"):
         run("one", resume_from_checkpoint="checkpoint-7")

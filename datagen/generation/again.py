@@ -1,0 +1,148 @@
+"""Candidates that are there judged or paired again, in place or into a new folder; both continue
+themselves."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import cast
+
+from sipo.datagen.generation.candidates import state_of, verdicts_of, write_judged
+from sipo.datagen.generation.config import judge_early
+from sipo.datagen.generation.first_verdicts import first_verdicts
+from sipo.datagen.generation.pairing import check_policy
+from sipo.datagen.generation.pairs import pair_if_stale
+from sipo.datagen.generation.progress import candidates_bar
+from sipo.datagen.looking.folder_summary import FolderSummary, finish
+from sipo.datagen.storage.claims import only_writer, refuse_early
+from sipo.datagen.storage.copies import begin_copy, bring_candidates, bring_embeddings
+from sipo.datagen.storage.decisions import carry_decisions
+from sipo.datagen.storage.shard_folder import ShardFolder, open_folder, require_embeddings
+from sipo.datagen.storage.shard_index import CANDIDATES
+from sipo.feedback.ensemble import require_company
+from sipo.feedback.frames import FrameJudge, FrameScore
+from sipo.feedback.judge import Judge, load_judge, vocabulary_of
+from sipo.feedback.prompts.demands import check_prompts
+
+
+def judge_folder(
+    path: str | Path,
+    name: str,
+    weights: Path | None = None,
+    judge: Judge | None = None,
+    progress: bool = True,
+    judged_frames: int | None = None,
+    frame_score: str | None = None,
+    settings: Path | None = None,
+    out: Path | None = None,
+) -> FolderSummary:
+    """Judge the kept candidates again and pair them by the folder's policy. Samples nothing.
+
+    Into the new folder `out`, or in place. `judged_frames` and `frame_score` say what FrameJudge
+    does with clips, where not as before. Raises ValueError, and has changed nothing, for verdicts
+    of people in place, and for a judge that can judge nothing of it.
+    """
+    source = open_folder(path)
+    config, where = source.config, _place(source, out)
+    if where == source.path and config.judged_by_people:
+        raise ValueError(
+            f"{path} holds the verdicts of people, which no import would bring back; "
+            "give --out NEW, a folder for the judge's"
+        )
+    _require_embeddings(source)
+    if judge is None:
+        check_prompts(name, source.prompts, source.path / "prompts.jsonl", settings)
+        if out is not None:
+            of_import = {"import": config.import_.as_read()} if config.import_ else {}
+            refuse_early(out, {**of_import, "judge": judge_early(name, weights)})
+        judge = load_judge(name, weights, vocabulary_of(source.prompts), settings)
+    require_company(judge, config.at_a_time, config.candidates)
+    judge = _of_clips(judge, source, judged_frames, frame_score)
+    versions = config.versions | {"ultralytics": version("ultralytics")}
+    opinion = {"judge": judge.describe(), "versions": versions}
+    into = ShardFolder(where, config.with_opinion(opinion))
+    with only_writer(where):
+        todo = [number for number in into.numbers if state_of(into, number) != "done"]
+        with candidates_bar(source, todo, progress) as track:
+            held = first_verdicts(source, todo, judge, track)
+            _begin_again(source, into)
+            for number in into.numbers:
+                if number in held:
+                    write_judged(source, number, held.pop(number), into)
+                elif number in todo:
+                    write_judged(source, number, verdicts_of(source, number, judge, track), into)
+                if where != source.path:
+                    bring_embeddings(source, into, number)
+                pair_if_stale(into, number)
+        return finish(into)
+
+
+def pair_folder(
+    path: str | Path,
+    policy: str | None = None,
+    margin: float | None = None,
+    max_pairs_per_prompt: int | None = None,
+    out: Path | None = None,
+) -> FolderSummary:
+    """Pair the kept candidates again, in place or into the new folder `out`. Samples nothing.
+
+    None keeps what the folder has.
+    """
+    asked = {"policy": policy, "margin": margin, "max_pairs_per_prompt": max_pairs_per_prompt}
+    given = {name: value for name, value in asked.items() if value is not None}
+    source = open_folder(path)
+    check_policy(policy or source.config.policy)
+    into = ShardFolder(_place(source, out), source.config.with_opinion(given))
+    _require_embeddings(source)
+    for number in source.numbers:
+        if source.candidates(number).judged_by != source.config.judge_digest:
+            raise ValueError(
+                f"{source.tar(CANDIDATES, number)} has the verdicts of another judge; "
+                "run sipo-data judge on the folder first"
+            )
+    with only_writer(into.path):
+        _begin_again(source, into)
+        for number in into.numbers:
+            if into.path != source.path:
+                bring_candidates(source, into, number)
+                bring_embeddings(source, into, number)
+            pair_if_stale(into, number)
+        return finish(into)
+
+
+def _place(source: ShardFolder, out: Path | None) -> Path:
+    """Where the new verdicts or pairs go. Raises ValueError for an --out that is the source."""
+    if out is None:
+        return source.path
+    if out.resolve() == source.path.resolve():
+        raise ValueError(f"--out {str(out)!r} is SHARDS itself; give a new folder, or no --out")
+    return out
+
+
+def _require_embeddings(folder: ShardFolder) -> None:
+    for number in folder.numbers if folder.config.encoded else ():
+        require_embeddings(folder, number)
+
+
+def _begin_again(source: ShardFolder, into: ShardFolder) -> None:
+    """Nothing is written before this. People's decisions go on to hold."""
+    if into.path == source.path:
+        carry_decisions(source)
+        into.config.write(into.path)
+    else:
+        begin_copy(source, into)
+
+
+def _of_clips(judge: Judge, folder: ShardFolder, frames: int | None, score: str | None) -> Judge:
+    if folder.config.suffix == "png":
+        for option, value in (("--judged-frames", frames), ("--frame-score", score)):
+            if value is not None:
+                raise ValueError(
+                    f"{option} {value} has no effect: {folder.path} holds images, no clips"
+                )
+        return judge
+    rule = folder.config.judge.frames
+    assert rule is not None, "whoever judges clips says how"
+    return FrameJudge(
+        judge, frames or rule.count, cast(FrameScore, score or rule.score)
+    )  # it looks

@@ -1,0 +1,156 @@
+"""The candidates of one shard: what they are asked for, written, read, and judged again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Literal
+
+import torch
+
+from sipo.common.pictures.picture import from_bytes, to_bytes
+from sipo.datagen.generation import sampling
+from sipo.datagen.generation.types import Batch, Candidate, Judged, Made, Request, requests
+from sipo.datagen.storage.rows import SampledJson, read_row
+from sipo.datagen.storage.shard_folder import ForeignShardError, ShardFolder
+from sipo.datagen.storage.shard_index import CANDIDATES
+from sipo.datagen.storage.shards import TarSample, read_fields, scan, write_shard
+from sipo.datagen.storage.tensors import from_npy, to_npy
+from sipo.feedback.judge import Judge
+from sipo.feedback.rule.verdict import Verdict
+
+Track = Callable[[Candidate], None]
+"""Told of every candidate that is done."""
+
+State = Literal["done", "judge", "sample"]
+"""What is left to do for the candidates of a shard."""
+
+
+def state_of(folder: ShardFolder, number: int) -> State:
+    """What the candidates of a shard lack. Raises ForeignShardError for another command's shard."""
+    try:
+        index = folder.candidates(number)
+    except ForeignShardError:
+        raise
+    except ValueError:
+        return "sample"
+    return "done" if index.judged_by == folder.config.judge_digest else "judge"
+
+
+def requests_of(folder: ShardFolder, number: int) -> Iterator[Request]:
+    """What a shard's candidates are asked for."""
+    config = folder.config
+    return requests(folder.prompts_of(number), config.candidates, config.seed)
+
+
+def batches_of(folder: ShardFolder, number: int) -> list[Batch]:
+    """The work of a shard. Its batches end with it, so a resumed run has the same."""
+    parts = list(sampling.batches(requests_of(folder, number), folder.config.at_a_time))
+    return [Batch(number, part, last=part is parts[-1]) for part in parts]
+
+
+def by_shard(made: Iterable[Made]) -> Iterator[tuple[int, Iterator[Candidate]]]:
+    """(shard, its candidates) from batches that come in order; nothing is held back."""
+    stream = iter(made)
+    for first in stream:
+        yield first.shard, _to_the_last(first, stream)
+
+
+def _to_the_last(first: Made, following: Iterator[Made]) -> Iterator[Candidate]:
+    for batch in chain([first], following):
+        yield from batch.candidates
+        if batch.last:
+            return
+
+
+def write_sampled(
+    folder: ShardFolder, number: int, candidates: Iterable[Candidate], track: Track
+) -> None:
+    """Make a shard of candidates that were sampled and judged for it."""
+
+    def samples() -> Iterator[TarSample]:
+        for candidate in candidates:
+            assert candidate.verdict is not None, "candidates are judged before they are written"
+            files = {
+                folder.config.suffix: to_bytes(candidate.picture),
+                "latents.npy": to_npy(candidate.latents),
+            }
+            yield candidate_sample(Judged(candidate.request, candidate.verdict), files)
+            track(candidate)
+
+    write_candidates(folder, number, samples())
+
+
+def verdicts_of(folder: ShardFolder, number: int, judge: Judge, track: Track) -> Iterator[Verdict]:
+    """Of the kept candidates of a shard, in order."""
+    for candidate in sampling.judge(
+        read_candidates(folder, number), judge, folder.config.at_a_time
+    ):
+        assert candidate.verdict is not None, "a judged candidate has a verdict"
+        track(candidate)
+        yield candidate.verdict
+
+
+def write_judged(
+    folder: ShardFolder, number: int, verdicts: Iterable[Verdict], into: ShardFolder
+) -> None:
+    """The kept candidates of a shard with these verdicts, pictures and latents byte for byte."""
+    kept = zip(kept_files(folder, number), verdicts, strict=True)
+    samples = (candidate_sample(Judged(asked, verdict), files) for (asked, files), verdict in kept)
+    write_candidates(into, number, samples)
+
+
+def read_candidates(folder: ShardFolder, number: int) -> Iterator[Candidate]:
+    """The kept candidates. Those of an import that was not encoded have no latents: zero of them.
+
+    Raises ValueError as `kept_files`.
+    """
+    config = folder.config
+    for request, files in kept_files(folder, number):
+        try:
+            latents = from_npy(files["latents.npy"]) if config.encoded else torch.empty(0)
+            picture = from_bytes(files[config.suffix], config.suffix)
+        except Exception as error:  # whatever the decoders raise for bytes that are damaged
+            tar = folder.tar(CANDIDATES, number)
+            raise ValueError(
+                f"{tar}: {request.key} cannot be read ({type(error).__name__}); see sipo-data "
+                "validate"
+            ) from None
+        yield Candidate(request, picture, latents)
+
+
+def kept_files(folder: ShardFolder, number: int) -> Iterator[tuple[Request, dict[str, bytes]]]:
+    """Picture and latents, by a scan of the tar: judging again may have left it without index.
+
+    Raises ValueError when the tar is missing or holds other candidates than this folder asked for.
+    """
+    path, config = folder.tar(CANDIDATES, number), folder.config
+    if not path.is_file():
+        raise ValueError(f"{path} is missing; run the same sipo-data generate again")
+    wanted = {config.suffix, "json"} | ({"latents.npy"} if config.encoded else set())
+    scanned = scan(path)
+    for request in requests_of(folder, number):
+        members = scanned.get(request.key, {})
+        if members.keys() != wanted:
+            raise ValueError(f"{path} lacks {request.key}; run the same sipo-data generate again")
+        if read_row(path, members, SampledJson).seed != request.seed:
+            raise ValueError(f"{path} is foreign: {request.key} has another seed; take it out")
+        files = read_fields(path, {name: members[name] for name in members if name != "json"})
+        yield request, files
+
+
+def candidate_sample(judged: Judged, files: Mapping[str, bytes]) -> TarSample:
+    """`files` are the picture and, where there are any, the latents."""
+    row = judged.row()
+    return TarSample(judged.request.key, {**files, "json": row.to_bytes()}, row.facts())
+
+
+def write_candidates(
+    folder: ShardFolder,
+    number: int,
+    samples: Iterable[TarSample],
+    more: Mapping[str, object] | None = None,
+) -> None:
+    """`more` is added to the index."""
+    facts = folder.made(CANDIDATES, number) | {"judged_by": folder.config.judge_digest}
+    write_shard(folder.tar(CANDIDATES, number), samples, lambda: {**facts, **(more or {})})

@@ -1,0 +1,119 @@
+"""The pairs of one shard, made of its candidates, and the embeddings of its prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from sipo.backbones.base import Backbone
+from sipo.common.files.writing import to_json
+from sipo.datagen.generation.pairing import Paired, pair_stream
+from sipo.datagen.generation.sampling import batches
+from sipo.datagen.generation.types import Judged, Pair
+from sipo.datagen.storage.rows import CandidateJson, read_row
+from sipo.datagen.storage.shard_folder import ForeignShardError, ShardFolder
+from sipo.datagen.storage.shard_index import CANDIDATES, PAIRS, CandidateIndex
+from sipo.datagen.storage.shards import TarSample, read_fields, write_shard
+from sipo.datagen.storage.tensors import write_embeddings
+
+TEXTS = 16  # encoded at a time: a text encoder may be the largest model of all
+_PROVENANCE = ("backbone", "sampler", "judge", "versions")
+
+
+def embed_prompts(folder: ShardFolder, number: int, backbone: Backbone) -> None:
+    """Write the embeddings of the shard's prompts and of the empty prompt, each once."""
+    texts = dict.fromkeys(["", *(prompt.text for _, prompt in folder.prompts_of(number))])
+    rows = {}
+    for some in batches(texts, TEXTS):
+        encoded = backbone.encode_prompts(some)
+        for place, text in enumerate(some):
+            rows[text] = {name: tensor[place] for name, tensor in encoded.items()}
+    write_embeddings(folder.embeddings(number), rows, folder.config.sampling_digest)
+
+
+def pairs_hold(folder: ShardFolder, number: int) -> bool:
+    """Whether the pairs were made from these candidates by this policy."""
+    try:
+        return folder.pairs_are_of(folder.pairs(number), folder.candidates(number))
+    except ForeignShardError:
+        raise
+    except ValueError:
+        return False
+
+
+def pair_if_stale(folder: ShardFolder, number: int) -> None:
+    if not pairs_hold(folder, number):
+        pair_candidates(folder, number)
+
+
+def pair_candidates(folder: ShardFolder, number: int) -> None:
+    """Make a pair shard from a candidate shard: bytes are copied, nothing is decoded."""
+    config, index = folder.config, folder.candidates(number)
+    path, row = folder.tar(CANDIDATES, number), folder.config.as_read()
+    provenance = {name: row[name] for name in _PROVENANCE}
+    total = Paired()
+
+    def samples() -> Iterator[TarSample]:
+        nonlocal total
+        cap = config.max_pairs_per_prompt
+        judged = _judged(path, index)
+        for paired in pair_stream(judged, config.policy, config.margin, cap):
+            total += paired
+            for rank, pair in enumerate(paired.pairs):
+                place = pair.winner.request.prompt_number * cap + rank
+                fields = _files(folder, pair, path, index) | {"json": _json(pair, provenance)}
+                yield TarSample(f"pair-{place:08d}", fields, _facts(pair))
+
+    def more() -> dict[str, object]:
+        return {
+            **folder.made(PAIRS, number),
+            "paired_by": config.pairing_digest,
+            "candidates_sha256": index.tar.sha256,
+            "ties": total.ties,
+            "under_margin": total.under_margin,
+            "over_cap": total.over_cap,
+            "failures": dict(total.failures),
+        }
+
+    write_shard(folder.tar(PAIRS, number), samples(), more)
+
+
+def _judged(path: Path, index: CandidateIndex) -> Iterator[Judged]:
+    for key, sample in index.samples.items():
+        yield Judged.of(read_row(path, sample.members, CandidateJson), key)
+
+
+def _files(folder: ShardFolder, pair: Pair, path: Path, index: CandidateIndex) -> dict[str, bytes]:
+    suffix = folder.config.suffix
+    names = {suffix: suffix} | ({"npy": "latents.npy"} if folder.config.encoded else {})
+    files: dict[str, bytes] = {}
+    for role, judged in pair.sides.items():
+        members = index.samples[judged.request.key].members
+        wanted = {f"{role}.{name}": members[of_candidate] for name, of_candidate in names.items()}
+        files |= read_fields(path, wanted)
+    return files
+
+
+def _json(pair: Pair, provenance: Mapping[str, object]) -> bytes:
+    sides = {role: _side(judged) for role, judged in pair.sides.items()}
+    prompt = pair.winner.request.prompt.to_row()
+    return to_json({"prompt": prompt, "margin": pair.margin, **sides, **provenance})
+
+
+def _side(judged: Judged) -> dict[str, object]:
+    request = judged.request
+    verdict = judged.verdict.model_dump(mode="json", exclude={"judge"})
+    place = {"key": request.key, "candidate": request.index, "seed": request.seed}
+    return {**place, "verdict": verdict}
+
+
+def _facts(pair: Pair) -> dict[str, object]:
+    """What the index says of it."""
+    request = pair.winner.request
+    keys = {role: judged.request.key for role, judged in pair.sides.items()}
+    return {
+        "prompt": request.prompt_number,
+        "tag": request.prompt.tag,
+        "margin": pair.margin,
+        **keys,
+    }

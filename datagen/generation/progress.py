@@ -1,0 +1,34 @@
+"""The bar of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+from sipo.datagen.generation.candidates import Track
+from sipo.datagen.generation.types import Candidate
+from sipo.datagen.storage.shard_folder import ShardFolder
+
+
+@contextmanager
+def candidates_bar(folder: ShardFolder, todo: Sequence[int], progress: bool) -> Iterator[Track]:
+    """A bar over candidates with rate, time left and the share that is correct so far."""
+    per_prompt = folder.config.candidates
+    total = len(folder.prompts) * per_prompt
+    left = sum(len(folder.prompts_of(number)) * per_prompt for number in todo)
+    judged = correct = 0
+    with tqdm(
+        total=total, initial=total - left, unit="img", desc="Candidates", disable=not progress
+    ) as bar:
+
+        def track(candidate: Candidate) -> None:
+            nonlocal judged, correct
+            verdict = candidate.verdict
+            if verdict is not None and not verdict.failed:
+                judged, correct = judged + 1, correct + verdict.correct
+                bar.set_postfix(correct=f"{correct / judged:.2f}", refresh=False)
+            bar.update()
+
+        yield track

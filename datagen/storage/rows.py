@@ -1,0 +1,87 @@
+"""The `.json` of a sample in a tar: what a candidate was sampled for, what a pair is of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from sipo.common.files.strict_json import load_json
+from sipo.common.files.writing import to_json
+from sipo.datagen.storage.shards import Members, read_fields
+from sipo.datagen.storage.untrusted_json import Count, Lenient, Model, Share
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.verdict import Verdict
+
+
+class SampledJson(Lenient):
+    seed: Count
+
+
+class CandidateJson(SampledJson):
+    prompt: Prompt
+    prompt_number: Count
+    candidate: Count  # of its prompt
+    verdict: Verdict
+
+    def to_bytes(self) -> bytes:
+        row = {
+            "prompt": self.prompt.to_row(),
+            "prompt_number": self.prompt_number,
+            "candidate": self.candidate,
+            "seed": self.seed,
+            "verdict": self.verdict.model_dump(mode="json"),
+        }
+        return to_json(row)
+
+    def facts(self) -> dict[str, object]:
+        """What the index says of it."""
+        return {
+            "prompt": self.prompt_number,
+            "tag": self.prompt.tag,
+            "score": self.verdict.score,
+            "correct": self.verdict.correct,
+            "failure": self.verdict.failure,
+        }
+
+
+class PairPrompt(Lenient):
+    text: Annotated[str, Field(alias="prompt")]
+    tag: str
+
+
+class SideVerdict(Lenient):
+    """As far as it is shown: the folder's judge may be of another version."""
+
+    score: Share
+    reason: str
+
+
+class PairSide(Lenient):
+    key: str  # of the candidate
+    verdict: SideVerdict
+
+
+class PairJson(Lenient):
+    prompt: PairPrompt
+    winner: PairSide
+    loser: PairSide
+    margin: Share
+
+    @property
+    def sides(self) -> dict[str, PairSide]:
+        return {"winner": self.winner, "loser": self.loser}
+
+    def facts(self) -> dict[str, object]:
+        """What the index says of it, and of older folders a part."""
+        keys = {role: side.key for role, side in self.sides.items()}
+        return {"tag": self.prompt.tag, "margin": self.margin, **keys}
+
+
+def read_row(tar: Path, members: Members, model: type[Model]) -> Model:
+    """A sample's `.json`. Raises ValueError where the tar has another thing in its place."""
+    try:
+        return model.model_validate(load_json(read_fields(tar, {"json": members["json"]})["json"]))
+    except (ValueError, KeyError, RecursionError):
+        raise ValueError(f"{tar} was changed or is damaged; see sipo-data validate") from None

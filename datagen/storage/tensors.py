@@ -1,0 +1,57 @@
+"""Tensors as files: latents in the tars, and the embeddings of a shard's prompts beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from sipo.common.files.writing import atomic
+
+
+def to_npy(latents: Tensor) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, latents.numpy())
+    return buffer.getvalue()
+
+
+def from_npy(data: bytes) -> Tensor:
+    return torch.from_numpy(np.load(io.BytesIO(data), allow_pickle=False))
+
+
+def write_embeddings(path: Path, rows: Mapping[str, Mapping[str, Tensor]], made_by: str) -> None:
+    """`rows`: of each text what the denoiser is conditioned on, without a batch axis."""
+    tensors = {
+        f"{text_key(text)}/{name}": row.cpu().contiguous()
+        for text, conditioning in rows.items()
+        for name, row in conditioning.items()
+    }
+    with atomic(path) as file:
+        file.write(save(tensors, metadata={"made_by": made_by}))
+
+
+def holds_embeddings(path: Path, made_by: str) -> bool:
+    """Whether they are there, whole and of this backbone."""
+    try:
+        with safe_open(path, "pt") as file:
+            return bool((file.metadata() or {}).get("made_by") == made_by)
+    except (FileNotFoundError, SafetensorError):
+        return False
+
+
+def conditioning_of(path: Path, text: str) -> dict[str, Tensor]:
+    prefix = f"{text_key(text)}/"
+    with safe_open(path, "pt") as file:
+        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+        return {name.removeprefix(prefix): file.get_tensor(name) for name in names}
+
+
+def text_key(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
