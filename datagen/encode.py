@@ -22,7 +22,7 @@ from sipo.common.devices import find_device
 from sipo.common.pictures.picture import Clip, Picture, from_bytes
 from sipo.datagen.generation.candidates import candidate_sample, state_of, write_candidates
 from sipo.datagen.generation.config import PACKAGES, versions_of
-from sipo.datagen.generation.pairs import embed_prompts, pair_candidates, pairs_hold
+from sipo.datagen.generation.pairs import complete
 from sipo.datagen.generation.sampling import batches
 from sipo.datagen.generation.types import Judged
 from sipo.datagen.looking.folder_summary import FolderSummary, finish
@@ -77,10 +77,7 @@ def encode_folder(
         for number in tqdm(folder.numbers, unit="shard", disable=not progress):
             if state_of(folder, number) == "sample":
                 write_candidates(folder, number, _encoded(folder, number, backbone))
-            if not folder.has_embeddings(number):
-                embed_prompts(folder, number, backbone)
-            if not pairs_hold(folder, number):
-                pair_candidates(folder, number)
+            complete(folder, number, backbone)
         return finish(folder)
 
 

@@ -3,13 +3,14 @@ themselves."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
-from sipo.datagen.generation.candidates import state_of, verdicts_of, write_judged
+from sipo.datagen.generation.candidates import Track, state_of, verdicts_of, write_judged
 from sipo.datagen.generation.config import judge_early
-from sipo.datagen.generation.first_verdicts import first_verdicts
 from sipo.datagen.generation.pairing import check_policy
 from sipo.datagen.generation.pairs import pair_if_stale
 from sipo.datagen.generation.progress import candidates_bar
@@ -17,12 +18,14 @@ from sipo.datagen.looking.folder_summary import FolderSummary, finish
 from sipo.datagen.storage.claims import only_writer, refuse_early
 from sipo.datagen.storage.copies import begin_copy, bring_candidates, bring_embeddings
 from sipo.datagen.storage.decisions import carry_decisions
+from sipo.datagen.storage.folder_config import JudgeConfig
 from sipo.datagen.storage.shard_folder import ShardFolder, open_folder, require_embeddings
 from sipo.datagen.storage.shard_index import CANDIDATES
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge, FrameScore
 from sipo.feedback.judge import Judge, load_judge, vocabulary_of
 from sipo.feedback.prompts.demands import check_prompts
+from sipo.feedback.rule.verdict import Verdict
 
 
 def judge_folder(
@@ -64,7 +67,7 @@ def judge_folder(
     with only_writer(where):
         todo = [number for number in into.numbers if state_of(into, number) != "done"]
         with candidates_bar(source, todo, progress) as track:
-            held = first_verdicts(source, todo, judge, track)
+            held = _first_verdicts(source, todo, judge, track)
             _begin_again(source, into)
             for number in into.numbers:
                 if number in held:
@@ -75,6 +78,29 @@ def judge_folder(
                     bring_embeddings(source, into, number)
                 pair_if_stale(into, number)
         return finish(into)
+
+
+def _first_verdicts(
+    folder: ShardFolder, todo: Sequence[int], judge: Judge, track: Track
+) -> dict[int, list[Verdict]]:
+    """By shard, up to the first that has a verdict which did not fail; the rest is judged later.
+
+    {} where a shard has this judge's verdicts already. Raises ValueError where all verdicts fail.
+    """
+    held: dict[int, list[Verdict]] = {}
+    if len(todo) < folder.config.shards:
+        return held
+    for number in todo:
+        held[number] = list(verdicts_of(folder, number, judge, track))
+        if not all(verdict.failed for verdict in held[number]):
+            return held
+    failures = Counter(verdict.failure for some in held.values() for verdict in some)
+    causes = ", ".join(f"{count} {cause}" for cause, count in failures.most_common(3))
+    name = JudgeConfig.model_validate(judge.describe()).names
+    raise ValueError(
+        f"--judge {name} can judge none of the candidates of {folder.path} ({causes}); "
+        "nothing was changed; give another judge"
+    )
 
 
 def pair_folder(

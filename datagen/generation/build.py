@@ -16,7 +16,7 @@ from sipo.datagen.generation import sampling
 from sipo.datagen.generation.config import config_of, known_early
 from sipo.datagen.generation.pairing import check_policy
 from sipo.datagen.generation.prompts import asked_prompts, source_of, without_repeats
-from sipo.datagen.generation.types import Batch, Made
+from sipo.datagen.generation.types import Batch, Candidate, Request
 from sipo.datagen.settings import GenerateSettings, check_models
 from sipo.datagen.storage.claims import refuse_early
 from sipo.datagen.storage.folder_config import FolderConfig
@@ -39,11 +39,11 @@ class Job:
     workers: int = 1
     weights: Path | None = None  # of a trained policy, on the backbone
 
-    def make(self, batch: Batch) -> Made:
+    def make(self, batch: Batch[Request]) -> Batch[Candidate]:
         """Sample and judge one batch."""
-        size = len(batch.requests)
-        sampled = sampling.sample(batch.requests, self.backbone, self.sampler, size)
-        return Made(batch.shard, list(sampling.judge(sampled, self.judge, size)), batch.last)
+        size = len(batch.items)
+        sampled = sampling.sample(batch.items, self.backbone, self.sampler, size)
+        return Batch(batch.shard, list(sampling.judge(sampled, self.judge, size)), batch.last)
 
 
 def check_clip_settings(settings: GenerateSettings, backbone: Backbone) -> None:

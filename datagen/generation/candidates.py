@@ -10,7 +10,7 @@ import torch
 
 from sipo.common.pictures.picture import from_bytes, to_bytes
 from sipo.datagen.generation import sampling
-from sipo.datagen.generation.types import Batch, Candidate, Judged, Made, Request, requests
+from sipo.datagen.generation.types import Batch, Candidate, Judged, Request, requests
 from sipo.datagen.storage.rows import SampledJson, read_row
 from sipo.datagen.storage.shard_folder import ForeignShardError, ShardFolder
 from sipo.datagen.storage.shard_index import CANDIDATES
@@ -43,22 +43,24 @@ def requests_of(folder: ShardFolder, number: int) -> Iterator[Request]:
     return requests(folder.prompts_of(number), config.candidates, config.seed)
 
 
-def batches_of(folder: ShardFolder, number: int) -> list[Batch]:
+def batches_of(folder: ShardFolder, number: int) -> list[Batch[Request]]:
     """The work of a shard. Its batches end with it, so a resumed run has the same."""
     parts = list(sampling.batches(requests_of(folder, number), folder.config.at_a_time))
     return [Batch(number, part, last=part is parts[-1]) for part in parts]
 
 
-def by_shard(made: Iterable[Made]) -> Iterator[tuple[int, Iterator[Candidate]]]:
+def by_shard(made: Iterable[Batch[Candidate]]) -> Iterator[tuple[int, Iterator[Candidate]]]:
     """(shard, its candidates) from batches that come in order; nothing is held back."""
     stream = iter(made)
     for first in stream:
         yield first.shard, _to_the_last(first, stream)
 
 
-def _to_the_last(first: Made, following: Iterator[Made]) -> Iterator[Candidate]:
+def _to_the_last(
+    first: Batch[Candidate], following: Iterator[Batch[Candidate]]
+) -> Iterator[Candidate]:
     for batch in chain([first], following):
-        yield from batch.candidates
+        yield from batch.items
         if batch.last:
             return
 
@@ -127,11 +129,10 @@ def kept_files(folder: ShardFolder, number: int) -> Iterator[tuple[Request, dict
     path, config = folder.tar(CANDIDATES, number), folder.config
     if not path.is_file():
         raise ValueError(f"{path} is missing; run the same sipo-data generate again")
-    wanted = {config.suffix, "json"} | ({"latents.npy"} if config.encoded else set())
     scanned = scan(path)
     for request in requests_of(folder, number):
         members = scanned.get(request.key, {})
-        if members.keys() != wanted:
+        if members.keys() != config.candidate_fields:
             raise ValueError(f"{path} lacks {request.key}; run the same sipo-data generate again")
         if read_row(path, members, SampledJson).seed != request.seed:
             raise ValueError(f"{path} is foreign: {request.key} has another seed; take it out")

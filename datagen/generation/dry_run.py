@@ -23,7 +23,7 @@ def plan_lines(job: Job, out: Path) -> list[str]:
     batches = (Batch(0, part, last=False) for part in parts)
     started = time.perf_counter()
     with spread(job.make, job.workers) as made:
-        judged = list(chain.from_iterable(batch.candidates for batch in made(batches)))
+        judged = list(chain.from_iterable(batch.items for batch in made(batches)))
     seconds = (time.perf_counter() - started) / len(judged)
     bytes_each = sum(_bytes(candidate) for candidate in judged) / len(judged)
     most_pairs = len(job.prompts) * config.max_pairs_per_prompt

@@ -31,6 +31,13 @@ def embed_prompts(folder: ShardFolder, number: int, backbone: Backbone) -> None:
     write_embeddings(folder.embeddings(number), rows, folder.config.sampling_digest)
 
 
+def complete(folder: ShardFolder, number: int, backbone: Backbone) -> None:
+    """What training reads of a shard beside its candidates, where it lacks or does not hold."""
+    if not folder.has_embeddings(number):
+        embed_prompts(folder, number, backbone)
+    pair_if_stale(folder, number)
+
+
 def pairs_hold(folder: ShardFolder, number: int) -> bool:
     """Whether the pairs were made from these candidates by this policy."""
     try:

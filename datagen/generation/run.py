@@ -17,14 +17,13 @@ from sipo.datagen.generation.candidates import (
     write_judged,
     write_sampled,
 )
-from sipo.datagen.generation.pairs import embed_prompts, pair_if_stale
+from sipo.datagen.generation.pairs import complete
 from sipo.datagen.generation.progress import candidates_bar
 from sipo.datagen.generation.prompts import prompts_bytes
 from sipo.datagen.looking.folder_summary import FolderSummary, finish
 from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.backbone_places import remember
 from sipo.datagen.storage.claims import claim_folder, only_writer
-from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.prompt import Prompt
 
@@ -57,17 +56,10 @@ def run(job: Job, out: Path, progress: bool = True) -> FolderSummary:
             made = mapped(batch for number in unmade for batch in batches_of(folder, number))
             for number, candidates in by_shard(made):
                 write_sampled(folder, number, candidates, track)
-                _complete(folder, number, job.backbone)
+                complete(folder, number, job.backbone)
             for number in sorted(states.keys() - unmade):
                 if states[number] == "judge":
                     verdicts = verdicts_of(folder, number, job.judge, track)
                     write_judged(folder, number, verdicts, folder)
-                _complete(folder, number, job.backbone)
+                complete(folder, number, job.backbone)
         return finish(folder)
-
-
-def _complete(folder: ShardFolder, number: int, backbone: Backbone) -> None:
-    """What a shard has beside its candidates."""
-    if not folder.has_embeddings(number):
-        embed_prompts(folder, number, backbone)
-    pair_if_stale(folder, number)

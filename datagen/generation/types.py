@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sipo.backbones.seeds import image_seed
 from sipo.datagen.storage.rows import CandidateJson
@@ -43,21 +43,15 @@ class Candidate:
     verdict: Verdict | None = None
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Candidates that are sampled together, of one shard; `last` ends it."""
-
-    shard: int
-    requests: Sequence[Request]
-    last: bool
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Made:
-    """A batch that was sampled and judged."""
+class Batch(Generic[T]):
+    """Requests that are sampled together or the candidates they became; `last` ends its shard."""
 
     shard: int
-    candidates: Sequence[Candidate]
+    items: Sequence[T]
     last: bool
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sipo.common.files.text import read_text
 from sipo.datagen.imports.listing import SURROGATES, json_rows
@@ -62,7 +61,7 @@ def _is_table(path: Path, text: str) -> bool:
     return not text.lstrip().startswith(("{", "["))
 
 
-def _row(key: str, root: Root, row: dict[str, Any] | str) -> PairRow:
+def _row(key: str, root: Root, row: Mapping[str, object] | str) -> PairRow:
     if isinstance(row, str):
         raise UnusableError(row)
     winner, loser = (read_inside(root, row.get(role)) for role in ("winner", "loser"))
@@ -72,12 +71,12 @@ def _row(key: str, root: Root, row: dict[str, Any] | str) -> PairRow:
 # (FILE:LINE, row, or why it is none) of either kind.
 
 
-def _lines(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
+def _lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object] | str]]:
     said = ((f"{path.name}:{number}", value) for number, value in json_rows(text))
     yield from objects(said, COLUMNS)
 
 
-def _table(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
+def _table(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object] | str]]:
     """Read to its end before the first row: a quote that is not closed takes rows with it."""
     lines = io.StringIO(text, newline="")
     above, mark = _before_header(lines)
@@ -108,10 +107,10 @@ def _before_header(lines: io.StringIO) -> tuple[int, str]:
     return passed, ","
 
 
-def _cells(header: list[str], row: list[str], mark: str) -> dict[str, Any] | str:
+def _cells(header: list[str], row: list[str], mark: str) -> Mapping[str, object] | str:
     if any(cell.strip() for cell in row[len(header) :]):
         return "more cells than the header"  # a comma in a prompt that is not quoted
-    found: dict[str, Any] = dict(zip(header, row, strict=False))
+    found = dict(zip(header, row, strict=False))
     if mark == ";" and "margin" in found:  # as spreadsheets write where 0,5 is a half
         found["margin"] = found["margin"].replace(",", ".")
     return found

@@ -10,12 +10,23 @@ import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from sipo.datagen.imports.parquet import require_package
 from sipo.datagen.imports.rows import PairRow, Root, Rows, read_inside, row_or_dropped
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.table_rows import PICTURES, Reader, columns_of
+
+
+class Stream(Protocol):
+    """A dataset of `datasets` that is read as it comes."""
+
+    column_names: list[str] | None
+    features: Mapping[str, object] | None
+
+    def select_columns(self, names: list[str]) -> Stream: ...
+    def cast_column(self, name: str, feature: object) -> Stream: ...
+    def __iter__(self) -> Iterator[Mapping[str, object]]: ...
 
 
 def files(settings: ImportSettings) -> list[Path]:
@@ -63,7 +74,7 @@ def rows(settings: ImportSettings, files: list[Path]) -> Rows:
         yield row_or_dropped(key, partial(_row, read, root, key, row))
 
 
-def _row(read: Reader, root: Root | None, key: str, row: Mapping[str, Any]) -> PairRow:
+def _row(read: Reader, root: Root | None, key: str, row: Mapping[str, object]) -> PairRow:
     """Pictures that are files of a local folder are read there, never elsewhere."""
     found = dict(row)
     for name in PICTURES:
@@ -73,14 +84,15 @@ def _row(read: Reader, root: Root | None, key: str, row: Mapping[str, Any]) -> P
     return read(key, found)
 
 
-def _open(settings: ImportSettings) -> Any:
+def _open(settings: ImportSettings) -> Stream:
     datasets = require_package("datasets", "the format hf")
     try:
-        return datasets.load_dataset(
+        stream: Stream = datasets.load_dataset(
             _name(settings), split=settings.split, revision=settings.revision, streaming=True
         )
     except (OSError, RuntimeError, ValueError) as error:
         raise _unreadable(settings, "cannot be opened", error) from None
+    return stream
 
 
 def _name(settings: ImportSettings) -> str:
@@ -89,7 +101,7 @@ def _name(settings: ImportSettings) -> str:
     return os.path.abspath(source) if Path(source).is_dir() else source
 
 
-def _undecoded(stream: Any, columns: tuple[str, ...]) -> Any:
+def _undecoded(stream: Stream, columns: tuple[str, ...]) -> Stream:
     """The rows with pictures as bytes or paths: `datasets` shall decode nothing."""
     datasets = require_package("datasets", "the format hf")
     for name in PICTURES:
@@ -99,7 +111,7 @@ def _undecoded(stream: Any, columns: tuple[str, ...]) -> Any:
     return stream
 
 
-def _read(settings: ImportSettings, stream: Any) -> Iterator[Mapping[str, Any]]:
+def _read(settings: ImportSettings, stream: Stream) -> Iterator[Mapping[str, object]]:
     """Raises ValueError where files are damaged or the connection breaks."""
     try:
         yield from stream

@@ -9,7 +9,6 @@ import math
 from functools import partial
 from itertools import permutations
 from pathlib import Path
-from typing import Any
 
 from sipo.datagen.imports.listing import keyed_rows, train_json
 from sipo.datagen.imports.rows import (
@@ -46,11 +45,11 @@ def rows(settings: ImportSettings, files: list[Path]) -> Rows:
             yield row_or_dropped(key, partial(_preferred, key, root, row, names))
 
 
-def _first_given(row: dict[str, Any], *names: str) -> Any:
+def _first_given(row: dict[str, object], *names: str) -> object:
     return next((row[name] for name in names if row.get(name) is not None), None)
 
 
-def _preferred(key: str, root: Root, row: dict[str, Any], names: list[Any]) -> PairRow:
+def _preferred(key: str, root: Root, row: dict[str, object], names: list[object]) -> PairRow:
     labels = row.get("human_preference")
     if not isinstance(labels, list) or not len(labels) == len(names) == 2:
         raise UnusableError("missing label")
@@ -58,7 +57,7 @@ def _preferred(key: str, root: Root, row: dict[str, Any], names: list[Any]) -> P
     return by_labels(key, row.get("prompt"), (first, second), (labels[0], labels[1]))
 
 
-def _ranked(key: str, root: Root, prompt: Any, names: list[Any], ranks: Any) -> Rows:
+def _ranked(key: str, root: Root, prompt: object, names: list[object], ranks: object) -> Rows:
     """A rank that is no number costs the pairs that it is in."""
     if not isinstance(ranks, list) or len(ranks) != len(names):
         yield Dropped(key, "missing label")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sipo.datagen.imports.listing import keyed_rows, train_json
 from sipo.datagen.imports.rows import (
@@ -31,7 +30,7 @@ def rows(settings: ImportSettings, files: list[Path]) -> Rows:
         yield row_or_dropped(key, partial(_row, key, root, row))
 
 
-def _row(key: str, root: Root, row: dict[str, Any] | str) -> PairRow:
+def _row(key: str, root: Root, row: dict[str, object] | str) -> PairRow:
     if isinstance(row, str):
         raise UnusableError(row)
     margin = _margin(row.get("choice_dist"))
@@ -39,7 +38,7 @@ def _row(key: str, root: Root, row: dict[str, Any] | str) -> PairRow:
     return PairRow(key, text_of(row.get("prompt")), winner, loser, margin)
 
 
-def _margin(votes: Any) -> float:
+def _margin(votes: object) -> float:
     if votes is None:
         return 1.0
     if not isinstance(votes, list) or len(votes) != 2:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from sipo.common.files.text import read_text, split_lines
 from sipo.datagen.imports.rows import Root, objects, source_files
@@ -21,7 +20,7 @@ def train_json(settings: ImportSettings) -> list[Path]:
 
 def keyed_rows(
     settings: ImportSettings, files: Sequence[Path], columns: Sequence[str]
-) -> Iterator[tuple[str, Root, dict[str, Any] | str]]:
+) -> Iterator[tuple[str, Root, dict[str, object] | str]]:
     """Each row, or why it is none, with its key and the folder where its pictures' paths begin."""
     for path in files:
         root = Root(settings.images or path.parent, settings.follow_links)
@@ -30,7 +29,7 @@ def keyed_rows(
             yield key, root, row
 
 
-def _read(path: Path) -> list[Any]:
+def _read(path: Path) -> list[object]:
     """As a whole."""
     try:
         listed = json_of(read_text(path, "list", errors=SURROGATES))
@@ -41,7 +40,7 @@ def _read(path: Path) -> list[Any]:
     return listed
 
 
-def json_rows(text: str) -> Iterator[tuple[int, Any]]:
+def json_rows(text: str) -> Iterator[tuple[int, object]]:
     """(line, value): of one list, of objects over several lines, or else a value a line.
 
     A line that is no JSON is None. Lines that begin with # are comments, no rows.
@@ -54,7 +53,7 @@ def json_rows(text: str) -> Iterator[tuple[int, Any]]:
             yield number, _json(line)
 
 
-def _spread(text: str) -> list[tuple[int, Any]] | None:
+def _spread(text: str) -> list[tuple[int, object]] | None:
     """Where the text is JSON only as a whole: one list, or objects that people can read."""
     start = text.lstrip()
     first, *_ = split_lines(start) or [""]
@@ -69,7 +68,7 @@ def _spread(text: str) -> list[tuple[int, Any]] | None:
     return values
 
 
-def _values(text: str) -> Iterator[tuple[int, Any]]:
+def _values(text: str) -> Iterator[tuple[int, object]]:
     at, line = 0, 1
     while at < len(text):
         if text[at].isspace():
@@ -82,7 +81,7 @@ def _values(text: str) -> Iterator[tuple[int, Any]]:
         at = end
 
 
-def _json(line: str) -> Any:
+def _json(line: str) -> object:
     try:
         return json_of(line)
     except ValueError:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 ROWS = 16  # read at a time: each has two pictures in it
 
 
-def require_package(name: str, for_what: str) -> Any:
+def require_package(name: str, for_what: str) -> ModuleType:
     """Raises ValueError with the remedy where an optional package is not installed."""
     try:
         return import_module(name)
@@ -25,15 +25,9 @@ def require_package(name: str, for_what: str) -> Any:
 
 @dataclass(frozen=True)
 class Table:
-    file: Any
-
-    @property
-    def names(self) -> list[str]:
-        return list(self.file.schema_arrow.names)
-
-    def rows(self, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        for batch in self.file.iter_batches(batch_size=ROWS, columns=list(columns)):
-            yield from batch.to_pylist()
+    names: list[str]  # of its columns
+    rows: Callable[[Sequence[str]], Iterator[Mapping[str, object]]]
+    """Of some columns."""
 
 
 @contextmanager
@@ -43,7 +37,12 @@ def read_parquet(path: Path) -> Iterator[Table]:
     parquet = import_module("pyarrow.parquet")
     try:
         with path.open("rb") as file, parquet.ParquetFile(file) as table:
-            yield Table(table)
+
+            def rows(columns: Sequence[str]) -> Iterator[Mapping[str, object]]:
+                for batch in table.iter_batches(batch_size=ROWS, columns=list(columns)):
+                    yield from batch.to_pylist()
+
+            yield Table(list(table.schema_arrow.names), rows)
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: of names
         if isinstance(error, OSError) and error.filename is not None:
             raise  # it cannot be opened at all

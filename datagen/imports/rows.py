@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sipo.datagen.imports.sources import MAX_FILE_BYTES, Root, read_inside, source_files
 from sipo.datagen.imports.values import (
@@ -75,10 +74,10 @@ def row_or_dropped(key: str, make: Callable[[], PairRow]) -> PairRow | Dropped:
 
 def by_labels(
     key: str,
-    prompt: Any,
-    pictures: tuple[Any, Any],
-    labels: tuple[Any, Any],
-    margin: Any = None,
+    prompt: object,
+    pictures: tuple[object, object],
+    labels: tuple[object, object],
+    margin: object = None,
 ) -> PairRow:
     """The picture of the greater label wins; without `margin` it is the labels' difference."""
     first, second = (label_of(label) for label in labels)
@@ -90,8 +89,8 @@ def by_labels(
 
 
 def objects(
-    rows: Iterable[tuple[str, Any]], wanted: Sequence[str]
-) -> Iterator[tuple[str, dict[str, Any] | str]]:
+    rows: Iterable[tuple[str, object]], wanted: Sequence[str]
+) -> Iterator[tuple[str, dict[str, object] | str]]:
     """(where, what JSON says there) -> (where, the object), or why it is none.
 
     Raises ValueError where the first object lacks one of `wanted`: the list is of another kind.

@@ -7,7 +7,6 @@ prompt, chosen, rejected                       TRL
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from sipo.datagen.imports.rows import PairRow, by_labels, require_columns
 from sipo.datagen.imports.values import (
@@ -20,7 +19,7 @@ from sipo.datagen.imports.values import (
     truth_of,
 )
 
-Reader = Callable[[str, Mapping[str, Any]], PairRow]
+Reader = Callable[[str, Mapping[str, object]], PairRow]
 
 PICTURES = ("jpg_0", "jpg_1", "mp4_0", "mp4_1", "chosen", "rejected")
 
@@ -50,7 +49,7 @@ def _there(
     return found
 
 
-def _by_labels(key: str, row: Mapping[str, Any]) -> PairRow:
+def _by_labels(key: str, row: Mapping[str, object]) -> PairRow:
     if not _says_yes(row, "has_label"):
         raise UnusableError("missing label")
     if not _says_yes(row, "are_different"):
@@ -63,7 +62,7 @@ def _by_labels(key: str, row: Mapping[str, Any]) -> PairRow:
     return by_labels(key, row["caption"], pictures, labels, row.get("margin"))
 
 
-def _says_yes(row: Mapping[str, Any], name: str) -> bool:
+def _says_yes(row: Mapping[str, object], name: str) -> bool:
     """Also where there is no such column; a cell that says nothing says no."""
     if name not in row:
         return True
@@ -73,6 +72,6 @@ def _says_yes(row: Mapping[str, Any], name: str) -> bool:
     return bool(truth)
 
 
-def _chosen(key: str, row: Mapping[str, Any]) -> PairRow:
+def _chosen(key: str, row: Mapping[str, object]) -> PairRow:
     winner, loser = bytes_of(row["chosen"]), bytes_of(row["rejected"])
     return PairRow(key, text_of(row["prompt"]), winner, loser, margin_of(row.get("margin")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from typing import Any
+from typing import SupportsFloat
 
 YES = ("true", "yes", "y", "t", "1")
 NO = ("false", "no", "n", "f", "0")
@@ -22,7 +22,7 @@ class UnusableError(ValueError):
         self.about = about
 
 
-def json_of(text: str) -> Any:
+def json_of(text: str) -> object:
     """As `json.loads`, but an integer of any length is a number, and no name stands twice.
 
     Raises ValueError.
@@ -33,7 +33,7 @@ def json_of(text: str) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def next_json(text: str, at: int) -> tuple[Any, int]:
+def next_json(text: str, at: int) -> tuple[object, int]:
     """The value that begins at `at`, and where it ends. Raises ValueError."""
     try:
         return _DECODER.raw_decode(text, at)
@@ -41,11 +41,11 @@ def next_json(text: str, at: int) -> tuple[Any, int]:
         raise ValueError("nested too deeply") from None
 
 
-class Twice(dict[str, Any]):
+class Twice(dict[str, object]):
     """An object of JSON in which a name stands twice: nobody knows which value is meant."""
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     return found if len(found) == len(pairs) else Twice(found)
 
@@ -57,11 +57,13 @@ def _integer(digits: str) -> int | float:
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer)
 
 
-def number_of(value: Any) -> float:
+def number_of(value: object) -> float:
     """NaN for what is no finite number. Text and bytes may say one; true and false are none."""
     if isinstance(value, bytes):
         value = value.decode("utf-8-sig", errors="replace")
     if isinstance(value, bool) or (isinstance(value, str) and "_" in value):
+        return math.nan
+    if not isinstance(value, (str, SupportsFloat)):
         return math.nan
     try:
         number = float(value)
@@ -70,7 +72,7 @@ def number_of(value: Any) -> float:
     return number if math.isfinite(number) else math.nan
 
 
-def truth_of(value: Any) -> bool | None:
+def truth_of(value: object) -> bool | None:
     """None for what says neither yes nor no."""
     if isinstance(value, str | bytes):
         said = value.decode("utf-8-sig", "replace") if isinstance(value, bytes) else value
@@ -81,14 +83,14 @@ def truth_of(value: Any) -> bool | None:
     return {0.0: False, 1.0: True}.get(number)
 
 
-def is_missing(value: Any) -> bool:
+def is_missing(value: object) -> bool:
     """None, nothing but spaces, or the NaN by which tables say that a cell is empty."""
     if isinstance(value, str | bytes):
         return not value.strip()
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def share_of(value: Any, name: str) -> float:
+def share_of(value: object, name: str) -> float:
     """A number from 0 to 1."""
     number = number_of(value)
     if not 0 <= number <= 1:
@@ -96,7 +98,7 @@ def share_of(value: Any, name: str) -> float:
     return number
 
 
-def label_of(value: Any) -> float:
+def label_of(value: object) -> float:
     """A number from 0 to 1; true and false are 1 and 0."""
     if is_missing(value):
         raise UnusableError("missing label")
@@ -106,7 +108,7 @@ def label_of(value: Any) -> float:
     return share_of(value, "label")
 
 
-def margin_of(value: Any) -> float:
+def margin_of(value: object) -> float:
     """Of a row that says it; 1 where it says nothing."""
     if value is None or (isinstance(value, str | bytes) and not value.strip()):
         return 1.0
@@ -120,7 +122,7 @@ def told_apart(margin: float) -> float:
     return margin
 
 
-def text_of(value: Any) -> str:
+def text_of(value: object) -> str:
     """A prompt of a row, from UTF-8 where it is bytes."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         raise UnusableError("missing prompt")
@@ -142,7 +144,7 @@ def _is_seen(sign: str) -> bool:
     return unicodedata.category(sign)[0] not in "ZC"
 
 
-def bytes_of(value: Any) -> bytes:
+def bytes_of(value: object) -> bytes:
     """A picture of a row: bytes, or what `datasets` makes of a picture ({"bytes", "path"})."""
     data = value.get("bytes") if isinstance(value, dict) else value
     if data is None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from sipo.datagen.imports.rows import (
     MAX_FILE_BYTES,
@@ -111,8 +111,8 @@ def _row(key: str, sample: list[Member], file: BinaryIO) -> PairRow:
         raise UnusableError("sample of another kind")
     prompt = next((fields[name] for name in PROMPTS if name in fields), None)
     pictures = (fields.get(f"{kind}_0"), fields.get(f"{kind}_1"))
-    labels: Any = tuple(fields.get(name) for name in LABELS)
-    return by_labels(key, prompt, pictures, labels, fields.get("margin"))
+    first, second = (fields.get(name) for name in LABELS)
+    return by_labels(key, prompt, pictures, (first, second), fields.get("margin"))
 
 
 def _content(file: BinaryIO, member: Member) -> bytes:

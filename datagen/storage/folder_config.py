@@ -161,6 +161,11 @@ class FolderConfig(Opinion, SamplingConfig):
         return self.backbone.family is not None
 
     @property
+    def candidate_fields(self) -> set[str]:
+        """What a sample of a candidate consists of."""
+        return {self.suffix, "json"} | ({"latents.npy"} if self.encoded else set())
+
+    @property
     def at_a_time(self) -> int:
         """Candidates of a batch; where nothing was sampled or encoded, those judged together."""
         return self.batch_size or 16

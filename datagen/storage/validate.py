@@ -75,8 +75,7 @@ def _shard_damage(folder: ShardFolder, kind: Kind, number: int) -> Iterator[str]
 def _fields(kind: Kind, folder: ShardFolder) -> set[str]:
     """What a sample of a shard consists of."""
     if kind == CANDIDATES:
-        latents = {"latents.npy"} if folder.config.encoded else set()
-        return {folder.config.suffix, "json"} | latents
+        return folder.config.candidate_fields
     suffix = folder.config.suffix
     fields = (suffix, "npy") if folder.config.encoded else (suffix,)
     return {f"{role}.{field}" for role in ("winner", "loser") for field in fields} | {"json"}

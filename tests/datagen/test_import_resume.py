@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from sources import PX, listed, row, write_list
 from sipo.backbones.base import Backbone
 from sipo.datagen import encode
 from sipo.datagen.encode import encode_folder
+from sipo.datagen.generation import pairs
 from sipo.datagen.imports import writer
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
@@ -146,8 +148,12 @@ def imported(source: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("nth", [1, 2])
-@pytest.mark.parametrize("step", ["write_candidates", "embed_prompts", "pair_candidates"])
+@pytest.mark.parametrize(
+    ("module", "step"),
+    [(encode, "write_candidates"), (pairs, "embed_prompts"), (pairs, "pair_candidates")],
+)
 def test_encoding_goes_on(
+    module: ModuleType,
     step: str,
     nth: int,
     imported: Path,
@@ -159,7 +165,7 @@ def test_encoding_goes_on(
     import_pairs(settings(source, tmp_path / "whole"), progress=False)
     encode_folder(tmp_path / "whole", backbone=tiny_backbone, batch_size=3, progress=False)
     with monkeypatch.context() as patch:
-        patch.setattr(encode, step, stopping_at(nth, getattr(encode, step)))
+        patch.setattr(module, step, stopping_at(nth, getattr(module, step)))
         with pytest.raises(Stopped):
             encode_folder(imported, backbone=tiny_backbone, batch_size=3, progress=False)
     with pytest.raises(ValueError, match="run the same sipo-data encode again"):

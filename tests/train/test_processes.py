@@ -80,7 +80,7 @@ def test_two_processes_are_one_and_one_goes_on_where_two_stopped(
     assert flipped <= 1 / 4  # one pair of the 16 may lie on the threshold
     for ours, theirs in both:
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
-    with pytest.raises(ValueError, match=r"--train_batch_size times .* is 2, but run"):
+    with pytest.raises(ValueError, match=r"--train_batch_size times .*, this command says 2"):
         run("two", train_batch_size=2, max_train_steps=6, **GIVEN)
 
 
