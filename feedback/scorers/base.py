@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from PIL import Image
 from torch import Tensor, nn
@@ -36,6 +36,7 @@ class SigmoidScale:
     difference of two scores means what it meant there. Never ties what the raw scores part.
     """
 
+    rule: ClassVar[str] = "Preferred"  # its name in folders
     center: float
     slope: float
 
@@ -47,6 +48,7 @@ class SigmoidScale:
 class LinearScale:
     """A rating between `low` and `high`, linearly; what lies outside is clamped."""
 
+    rule: ClassVar[str] = "Rating"
     center: float
     low: float
     high: float
@@ -69,7 +71,7 @@ class ScorerJudge:
         self.scale = scale
 
     def describe(self) -> dict[str, Any]:
-        rule = {"rule": type(self.scale).__name__, **asdict(self.scale)}
+        rule = {"rule": self.scale.rule, **asdict(self.scale)}
         return {**self.scorer.describe(), "scale": rule}
 
     def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
