@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from sipo.common.errors import sentence_of
 from sipo.common.settings import Seed, StrictModel
 
 if TYPE_CHECKING:
@@ -267,15 +268,10 @@ def make_settings(given: Mapping[str, Any]) -> TrainSettings:
     try:
         return TrainSettings.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        message = first["msg"].removeprefix("Value error, ")
+        first = error.errors(include_url=False)[0]
         if not first["loc"]:
-            raise ValueError(message) from None
-        if first["type"] == "string_type" and isinstance(first["input"], int | float):
-            message += "; put it in quotes"
-        name = str(first["loc"][0])
-        given_as = repr(first["input"])[:80]
-        raise SettingError(name, f"--{name} {given_as}: {message}") from None
+            raise ValueError(sentence_of(error)) from None
+        raise SettingError(str(first["loc"][0]), sentence_of(error, "_")) from None
 
 
 class SettingError(ValueError):

@@ -49,7 +49,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--rounds", "0"], "rounds: Input should be greater than or equal to 1"),
+        (["--rounds", "0"], "--rounds 0: Input should be greater than or equal to 1"),
         (["--rounds", "1000"], "set --num-prompts"),
         (["--judge", "nobody"], "--judge 'nobody' is unknown"),
         (["--evaluator", "nobody"], "--evaluator 'nobody' is unknown"),
@@ -59,9 +59,9 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
         (["--train", "rank"], "--train 'rank' is not NAME=VALUE"),
         (["--generate", "rank"], "--generate 'rank' is not NAME=VALUE, such as batch_size=4"),
         (["--generate", "skip_prompts=3"], "--generate skip_prompts=... is decided by the loop"),
-        (["--generate", "colour=red"], "colour: Extra inputs are not permitted"),
+        (["--generate", "colour=red"], "--colour 'red': Extra inputs are not permitted"),
         (["--evaluate", "weights=x"], "--evaluate weights=... is decided by the loop itself"),
-        (["--evaluate", "batch_size=none"], "--batch-size: Input should be a valid integer"),
+        (["--evaluate", "batch_size=none"], "--batch-size 'none': Input should be a valid integer"),
         (["--eval-suite", "maxi"], "--suite 'maxi' is unknown"),
         (["--suite", "geneval"], "--suite 'geneval' is unknown; choose one of mini-train, gen"),
         (["--policy", "worst"], "--policy 'worst' is unknown"),
