@@ -25,7 +25,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sipo.backbones.base import LORA_FILE, Backbone
 from sipo.backbones.loading.trained_weights import find_weights
-from sipo.train.distributed.accelerate_env import zero_stage
 from sipo.train.distributed.fsdp import divided, shard, whole
 from sipo.train.settings import TrainSettings
 
@@ -173,7 +172,7 @@ class Policy:
             self.autocast = partial(accelerator.autocast, every_time)
             for network in (self.denoiser, *self.copies.values()):
                 shard(network, accelerator.device)
-        elif not zero_stage():  # DeepSpeed wraps it together with the optimizer
+        else:
             # Every process has loaded the frozen ones; quantized, they could not be sent.
             frozen = [n for n, value in self.denoiser.named_parameters() if not value.requires_grad]
             ddp: Any = DistributedDataParallel

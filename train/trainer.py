@@ -33,7 +33,7 @@ from sipo.train.build import (
 from sipo.train.data.pair_batches import Data, positions
 from sipo.train.distributed.accelerate_env import as_launched
 from sipo.train.distributed.fsdp import whole
-from sipo.train.distributed.stepper import make_stepper
+from sipo.train.distributed.stepper import Stepper
 from sipo.train.ema import Ema
 from sipo.train.monitor.health import COLLAPSE, Health, diagnose
 from sipo.train.monitor.log_rows import read_rows
@@ -103,7 +103,7 @@ class Trainer:
         self.validation = open_validation(settings, policy, data)
         self.trainable = policy.trainable()
         optimizer = make_optimizer(settings, self.trainable.values())
-        self.stepper = make_stepper(accelerator, settings, policy, optimizer)
+        self.stepper = Stepper(accelerator, settings, policy, optimizer)
         # Not prepared: it is stepped once an optimizer step, whatever the number of processes.
         self.scheduler = get_scheduler(
             settings.lr_scheduler,
