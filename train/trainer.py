@@ -237,14 +237,12 @@ class Trainer:
         """Adds the gradient of sum(L) of this process's pairs."""
         settings, accelerator = self.settings, self.accelerator
         ours = accelerator.process_index, accelerator.num_processes
-        batch = self.source.draw(positions(self.done, part, *ours, settings), self.done)
-        errors = self.source.errors(batch)
-        weights = self.source.weights(batch, errors)
-        loss = OBJECTIVES[settings.objective](errors, weights, settings.beta_dpo)
-        loss = add_terms(loss, errors, settings.winner_anchor, settings.sft_weight)
+        rows = self.source.measure(positions(self.done, part, *ours, settings), self.done)
+        loss = OBJECTIVES[settings.objective](rows.errors, rows.weights, settings.beta_dpo)
+        loss = add_terms(loss, rows.errors, settings.winner_anchor, settings.sft_weight)
         self.stepper.backward(loss.losses.sum())
         steps = self.backbone.num_train_timesteps
-        return tally(loss, errors, weights, batch.timesteps, steps), batch.keys
+        return tally(loss, rows.errors, rows.weights, rows.timesteps, steps), rows.keys
 
     def save(self, between: bool) -> None:
         """All processes gather what they share, the main one writes."""
