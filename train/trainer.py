@@ -33,7 +33,7 @@ from sipo.train.build import (
 from sipo.train.data.pair_batches import Data, positions
 from sipo.train.distributed.accelerate_env import as_launched
 from sipo.train.distributed.fsdp import whole
-from sipo.train.distributed.stepper import make_stepper
+from sipo.train.distributed.stepper import Stepper
 from sipo.train.ema import Ema
 from sipo.train.monitor.health import COLLAPSE, Health, diagnose
 from sipo.train.monitor.log_rows import read_rows
@@ -103,7 +103,7 @@ class Trainer:
         self.validation = open_validation(settings, policy, data)
         self.trainable = policy.trainable()
         optimizer = make_optimizer(settings, self.trainable.values())
-        self.stepper = make_stepper(accelerator, settings, policy, optimizer)
+        self.stepper = Stepper(accelerator, settings, policy, optimizer)
         # Not prepared: it is stepped once an optimizer step, whatever the number of processes.
         self.scheduler = get_scheduler(
             settings.lr_scheduler,
@@ -237,14 +237,12 @@ class Trainer:
         """Adds the gradient of sum(L) of this process's pairs."""
         settings, accelerator = self.settings, self.accelerator
         ours = accelerator.process_index, accelerator.num_processes
-        batch = self.source.draw(positions(self.done, part, *ours, settings), self.done)
-        errors = self.source.errors(batch)
-        weights = self.source.weights(batch, errors)
-        loss = OBJECTIVES[settings.objective](errors, weights, settings.beta_dpo)
-        loss = add_terms(loss, errors, settings.winner_anchor, settings.sft_weight)
+        rows = self.source.measure(positions(self.done, part, *ours, settings), self.done)
+        loss = OBJECTIVES[settings.objective](rows.errors, rows.weights, settings.beta_dpo)
+        loss = add_terms(loss, rows.errors, settings.winner_anchor, settings.sft_weight)
         self.stepper.backward(loss.losses.sum())
         steps = self.backbone.num_train_timesteps
-        return tally(loss, errors, weights, batch.timesteps, steps), batch.keys
+        return tally(loss, rows.errors, rows.weights, rows.timesteps, steps), rows.keys
 
     def save(self, between: bool) -> None:
         """All processes gather what they share, the main one writes."""

@@ -70,21 +70,6 @@ class Batch:
     timesteps: Tensor
     conditioning: Conditioning
 
-    def rows(self, chosen: Sequence[int]) -> Batch:
-        """Those rows alone."""
-        at = torch.tensor(chosen, device=self.timesteps.device)
-        both = torch.cat([at, at + len(self.keys)])
-        return replace(
-            self,
-            keys=[self.keys[row] for row in chosen],
-            draws=[self.draws[row] for row in chosen],
-            winner=self.winner[at],
-            loser=self.loser[at],
-            noise=self.noise[at],
-            timesteps=self.timesteps[at],
-            conditioning={name: value[both] for name, value in self.conditioning.items()},
-        )
-
     def to(self, device: torch.device) -> Batch:
         return replace(
             self,

@@ -9,20 +9,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from sipo.train.distributed.accelerate_env import zero_stage
 from sipo.train.distributed.fsdp import divided_optimizer_state, whole
 from sipo.train.policy import Policy
 from sipo.train.settings import TrainSettings
-
-
-def make_stepper(
-    accelerator: Any, settings: TrainSettings, policy: Policy, optimizer: Any
-) -> Stepper:
-    if zero_stage() and accelerator.num_processes > 1:
-        from sipo.train.distributed.deepspeed import Zero
-
-        return Zero(accelerator, settings, policy, optimizer)
-    return Stepper(accelerator, settings, policy, optimizer)
 
 
 class Stepper:
@@ -38,10 +27,7 @@ class Stepper:
         self.accelerator, self.policy, self.optimizer = accelerator, policy, optimizer
         self.max_grad_norm = settings.max_grad_norm
         self.parameters = list(policy.trainable().values())
-        self._start(settings)
-
-    def _start(self, settings: TrainSettings) -> None:
-        self.prepared = self.accelerator.prepare(self.optimizer)
+        self.prepared = accelerator.prepare(optimizer)
 
     def part(self, last: bool) -> AbstractContextManager[Any]:
         """Around a forward and backward pass; processes exchange gradients in the last one."""
