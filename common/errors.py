@@ -172,9 +172,18 @@ def sentence_of(error: ValidationError, dash: str = "-") -> str:
     field = ".".join(str(part) for part in first["loc"]) or error.title
     if error.title.endswith("Settings"):  # a command's own
         field = "--" + field.replace("_", dash)
+    value = first["input"] if _is_number(first["input"]) else repr(first["input"])[:80]
+    if first["type"] == "literal_error":
+        choices = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
+        return f"{field} {value} is unknown; choose one of {choices}"
     if first["type"] == "string_type" and isinstance(first["input"], int | float):
         said += "; put it in quotes"
-    return f"{field} {repr(first['input'])[:80]}: {said}"
+    return f"{field} {value}: {said}"
+
+
+def _is_number(value: object) -> bool:
+    """Also one that was typed, as a command line has it: 0 and not '0' is what is said of it."""
+    return isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d*)?(e-?\d+)?", value) is not None
 
 
 _OPTION = re.compile(

@@ -66,7 +66,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
         (["--suite", "geneval"], "--suite 'geneval' is unknown; choose one of mini-train, gen"),
         (["--policy", "worst"], "--policy 'worst' is unknown"),
         (["--backbone", "FLUX.1-dev"], "--backbone 'FLUX.1-dev' is neither an embedded model"),
-        (["--backbone", ""], "--pretrained_model_name_or_path '' is empty"),
+        (["--backbone", ""], "--backbone '' is empty"),
         (["--eval-prompts", ""], "--eval-prompts '' is empty"),
         (["--backbone", "owner/model"], "--judge 'yolo-world' has no weights of its own here"),
         (["--evaluate", "judge=yolo-world"], "--evaluator 'yolo-world' also chooses winners"),
