@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from PIL import Image
 
 from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.complaint import Complaint
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
 
 if TYPE_CHECKING:
@@ -72,13 +73,15 @@ class EnsembleJudge:
                 return failed_verdict(f"{name}: {verdict.failure}", about)
         if score is None:
             return failed_verdict("rule majority needs two images of a prompt at once", about)
-        wrong = [f"{name}: {v.reason}" for name, v in named if not v.correct]
+        wrong = tuple(
+            Complaint(name, "member", "", v.complaints) for name, v in named if not v.correct
+        )
         agree = sum(w for w, v in zip(self.weights, seen, strict=True) if v.correct)
         correct = not wrong if self.rule == "minimum" else agree > 0.5
         return Verdict(
             score=score,
             correct=correct,
-            reason="" if correct else "\n".join(wrong),
+            complaints=() if correct else wrong,
             boxes=next((v.boxes for v in seen if v.boxes), ()),
             judge=about,
             evidence={

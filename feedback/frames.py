@@ -79,7 +79,7 @@ class FrameJudge:
         return Verdict(
             score=score,
             correct=correct,
-            reason=speaker.reason,
+            complaints=speaker.complaints,
             boxes=speaker.boxes,
             judge=self.describe(),
             evidence={"frames": rows},

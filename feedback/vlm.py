@@ -27,11 +27,12 @@ from sipo.feedback.prompts.questions import (
     geometric_mean,
     read_questions,
 )
+from sipo.feedback.rule.complaint import Complaint
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
 
 MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
 BRIEF = "Answer in one word."
-LEAST = 0.5  # probability from which an atom holds
+THRESHOLD = 0.5  # probability from which an atom holds
 
 Mean = Literal["arithmetic", "geometric"]
 
@@ -46,19 +47,19 @@ class VlmJudge:
         *,
         about: Mapping[str, Any],
         mean: Mean = "geometric",
-        least: float = LEAST,
+        threshold: float = THRESHOLD,
         questions: Mapping[str, tuple[Atom, ...]] | None = None,
     ) -> None:
         self._model = model.eval()
         self._processor = processor
         self._processor.tokenizer.padding_side = "left"  # so that every row ends with its question
-        self._about, self._mean, self._least = dict(about), mean, least
+        self._about, self._mean, self._threshold = dict(about), mean, threshold
         self._questions = questions
         self._tokens = cache(lambda answer: list(first_tokens(processor.tokenizer, answer)))
 
     def describe(self) -> dict[str, Any]:
         asked = "prompt" if self._questions is None else "file"
-        own = {"mean": self._mean, "least": self._least, "questions": asked}
+        own = {"mean": self._mean, "least": self._threshold, "questions": asked}
         return {"id": "vlm", **self._about, **own}
 
     def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
@@ -76,11 +77,15 @@ class VlmJudge:
         chances = self.chances(image, atoms)
         means = {"arithmetic": arithmetic_mean(chances), "geometric": geometric_mean(chances)}
         answered = list(zip(atoms, chances, strict=True))
-        wrong = [f"{a.question} {a.answer}: {p:.2f}" for a, p in answered if p < self._least]
+        wrong = tuple(
+            Complaint(atom.question, "question", atom.answer, chance)
+            for atom, chance in answered
+            if chance < self._threshold
+        )
         return Verdict(
             score=means[self._mean],
             correct=not wrong,
-            reason="\n".join(wrong),
+            complaints=wrong,
             judge=about,
             evidence={"atoms": [[a.question, a.answer, p] for a, p in answered], **means},
         )
@@ -126,7 +131,7 @@ def load_vlm(
     vocabulary: Sequence[str],
     *,
     mean: Mean = "geometric",
-    least: Annotated[float, Field(ge=0, le=1)] = LEAST,
+    least: Annotated[float, Field(ge=0, le=1)] = THRESHOLD,
     questions: str | None = None,
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     device: str = "auto",
@@ -144,6 +149,6 @@ def load_vlm(
         AutoProcessor.from_pretrained(folder, trust_remote_code=False),
         about=describe_folder(folder),
         mean=mean,
-        least=least,
+        threshold=least,
         questions=table,
     )

@@ -55,7 +55,7 @@ def _excluded_and_included(include: Sequence[Clause], exclude: Sequence[Clause])
             if one.class_name == clause.class_name and clause.color in (None, one.color)
         )
         if asked >= clause.count:
-            name = f"{clause.color} {clause.class_name}" if clause.color else clause.class_name
+            name = clause.name
             return (
                 f"exclude[{number}] forbids {clause.count} or more {name!r}, and {asked} are "
                 f"included: no image can show that; exclude from {asked + 1} on"

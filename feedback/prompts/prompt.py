@@ -73,6 +73,11 @@ class Clause(BaseModel):
     position: tuple[Relation, Whole] | None = None
     """(relation, index of the target clause in `include`)."""
 
+    @property
+    def name(self) -> str:
+        """ "red dog"; the class alone where no colour is asked."""
+        return f"{self.color} {self.class_name}" if self.color else self.class_name
+
     @field_validator("class_name")
     @classmethod
     def _without_spaces_around(cls, name: str) -> str:

@@ -122,7 +122,7 @@ def _clause_atoms(clause: Clause, prompt: Prompt) -> list[Atom]:
 
 def _shared_atoms(clause: Clause, prompt: Prompt) -> list[Atom]:
     """Of a class that several clauses ask for, where "the dog" would be any of them."""
-    name = f"{clause.color} {clause.class_name}" if clause.color else clause.class_name
+    name = clause.name
     if clause.color:
         count = clause.count
     else:
@@ -142,7 +142,7 @@ def _shared_atoms(clause: Clause, prompt: Prompt) -> list[Atom]:
 
 def _absence_atoms(clause: Clause, prompt: Prompt) -> list[Atom]:
     """What "How many ...?" asks already, as in all official prompts, is not asked again."""
-    name = f"{clause.color} {clause.class_name}" if clause.color else clause.class_name
+    name = clause.name
     same = [c for c in prompt.include if c.class_name == clause.class_name]
     counted = len(same) == 1 and (same[0].count > 1 or prompt.tag == "counting")
     if counted and not clause.color and same[0].count + 1 == clause.count:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from PIL import Image
 from torch import Tensor, nn
 
 from sipo.feedback.judge_batches import Asked, judge_in_batches
 from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.complaint import Complaint
 from sipo.feedback.rule.verdict import Verdict
 
 BATCH = 16
@@ -36,6 +37,7 @@ class SigmoidScale:
     difference of two scores means what it meant there. Never ties what the raw scores part.
     """
 
+    rule: ClassVar[str] = "Preferred"  # as folders name it
     center: float
     slope: float
 
@@ -47,6 +49,7 @@ class SigmoidScale:
 class LinearScale:
     """A rating between `low` and `high`, linearly; what lies outside is clamped."""
 
+    rule: ClassVar[str] = "Rating"
     center: float
     low: float
     high: float
@@ -69,8 +72,8 @@ class ScorerJudge:
         self.scale = scale
 
     def describe(self) -> dict[str, Any]:
-        rule = {"rule": type(self.scale).__name__, **asdict(self.scale)}
-        return {**self.scorer.describe(), "scale": rule}
+        scale = {"rule": self.scale.rule, **asdict(self.scale)}
+        return {**self.scorer.describe(), "scale": scale}
 
     def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
         return judge_in_batches(self, self._judge_batch, images, prompts, BATCH)
@@ -84,10 +87,11 @@ class ScorerJudge:
 
     def _verdict(self, raw: float, about: dict[str, Any]) -> Verdict:
         correct = raw >= self.scale.center
+        complaint = Complaint(str(about["id"]), "score", self.scale.center, raw)
         return Verdict(
             score=self.scale.unit(raw),
             correct=correct,
-            reason="" if correct else f"{about['id']} {raw:.4g} < {self.scale.center:g}",
+            complaints=() if correct else (complaint,),
             judge=about,
             evidence={"raw": raw},
         )

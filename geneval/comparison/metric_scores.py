@@ -107,12 +107,13 @@ def paired(a: Scores, b: Scores) -> dict[str, Any]:
 
 def raw_score(verdict: Verdict) -> float:
     """In the scorer's own unit where it has one, else in [0, 1]; of a clip its frames' mean."""
-    evidence = verdict.evidence
-    if "frames" in evidence:
-        frames = evidence["frames"].values()
-        return fmean(frame.get("evidence", {}).get("raw", frame["score"]) for frame in frames)
-    assert verdict.score is not None, "a failed verdict has no score"
-    return float(evidence.get("raw", verdict.score))
+    frames = verdict.evidence.get("frames")
+    if isinstance(frames, dict):
+        by_frame = frames.values()
+        return fmean(frame.get("evidence", {}).get("raw", frame["score"]) for frame in by_frame)
+    raw = verdict.evidence.get("raw", verdict.score)
+    assert isinstance(raw, int | float), "a failed verdict has no score"
+    return float(raw)
 
 
 def _score(judge: Judge, run: Outputs, file: Path, batch_size: int) -> dict[str, Any]:

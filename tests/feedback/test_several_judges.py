@@ -167,8 +167,8 @@ def test_every_judge_is_on_its_page() -> None:
 
 
 def test_a_judge_is_a_file_of_under_150_lines() -> None:
-    room = Path(__file__).parents[2] / "feedback"
-    files = {room / f"{where.split(':')[0].split('.')[-1]}.py" for where in JUDGES.values()}
+    names = {where.removeprefix("sipo.").partition(":")[0] for where in JUDGES.values()}
+    files = [Path(__file__).parents[2] / f"{name.replace('.', '/')}.py" for name in names]
     assert [path.name for path in files if len(path.read_text().splitlines()) >= 150] == []
 
 
