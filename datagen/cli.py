@@ -231,8 +231,8 @@ def calibrate_judge_command(
     from sipo.common.files.writing import write_json
     from sipo.datagen.storage.shard_folder import require_file_place
     from sipo.feedback.detectors.threshold_calibration import calibrate_judge, calibration_lines
-    from sipo.feedback.judge import load_judge, vocabulary_of
     from sipo.feedback.labelled_images import read_labelled
+    from sipo.feedback.registry import load_judge, vocabulary_of
 
     require_file_place(out)
     rows = read_labelled(images)

@@ -16,8 +16,8 @@ from sipo.backbones.loading.trained_weights import check_weights
 from sipo.common.settings import Seed, StrictModel
 from sipo.datagen.generation.pairing import POLICIES
 from sipo.feedback.frames import FRAMES, FrameScore
-from sipo.feedback.judge import split_names
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
+from sipo.feedback.registry import split_names
 
 if TYPE_CHECKING:
     from sipo.backbones.base import Backbone, Sampler

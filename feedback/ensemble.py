@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal, get_args
 
 from PIL import Image
 
+from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.complaint import Complaint
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
 
-if TYPE_CHECKING:
-    from sipo.feedback.judge import Judge
-
 MOST_WEIGHT = 1e6  # against another member's 1: more is a slip
-RULES = ("mean", "minimum", "majority")
 Rule = Literal["mean", "minimum", "majority"]
+RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 class EnsembleJudge:
@@ -41,7 +39,7 @@ class EnsembleJudge:
         self.weights = tuple(weight / total for weight in weights)
         self.rule = rule
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         return {
             "id": "ensemble",
             "rule": self.rule,
@@ -65,7 +63,7 @@ class EnsembleJudge:
         return [combine(self.rule, _known(one), self.weights) for one in seen]
 
     def _verdict(
-        self, seen: Sequence[Verdict], score: float | None, about: dict[str, Any]
+        self, seen: Sequence[Verdict], score: float | None, about: dict[str, object]
     ) -> Verdict:
         named = list(zip(self.names, seen, strict=True))
         for name, verdict in named:
@@ -130,14 +128,13 @@ def preference(
 
 
 def make_ensemble(
-    names: Sequence[str],
-    members: Sequence[Judge],
-    *,
-    rule: str = "mean",
-    weights: Mapping[str, float] | None = None,
+    names: Sequence[str], members: Sequence[Judge], *, rule: object = "mean", weights: object = None
 ) -> EnsembleJudge:
-    """Raises ValueError for an unknown rule, a weight of no member or one that is not positive."""
-    if rule not in RULES:
+    """By "ensemble" of a settings file: one of RULES, and weights by judge.
+
+    Raises ValueError for another rule, a weight of no member or one that is not positive.
+    """
+    if (known := next((one for one in RULES if one == rule), None)) is None:
         raise ValueError(f"ensemble rule {rule!r} is unknown; choose one of {', '.join(RULES)}")
     if not isinstance(weights, Mapping | None):
         raise ValueError(f"ensemble weights {weights!r} are no weight by judge; give an object")
@@ -150,7 +147,7 @@ def make_ensemble(
             raise ValueError(f"{where} is no number")
         if not 0 < weight <= MOST_WEIGHT:
             raise ValueError(f"{where} must be positive, and {MOST_WEIGHT:g} at most")
-    return EnsembleJudge(names, members, [given[name] for name in names], rule)  # type: ignore[arg-type]
+    return EnsembleJudge(names, members, [given[name] for name in names], known)
 
 
 def require_company(judge: Judge, batch_size: int, images: int) -> None:

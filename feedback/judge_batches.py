@@ -35,6 +35,11 @@ IMAGE_FAULTS = (
 
 FIRST = 4  # images in calls of one
 
+
+class JudgesMistakeError(ValueError):
+    """What a judge that was handed in does wrong, whatever the image: ends the command."""
+
+
 _has_judged: WeakSet[Any] = WeakSet()
 _failed_so_far: WeakKeyDictionary[Any, list[str]] = WeakKeyDictionary()
 """The judges that have given a score, and the causes of those that never have."""
@@ -110,7 +115,8 @@ def _judge(
 
 def _raise_what_no_image_causes(error: BaseException) -> None:
     """A full disk, a path: images are in memory, so their errors have no number."""
-    if isinstance(error, OSError) and error.errno is not None:
+    numbered = isinstance(error, OSError) and error.errno is not None
+    if numbered or isinstance(error, JudgesMistakeError):
         raise error
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from sipo.feedback.prompts.prompt import Clause
+from sipo.feedback.prompts.clause import MAX_OBJECTS, Clause
 
-MAX_OBJECTS = 1000  # asked of one image, in all: more than any detector tells apart
 MAX_PLACED = 8  # of a class whose clauses stand in relations: whose box is whose is then searched
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from sipo.common.files.strict_json import parse_json
 from sipo.common.files.text import read_text, split_lines
+from sipo.feedback.prompts.clause import Clause
 from sipo.feedback.prompts.grammar import NUMBER_WORDS, article, number_word, plural
-from sipo.feedback.prompts.prompt import Clause, Prompt
+from sipo.feedback.prompts.prompt import Prompt
 
 _PLACED = {"left of": "to the left of", "right of": "to the right of"}
 

@@ -21,7 +21,8 @@ from pydantic import (
     model_validator,
 )
 
-from sipo.feedback.prompts.prompt import Clause, Prompt
+from sipo.feedback.prompts.clause import Clause
+from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.assignment import Boxes, assign, holds, targets_first
 from sipo.feedback.rule.boxes import Box, relations
 from sipo.feedback.rule.complaint import Complaint, in_english, in_words

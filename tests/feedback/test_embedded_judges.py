@@ -19,9 +19,10 @@ from sipo.feedback.detectors import yolo_world
 from sipo.feedback.detectors.centernet import CenterNet, CenterNetJudge
 from sipo.feedback.detectors.yolo_judge import YoloWorldJudge
 from sipo.feedback.detectors.yolo_weights import find_published
-from sipo.feedback.judge import Judge, load_judge
+from sipo.feedback.judge import Judge
 from sipo.feedback.prompts import grammar
 from sipo.feedback.prompts.prompt import TAGS
+from sipo.feedback.registry import load_judge
 from sipo.mini.train.labelled_scenes import tagged_scenes
 from sipo.mini.world import CLASSES, Layout, Scene, Thing, render
 

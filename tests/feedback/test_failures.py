@@ -18,10 +18,10 @@ from sipo.feedback.detectors.base import Colored, judge_all
 from sipo.feedback.ensemble import make_ensemble
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.frames import FrameJudge
-from sipo.feedback.judge import load_judge, read_settings
 from sipo.feedback.judge_batches import judge_in_batches
 from sipo.feedback.prompts import grammar
 from sipo.feedback.prompts.prompt import TAGS, Prompt
+from sipo.feedback.registry import load_judge, read_settings
 from sipo.feedback.rule.boxes import Box
 from sipo.feedback.rule.verdict import Verdict
 from sipo.feedback.scorers.base import ScorerJudge, SigmoidScale

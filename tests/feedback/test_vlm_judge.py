@@ -14,7 +14,6 @@ from PIL import Image
 from tiny_judges import tiny_vlm
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from sipo.feedback.judge import load_judge
 from sipo.feedback.prompts import grammar
 from sipo.feedback.prompts.prompt import Prompt, plain_text, prompt_of
 from sipo.feedback.prompts.questions import (
@@ -26,6 +25,7 @@ from sipo.feedback.prompts.questions import (
     geometric_mean,
     read_questions,
 )
+from sipo.feedback.registry import load_judge
 from sipo.feedback.vlm import BRIEF, VlmJudge
 
 NOISE = np.random.default_rng(0).integers(0, 256, (56, 40, 3), np.uint8)
