@@ -238,9 +238,9 @@ def calibrate_judge_command(
     rows = read_labelled(images)
     known = vocabulary_of([row.prompt for row in rows])
     loaded = load_judge(judge, judge_weights, known, judge_settings)
-    settings = calibrate_judge(judge, loaded, rows)
-    write_json(out, settings, indent=2)
-    click.echo("\n".join(calibration_lines(settings)))
+    found = calibrate_judge(judge, loaded, rows)
+    write_json(out, found.settings(), indent=2)
+    click.echo("\n".join(calibration_lines(found)))
     click.echo(f"written: {out}")
 
 

@@ -48,11 +48,13 @@ class EnsembleJudge:
         }
 
     def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
-        about = self.describe()
+        description = self.describe()
         by_member = [member.judge(images, prompts) for member in self.members]
         seen: list[Sequence[Verdict]] = list(zip(*by_member, strict=True))
         scores = self._scores(seen, prompts)
-        return [self._verdict(one, score, about) for one, score in zip(seen, scores, strict=True)]
+        return [
+            self._verdict(one, score, description) for one, score in zip(seen, scores, strict=True)
+        ]
 
     def _scores(
         self, seen: Sequence[Sequence[Verdict]], prompts: Sequence[Prompt]
@@ -63,14 +65,14 @@ class EnsembleJudge:
         return [combine(self.rule, _known(one), self.weights) for one in seen]
 
     def _verdict(
-        self, seen: Sequence[Verdict], score: float | None, about: dict[str, object]
+        self, seen: Sequence[Verdict], score: float | None, description: dict[str, object]
     ) -> Verdict:
         named = list(zip(self.names, seen, strict=True))
         for name, verdict in named:
             if verdict.failed:
-                return failed_verdict(f"{name}: {verdict.failure}", about)
+                return failed_verdict(f"{name}: {verdict.failure}", description)
         if score is None:
-            return failed_verdict("rule majority needs two images of a prompt at once", about)
+            return failed_verdict("rule majority needs two images of a prompt at once", description)
         wrong = tuple(
             Complaint(name, "member", "", v.complaints) for name, v in named if not v.correct
         )
@@ -81,7 +83,7 @@ class EnsembleJudge:
             correct=correct,
             complaints=() if correct else wrong,
             boxes=next((v.boxes for v in seen if v.boxes), ()),
-            judge=about,
+            judge=description,
             evidence={
                 name: {"score": v.score, "correct": v.correct, **v.evidence} for name, v in named
             },
