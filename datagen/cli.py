@@ -138,15 +138,15 @@ def calibrate_judge_command(settings: asked.CalibrateJudgeSettings) -> None:
     from sipo.common.files.writing import write_json
     from sipo.datagen.storage.shard_folder import require_file_place
     from sipo.feedback.detectors.threshold_calibration import calibrate_judge, calibration_lines
-    from sipo.feedback.judge import load_judge, vocabulary_of
     from sipo.feedback.labelled_images import read_labelled
+    from sipo.feedback.registry import load_judge, vocabulary_of
 
     require_file_place(settings.out)
     rows = read_labelled(settings.images)
     known = vocabulary_of([row.prompt for row in rows])
     loaded = load_judge(settings.judge, settings.judge_weights, known, settings.judge_settings)
     found = calibrate_judge(settings.judge, loaded, rows)
-    write_json(settings.out, found, indent=2)
+    write_json(settings.out, found.settings(), indent=2)
     click.echo("\n".join(calibration_lines(found)))
     click.echo(f"written: {settings.out}")
 

@@ -17,8 +17,8 @@ from sipo.common.settings import DEVICE, OUT, SEED, StrictModel, setting
 from sipo.datagen.generation.pairing import POLICIES
 from sipo.feedback import settings as feedback
 from sipo.feedback.frames import FRAMES, FrameScore
-from sipo.feedback.judge import split_names
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
+from sipo.feedback.registry import split_names
 
 if TYPE_CHECKING:
     from sipo.backbones.base import Backbone, Sampler

@@ -116,7 +116,7 @@ def metrics_command(settings: asked.MetricsSettings) -> None:
 
     With several metrics each has its table, and all means stand in a last one; JSON is a list.
     """
-    from sipo.feedback.judge import split_names
+    from sipo.feedback.registry import split_names
     from sipo.geneval.comparison.metric_scores import score_runs
     from sipo.geneval.tables import means_table, metrics_table
 

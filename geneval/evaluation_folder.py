@@ -18,6 +18,7 @@ _LATER = ("judge", "listed")
 """What folders of earlier versions do not say."""
 _FLAGS = {
     "detector": "--judge, --judge-weights or --judge-settings",
+    "detector.part.source_sha256": "source file of --judge",
     "backbone.weights_sha256": "--backbone or --weights",
     "backbone": "--backbone",
     "prompts": "--suite or --prompts",

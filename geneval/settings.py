@@ -15,9 +15,9 @@ from sipo.backbones.loading.trained_weights import check_weights
 from sipo.common.settings import DEVICE, OUT, SEED, StrictModel, setting
 from sipo.feedback import settings as feedback
 from sipo.feedback.frames import FRAMES, FrameScore
-from sipo.feedback.judge import read_settings, split_names
 from sipo.feedback.prompts.demands import require_published
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
+from sipo.feedback.registry import read_settings, split_names
 
 SUITES = {
     "mini": "sipo.mini.suites:mini_suite",

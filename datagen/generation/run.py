@@ -48,9 +48,10 @@ from sipo.datagen.storage.shard_folder import (
 )
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
-from sipo.feedback.judge import Judge, load_judge, vocabulary_of
+from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.demands import check_prompts
 from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.registry import load_judge, vocabulary_of
 
 State = Literal["done", "judge", "sample"]
 """What is left to do for the candidates of a shard."""

@@ -146,7 +146,9 @@ def pair_candidates(folder: ShardFolder, number: int) -> None:
 
     def samples() -> Iterator[TarSample]:
         nonlocal total
-        for paired in pair_stream(_judged(folder, number), config["policy"], config["margin"], cap):
+        for paired in pair_stream(
+            judged_of(folder, number), config["policy"], config["margin"], cap
+        ):
             total += paired
             for rank, pair in enumerate(paired.pairs):
                 yield _pair_sample(pair, rank, folder, path, index)
@@ -227,7 +229,8 @@ def candidate_sample(judged: Judged, files: dict[str, bytes]) -> TarSample:
     return TarSample(request.key, files | {"json": to_json(row_of(judged))}, facts)
 
 
-def _judged(folder: ShardFolder, number: int) -> Iterator[Judged]:
+def judged_of(folder: ShardFolder, number: int) -> Iterator[Judged]:
+    """The candidates of a shard with their verdicts, in order."""
     path = folder.tar(CANDIDATES, number)
     for key, entry in folder.index(CANDIDATES, number)["samples"].items():
         fields = read_fields(path, {"json": entry["members"]["json"]})

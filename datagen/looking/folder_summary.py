@@ -1,4 +1,4 @@
-"""What a folder holds, from its indexes alone: accuracy by tag, best of N, pairs, what was lost."""
+"""What a folder holds: accuracy by tag, best of N, pairs, what was lost, why images fail."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from itertools import groupby
 from statistics import fmean
 from typing import Any
 
+from sipo.datagen.generation.shard_stages import judged_of
 from sipo.datagen.looking.review import Decisions, PairName, names_of
 from sipo.datagen.storage.shard_folder import CANDIDATES, PAIRS, ShardFolder, judge_names
+from sipo.feedback.complaint_table import complaint_lines, count_complaints
 from sipo.feedback.prompts.prompt import TAGS
 
 Facts = dict[str, Any]
@@ -33,6 +35,11 @@ def summarize(folder: ShardFolder) -> dict[str, Any]:
     paired_prompts = {row["prompt"] for row in pairs}
     failures = Counter(row["failure"] for row in candidates if row["failure"] is not None)
     rows = {name: folder.config[name] for name in ("rows", "dropped") if "import" in folder.config}
+    judged = (
+        (one.request.prompt, one.verdict)
+        for number in range(0 if folder.labelled else folder.shards)  # people say no more than that
+        for one in judged_of(folder, number)
+    )
     return {
         "prompts": folder.config["prompts"]["count"],
         "repeated_prompts": folder.config["prompts"]["repeated"],
@@ -51,6 +58,7 @@ def summarize(folder: ShardFolder) -> dict[str, Any]:
             for tag in TAGS
             if any(row["tag"] == tag for row in candidates)
         },
+        "complaints": count_complaints(judged),
         **({"import": rows} if rows else {}),
         **({"original": folder.original} if folder.original else {}),
         **({"review": decisions.count(names)} if decisions else {}),
@@ -92,7 +100,7 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
         lines.append(f"{summary['repeated_prompts']} prompts repeated another's text: left out")
     for cause, count in summary["failures"].items():
         lines.append(f"{count} candidates could not be judged: {cause}")
-    return lines
+    return lines + complaint_lines(summary["complaints"])
 
 
 def _scores(candidates: Sequence[Facts], pairs: Sequence[Facts]) -> dict[str, Any]:

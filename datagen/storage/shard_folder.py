@@ -347,6 +347,8 @@ def _flag(name: str) -> str:
     if name in _FLAGS:
         return _FLAGS[name]
     if name.startswith("judge."):
+        if ".part." in name:
+            return f"source file of --judge ({name})"
         of_weights = name.rpartition(".")[2] in ("weights", "weights_sha256")
         return f"{'--judge-weights' if of_weights else '--judge-settings'} ({name})"
     leaf = name.removeprefix("sampler.").removeprefix("import.")

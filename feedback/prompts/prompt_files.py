@@ -10,13 +10,12 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from sipo.common.files.pipes import is_pipe, read_again
 from sipo.common.files.strict_json import parse_json
 from sipo.common.files.text import STDIN, split_lines
 
-Rows = Iterator[tuple[str, Any]]
+Rows = Iterator[tuple[str, object]]
 """(where it stands, what it says): a JSON value, a plain text as a string."""
 
 TABLES = (".csv", ".tsv", ".xlsx", ".parquet", ".arrow")

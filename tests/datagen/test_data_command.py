@@ -46,6 +46,10 @@ def test_from_prompts_to_pairs_to_a_contact_sheet(
     assert run("validate", out).exit_code == 0
     looked = run("inspect", out)
     assert looked.exit_code == 0, looked.output
+    assert "why images fail kind" in looked.output
+    assert "the hash says so" in looked.output
+    (row, *_) = json.loads((out / "summary.json").read_bytes())["complaints"]
+    assert (row["kind"], row["example"]) == ("other", "the hash says so")
     page = (out / "contact.html").read_text()
     assert page.count("<img") == 2 * len(PairDataset(out))
     assert "the hash says so" in page

@@ -26,6 +26,7 @@ def test_evaluate_compare_and_evaluate_what_was_made(
     )
     assert code == 0
     assert "overall" in said
+    assert "the hash says so" in said  # in the table of why images fail
     assert "No object at all was found in 100.0% of the images." in said
     assert run("--images", base, "--out", again, "--judge", "fake", *same)[0] == 0
     assert "+0.000" in run("compare", base, again)[1]

@@ -9,7 +9,7 @@ from diffusers import StableDiffusionPipeline
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
-from sipo.feedback.judge import load_judge
+from sipo.feedback.registry import load_judge
 from sipo.mini.suites import mini_suite
 from sipo.mini.world import CLASSES
 from sipo.weights import weights_folder

@@ -16,10 +16,11 @@ from PIL import Image
 
 from sipo.backbones.base import Sampler
 from sipo.backbones.seeds import image_seed
-from sipo.feedback.judge import Judge, load_judge, vocabulary_of
+from sipo.feedback.judge import Judge
 from sipo.feedback.judge_batches import judge_sound
 from sipo.feedback.prompts.demands import check_prompts
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
+from sipo.feedback.registry import load_judge, vocabulary_of
 from sipo.feedback.rule.verdict import Verdict
 from sipo.train.policy import Policy
 from sipo.train.settings import TrainSettings
