@@ -34,6 +34,7 @@ METAVARS: dict[object, str] = {int: "N", float: "X", Path: "PATH"}
 HINTS = {
     "num_samples": ("candidates", "images_per_prompt", "num_prompts"),
     "n_samples": ("candidates", "images_per_prompt", "num_prompts"),
+    "num_images_per_prompt": ("candidates", "images_per_prompt"),
     "resolution": ("height", "width"),
     "fp16": ("mixed_precision", "dtype"),
     "bf16": ("mixed_precision", "dtype"),

@@ -46,9 +46,7 @@ NUM_PROMPTS = partial(
     without=f"a whole file, {SUITE_PROMPTS} of a suite",
     ge=1,
 )
-CANDIDATES = partial(
-    setting, "Sampling", "Images of each prompt to choose from.", also="num_images_per_prompt", ge=2
-)
+CANDIDATES = partial(setting, "Sampling", "Images of each prompt to choose from.", ge=2)
 POLICY = partial(setting, "Pairs", "Which candidates of a prompt become pairs.", choices=POLICIES)
 MARGIN = partial(setting, "Pairs", "Least difference of scores in a pair, 0 to 1.", ge=0, le=1)
 MAX_PAIRS = partial(setting, "Pairs", "Pairs of one prompt at most.", ge=1)
@@ -68,7 +66,7 @@ class GenerateSettings(StrictModel):
     judge_settings: Path | None = feedback.JUDGE_SETTINGS(None)
     judged_frames: int = feedback.JUDGED_FRAMES(FRAMES)
     frame_score: FrameScore = feedback.FRAME_SCORE("mean")
-    candidates: int = CANDIDATES(8)
+    candidates: int = CANDIDATES(8, also="num_images_per_prompt")
     seed: int = SEED(0)
     steps: int | None = model.STEPS(None)
     guidance: float | None = model.GUIDANCE(None)

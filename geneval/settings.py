@@ -37,9 +37,7 @@ _SAMPLING = frozenset(
 _OFFICIAL = {"judge": "mask2former", "suite": "geneval"}
 """Of a model that is not embedded: the official suite and the official evaluator's detector."""
 
-IMAGES_PER_PROMPT = partial(
-    setting, "Sampling", "Images of each prompt.", also="n_samples num_images_per_prompt", ge=1
-)
+IMAGES_PER_PROMPT = partial(setting, "Sampling", "Images of each prompt.", ge=1)
 
 
 class EvalSettings(StrictModel):
@@ -60,7 +58,9 @@ class EvalSettings(StrictModel):
     judge_settings: Path | None = feedback.JUDGE_SETTINGS(None)
     judged_frames: int = feedback.JUDGED_FRAMES(FRAMES)
     frame_score: FrameScore = feedback.FRAME_SCORE("mean")
-    images_per_prompt: int = IMAGES_PER_PROMPT(4, without="4; with --images those that are there")
+    images_per_prompt: int = IMAGES_PER_PROMPT(
+        4, also="n_samples num_images_per_prompt", without="4; with --images those that are there"
+    )
     seed: int = SEED(0)
     steps: int | None = model.STEPS(None)
     guidance: float | None = model.GUIDANCE(None)
