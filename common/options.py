@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
@@ -13,8 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 from pydantic_core import PydanticUndefined
 
-from sipo import __version__
-from sipo.common.errors import UserError, user_errors
+from sipo.common.errors import UserError
 from sipo.common.settings import ARGUMENTS, StrictModel, shown
 
 if TYPE_CHECKING:
@@ -24,42 +22,12 @@ if TYPE_CHECKING:
 Function = Callable[..., None]
 Decorator = Callable[[Function], Function]
 
-GROUPS = (
-    *(ARGUMENTS, "Data", "Prompts", "Model", "Sampling", "Judge", "Pairs", "Objective"),
-    *("Optimization", "Training", "D3PO", "Validation", "Evaluation", "Output", "Machine", "Other"),
-)
-"""In the order of every help page."""
 PLACES = ("PATH", "FILE", "FOLDER", "MODEL", "SHARDS", "RUN")
 METAVARS: dict[object, str] = {int: "N", float: "X", Path: "PATH"}
-HINTS = {
-    "num_samples": ("candidates", "images_per_prompt", "num_prompts"),
-    "n_samples": ("candidates", "images_per_prompt", "num_prompts"),
-    "num_images_per_prompt": ("candidates", "images_per_prompt"),
-    "resolution": ("height", "width"),
-    "fp16": ("mixed_precision", "dtype"),
-    "bf16": ("mixed_precision", "dtype"),
-    "use_ema": ("ema_decay",),
-    "num_processes": ("workers",),
-    "resume": ("resume_from_checkpoint",),
-    "checkpoint": ("weights", "init_weights", "resume_from_checkpoint"),
-    "dataset_name": ("data",),
-    "train_text_encoder": ("full", "lora_targets"),
-}
-"""Options of other programs that mean nothing exactly alike here -> which to look at."""
-
-
-_HYPHEN = "\u2011"  # no place to break a line
 
 
 def dashed(token: str) -> str:
     return token.replace("_", "-")
-
-
-CONTEXT: dict[str, object] = {
-    "help_option_names": ["-h", "--help"],
-    "token_normalize_func": dashed,
-    "max_content_width": 100,
-}
 
 
 class Value(click.ParamType[object]):
@@ -141,164 +109,6 @@ def flags_of(param: click.Parameter) -> list[str]:
 def plain(flag: str) -> str:
     """A flag or key without its dashes: "--num-prompts" and "num-prompts" are num_prompts."""
     return flag.lstrip("-").replace("-", "_")
-
-
-def _print_version(ctx: click.Context, option: click.Parameter, asked: bool) -> None:
-    if asked and not ctx.resilient_parsing:
-        click.echo(f"sipo {__version__}")
-        ctx.exit()
-
-
-VERSION = Option(
-    ["--version"],
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_version,
-    help="Show the version of sipo and exit.",
-)
-
-
-def meant(near: Sequence[str], otherwise: str) -> str:
-    return f"did you mean {' or '.join(near)}?" if near else otherwise
-
-
-class Formatter(click.HelpFormatter):
-    """Breaks no line inside a name with hyphens, so that names can be copied."""
-
-    def write_dl(
-        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
-    ) -> None:
-        whole = [(name, text.replace("-", _HYPHEN)) for name, text in rows]
-        super().write_dl(whole, col_max, col_spacing)
-
-    def getvalue(self) -> str:
-        return super().getvalue().replace(_HYPHEN, "-")
-
-
-class Context(click.Context):
-    formatter_class = Formatter
-
-
-class Command(click.Command):
-    """Takes `-` for `_` and `-h` for `--help`, says what was meant, and ends in one sentence."""
-
-    context_class = Context
-
-    def __init__(self, *args: Any, example: str = "", **attrs: Any) -> None:
-        super().__init__(*args, **attrs)
-        self.example = example
-
-    def make_context(
-        self,
-        info_name: str | None,
-        args: list[str],
-        parent: click.Context | None = None,
-        **extra: Any,
-    ) -> click.Context:
-        typed = [word.partition("=")[0] for word in args]
-        try:
-            return super().make_context(info_name, args, parent, **{**CONTEXT, **extra})
-        except click.NoSuchOption as error:
-            name = next((word for word in typed if dashed(word) == error.option_name), None)
-            raise UserError(self._no_such_option(name or error.option_name)) from None
-
-    def _no_such_option(self, typed: str) -> str:
-        ours = {plain(flag): param.opts[0] for param in self.params for flag in flags_of(param)}
-        hints = [name for name in HINTS.get(plain(typed), ()) if name in ours]
-        near = hints or get_close_matches(plain(typed), ours, 1)
-        found = meant([ours[name] for name in near], "see --help")
-        return f"no such option {typed}; {found}"
-
-    def invoke(self, ctx: click.Context) -> object:
-        return user_errors(super().invoke)(ctx)
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        *own, asks_for_help = super().get_params(ctx)
-        return [*own, VERSION, asks_for_help]
-
-    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        super().format_usage(ctx, formatter)
-        program, words = self.example.split(maxsplit=1)
-        formatter.write_usage(program, words, prefix="Example: ")
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows: dict[str, list[tuple[str, str]]] = {group: [] for group in GROUPS}
-        for param in self.get_params(ctx):
-            if record := param.get_help_record(ctx):
-                rows[getattr(param, "group", GROUPS[-1])].append(record)
-        for group, records in rows.items():
-            if records:
-                with formatter.section(group):
-                    formatter.write_dl(records)
-
-
-class Commands(Command, click.Group):
-    """A command with others beside it; with `invoke_without_command` it does work of its own."""
-
-    command_class = Command
-
-    def make_context(
-        self,
-        info_name: str | None,
-        args: list[str],
-        parent: click.Context | None = None,
-        **extra: Any,
-    ) -> click.Context:
-        if not self.invoke_without_command:
-            return super().make_context(info_name, args, parent, **extra)
-        before, words = self._up_to_a_word(args)
-        if not words or not (other := self.commands.get(dashed(words[0]))):
-            if words and not Path(words[0]).exists() and get_close_matches(words[0], self.commands):
-                raise UserError(self._no_such_command(words[0]))
-            extra["allow_interspersed_args"] = True
-            return super().make_context(info_name, args, parent, **extra)
-        if before:
-            flag = before[0].opts[0]
-            raise UserError(f"{flag} has no effect on {words[0]!r}; leave it out")
-        return other.make_context(f"{info_name} {other.name}", words[1:], parent, **extra)
-
-    def _up_to_a_word(self, args: list[str]) -> tuple[list[click.Parameter], list[str]]:
-        """The options before the first word that is none, and that word with all behind it."""
-        options = [param for param in self.params if isinstance(param, click.Option)]
-        command = click.Command(None, params=list(options), add_help_option=False)
-        with click.Context(
-            command,
-            allow_interspersed_args=False,
-            resilient_parsing=True,
-            token_normalize_func=dashed,
-        ) as context:
-            _, words, before = command.make_parser(context).parse_args(list(args))
-        return before, words
-
-    def invoke(self, ctx: click.Context) -> object:
-        return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.NoSuchCommand:
-            raise UserError(self._no_such_command(args[0])) from None
-
-    def _no_such_command(self, typed: str) -> str:
-        names = self.list_commands(click.Context(self))
-        near = [repr(name) for name in get_close_matches(typed, names, 1)]
-        known = f"choose one of {', '.join(names)}"
-        return f"no such command {typed!r}; {meant(near, known)}"
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-    def summaries(self, ctx: click.Context) -> list[tuple[str, str]]:
-        """The commands with their first sentences."""
-        return [(name, one.get_short_help_str(200)) for name, one in self.commands.items()]
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(self.summaries(ctx))
-        super().format_options(ctx, formatter)
 
 
 def settings_options(

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from sipo.common.commands import Commands
 from sipo.common.errors import UserError
-from sipo.common.options import DRY_RUN, Commands, settings_options
+from sipo.common.options import DRY_RUN, settings_options
 from sipo.common.quiet import no_loading_bars
 from sipo.datagen import folder_settings as asked
 from sipo.datagen.imports.settings import ImportSettings

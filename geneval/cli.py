@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from sipo.common.options import DRY_RUN, Commands, Option, settings_options
+from sipo.common.commands import Commands
+from sipo.common.options import DRY_RUN, Option, settings_options
 from sipo.common.quiet import no_loading_bars
 from sipo.geneval.comparison import settings as asked
 from sipo.geneval.settings import EvalSettings

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from sipo.common.options import DRY_RUN, Command, settings_options
+from sipo.common.commands import Command
+from sipo.common.options import DRY_RUN, settings_options
 from sipo.common.quiet import no_loading_bars
 from sipo.loop.settings import LoopSettings
 

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from sipo.common.options import Commands
+from sipo.common.commands import Commands
 
 ROOMS = {
     "data": ("datagen", "Make preference pairs: generate, import, judge, pair, look, export."),

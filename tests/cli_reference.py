@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 from click.testing import CliRunner
 
-from sipo.common.options import HINTS, Commands, dashed
+from sipo.common.commands import HINTS, Commands
+from sipo.common.options import dashed
 
 ROOMS = {"data": "datagen", "train": "train", "geneval": "geneval", "loop": "loop"}
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"

@@ -10,8 +10,9 @@ import click
 
 from sipo.backbones.loading.names import check_backbone
 from sipo.backbones.loading.trained_weights import check_weights
+from sipo.common.commands import Commands
 from sipo.common.files.yaml_files import YamlMap
-from sipo.common.options import DRY_RUN, Argument, Commands, Value, settings_options
+from sipo.common.options import DRY_RUN, Argument, Value, settings_options
 from sipo.common.quiet import no_loading_bars
 from sipo.common.settings import ARGUMENTS, StrictModel, setting
 from sipo.recipes import recipe_option

@@ -14,7 +14,8 @@ from cli_reference import all_commands, help_of, named
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
-from sipo.common.options import GROUPS, HINTS, dashed, flags_of
+from sipo.common.commands import GROUPS, HINTS
+from sipo.common.options import dashed, flags_of
 
 ROOT = Path(__file__).parents[2]
 KEPT = [
