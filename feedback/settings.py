@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from sipo.common.settings import setting
-from sipo.feedback.judge import JUDGES
+from sipo.feedback.registry import JUDGES
 
 PROMPTS = partial(
     setting,

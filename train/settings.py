@@ -13,7 +13,7 @@ from pydantic import ValidationError, field_validator, model_validator
 from sipo.backbones import settings as model
 from sipo.common.errors import sentence_of
 from sipo.common.settings import OUT, StrictModel, other_names, setting
-from sipo.feedback.judge import JUDGES
+from sipo.feedback.registry import JUDGES
 
 if TYPE_CHECKING:
     from sipo.common.files.yaml_files import YamlMap

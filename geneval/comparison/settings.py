@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from sipo.common.settings import ARGUMENTS, OUT, StrictModel, setting
-from sipo.feedback.judge import JUDGES
+from sipo.feedback.registry import JUDGES
 
 _EVAL = partial(setting, ARGUMENTS, default=...)
 _JSON = partial(setting, "Output", "Print JSON instead of a table.", False)
