@@ -22,6 +22,7 @@ from sipo.backbones.registry import load_backbone
 from sipo.common.devices import find_device
 from sipo.common.files.strict_json import load_json
 from sipo.common.pictures.picture import Clip, Picture, from_bytes
+from sipo.datagen.generation.config import PACKAGES, described, named
 from sipo.datagen.generation.run import finish, pairs_hold, state_of
 from sipo.datagen.generation.sampling import batches
 from sipo.datagen.generation.shard_stages import (
@@ -34,7 +35,6 @@ from sipo.datagen.generation.shard_stages import (
 )
 from sipo.datagen.generation.types import Judged
 from sipo.datagen.looking.review import carry_decisions
-from sipo.datagen.settings import PACKAGES, described, named
 from sipo.datagen.storage.backbone_places import remember
 from sipo.datagen.storage.shard_folder import (
     CANDIDATES,

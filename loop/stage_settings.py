@@ -35,7 +35,8 @@ OF_CLIPS = {"judged_frames", "frame_score"}
 
 def check(settings: LoopSettings) -> None:
     """Raises ValueError for what can be seen to fail before anything is done."""
-    from sipo.datagen.settings import asked_prompts, check_policy
+    from sipo.datagen.generation.pairing import check_policy
+    from sipo.datagen.generation.prompts import asked_prompts
 
     for stage, own in OWN.items():
         if ours := (own | SHARED) & getattr(settings, stage).keys():

@@ -14,18 +14,11 @@ from sipo.backbones.registry import DTYPES, load_backbone
 from sipo.common.cpu_workers import workers_for
 from sipo.common.devices import find_device
 from sipo.datagen.generation import sampling
+from sipo.datagen.generation.config import config_of, known_early
+from sipo.datagen.generation.pairing import check_policy
+from sipo.datagen.generation.prompts import asked_prompts, source_of, without_repeats
 from sipo.datagen.generation.types import Candidate, Request
-from sipo.datagen.settings import (
-    GenerateSettings,
-    asked_prompts,
-    check_clip_settings,
-    check_models,
-    check_policy,
-    config_of,
-    known_early,
-    source_of,
-    without_repeats,
-)
+from sipo.datagen.settings import GenerateSettings, check_models
 from sipo.datagen.storage.shard_folder import refuse_early
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
@@ -49,6 +42,16 @@ class Job:
         sampler = Sampler.model_validate(self.config["sampler"])
         made = sampling.sample(batch, self.backbone, sampler, len(batch))
         return list(sampling.judge(made, self.judge, len(batch)))
+
+
+def check_clip_settings(settings: GenerateSettings, backbone: Backbone) -> None:
+    """Raises ValueError for a setting of clips where the backbone makes images."""
+    given = sorted({"frames", "judged_frames", "frame_score"} & settings.model_fields_set)
+    if given and backbone.fps is None:
+        raise ValueError(
+            f"--{given[0].replace('_', '-')} {getattr(settings, given[0])} has no effect: "
+            f"{settings.backbone!r} makes images, not clips; leave it out"
+        )
 
 
 def prepare(

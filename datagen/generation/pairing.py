@@ -62,6 +62,12 @@ POLICIES: dict[str, Callable[[Sequence[Judged]], Proposals]] = {
 """A policy: candidates of one prompt, best first -> proposals."""
 
 
+def check_policy(name: str) -> None:
+    """Raises ValueError for one that is unknown."""
+    if name not in POLICIES:
+        raise ValueError(f"--policy {name!r} is unknown; choose one of {', '.join(POLICIES)}")
+
+
 def pair_stream(
     candidates: Iterable[Judged], policy: str, margin: float, cap: int
 ) -> Iterator[Paired]:

@@ -17,7 +17,10 @@ from sipo.backbones.base import Backbone
 from sipo.common.cpu_workers import spread
 from sipo.common.files.writing import write_json
 from sipo.datagen.generation.build import Job, prepare
+from sipo.datagen.generation.config import judge_early
 from sipo.datagen.generation.first_verdicts import first_verdicts
+from sipo.datagen.generation.pairing import check_policy
+from sipo.datagen.generation.prompts import prompts_bytes
 from sipo.datagen.generation.shard_stages import (
     JUDGED,
     Track,
@@ -33,7 +36,7 @@ from sipo.datagen.generation.shard_stages import (
 from sipo.datagen.generation.types import Candidate
 from sipo.datagen.looking.folder_summary import summarize
 from sipo.datagen.looking.review import carry_decisions
-from sipo.datagen.settings import GenerateSettings, check_policy, judge_early, prompts_bytes
+from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.backbone_places import remember
 from sipo.datagen.storage.copies import begin_copy, bring_candidates, bring_embeddings
 from sipo.datagen.storage.shard_folder import (

@@ -11,7 +11,7 @@ from typing import Any
 from sipo.common.settings import ARGUMENTS, OUT, StrictModel, setting
 from sipo.datagen.imports.registry import FORMATS
 from sipo.datagen.imports.untrusted_images import Size
-from sipo.datagen.settings import FORMAT
+from sipo.datagen.storage.folder_config import FORMAT
 from sipo.datagen.storage.shard_folder import IMPORTED, unencoded
 
 _HASHED_BYTES = 2**28  # of larger files only the size is looked at

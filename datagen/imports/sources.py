@@ -14,8 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from sipo.datagen.imports.values import UnusableError
-from sipo.datagen.settings import FORMAT
-from sipo.datagen.storage.folder_config import read_object
+from sipo.datagen.storage.folder_config import FORMAT, read_object
 
 MAX_FILE_BYTES = 2**28
 """Of one picture. What is larger is not even read."""

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from sipo.common.files.writing import atomic
 from sipo.common.pictures.picture import to_bytes
+from sipo.datagen.generation.prompts import prompts_bytes
 from sipo.datagen.generation.run import finish, pairs_hold, state_of
 from sipo.datagen.generation.shard_stages import candidate_sample, pair_candidates, write_candidates
 from sipo.datagen.generation.types import Judged, requests
@@ -28,7 +29,6 @@ from sipo.datagen.imports.rows import Dropped, PairRow, Rows, UnusableError
 from sipo.datagen.imports.settings import ImportSettings, check_import, config_of
 from sipo.datagen.imports.untrusted_clips import read_clip_of
 from sipo.datagen.imports.untrusted_images import read_image
-from sipo.datagen.settings import prompts_bytes
 from sipo.datagen.storage.shard_folder import (
     CANDIDATES,
     ShardFolder,

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sipo.common.files.strict_json import load_json
 from sipo.feedback.prompts.prompt import Tag
 
+FORMAT = "sipo shards 1"
 MOST_SHARDS = 10**6
 """Their names have six digits."""
 

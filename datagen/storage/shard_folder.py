@@ -19,8 +19,7 @@ from typing import Any
 from sipo.common.files import locks
 from sipo.common.files.writing import atomic, write_json
 from sipo.common.pictures.picture import Suffix
-from sipo.datagen.settings import FORMAT
-from sipo.datagen.storage.folder_config import check_config, check_facts, read_object
+from sipo.datagen.storage.folder_config import FORMAT, check_config, check_facts, read_object
 from sipo.datagen.storage.shards import check_size, read_index
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
 

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 import sipo.datagen.generation.build
 from sipo.datagen.cli import main
-from sipo.datagen.settings import GenerateSettings, source_of
+from sipo.datagen.generation.prompts import source_of
+from sipo.datagen.settings import GenerateSettings
 from sipo.feedback.prompts.demands import require_published
 from sipo.train.build import check_judges
 from sipo.train.settings import make_settings

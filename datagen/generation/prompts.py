@@ -1,0 +1,56 @@
+"""Which prompts a command of `generate` is about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+
+from sipo.backbones.loading.names import in_embedded_world
+from sipo.datagen.settings import SUITE_PROMPTS, SUITES, GenerateSettings
+from sipo.feedback.prompts.prompt import Prompt, read_prompts
+
+
+def asked_prompts(settings: GenerateSettings) -> list[Prompt]:
+    """The prompts of the file or suite, after --skip-prompts and --num-prompts.
+
+    Raises ValueError for an unknown suite, both sources at once, or nothing left to do.
+    """
+    if settings.prompts is not None and settings.suite is not None:
+        raise ValueError("--prompts and --suite were both given; give one of them")
+    count, source = settings.num_prompts, source_of(settings)
+    if settings.prompts is not None:
+        rows = read_prompts(settings.prompts)
+    else:
+        rows = _suite(source)
+        count = count or SUITE_PROMPTS
+    end = None if count is None else settings.skip_prompts + count
+    taken = rows[settings.skip_prompts : end]
+    if not taken:
+        raise ValueError(
+            f"--skip-prompts {settings.skip_prompts} leaves none of the {len(rows)} prompts of "
+            f"{source!r}; skip fewer"
+        )
+    return taken
+
+
+def source_of(settings: GenerateSettings) -> str:
+    """The file or suite that the prompts are of."""
+    default = "mini-train" if in_embedded_world(settings.backbone) else "geneval-train"
+    return str(settings.prompts) if settings.prompts else settings.suite or default
+
+
+def without_repeats(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """Each text once: the same text and seed would only give the same candidates again."""
+    return list({prompt.text: prompt for prompt in reversed(prompts)}.values())[::-1]
+
+
+def prompts_bytes(prompts: Sequence[Prompt]) -> bytes:
+    return "".join(prompt.to_json() + "\n" for prompt in prompts).encode()
+
+
+def _suite(name: str) -> list[Prompt]:
+    if name not in SUITES:
+        raise ValueError(f"--suite {name!r} is unknown; choose one of {', '.join(SUITES)}")
+    module, function = SUITES[name].split(":")
+    prompts: list[Prompt] = getattr(import_module(module), function)()
+    return prompts
