@@ -17,6 +17,7 @@ BACKBONE = partial(
     "Model: an embedded one, a diffusers folder or a hub id.",
     metavar="MODEL",
     choices=EMBEDDED,
+    parts="sipo.backbones",
     also="pretrained_model_name_or_path pretrained_model model model_id model_name_or_path",
 )
 WEIGHTS = partial(
@@ -31,34 +32,16 @@ QUANTIZE = partial(
     setting, "Machine", "Bits of the denoiser's weights: nf4 by bitsandbytes, int8 by torchao."
 )
 OFFLOAD = partial(
-    setting,
-    "Machine",
-    "Keep every part of the model on the CPU until the GPU needs it.",
-    also="cpu_offload enable_model_cpu_offload",
+    setting, "Machine", "Keep every part of the model on the CPU until needed.", also="cpu_offload"
 )
 WORKERS = partial(setting, "Machine", "Sampling processes on a CPU.", without="one a core", ge=1)
+_sampler = partial(setting, "Sampling", without="the checkpoint's")
 STEPS = partial(
-    setting,
-    "Sampling",
-    "Denoising steps of the sampler.",
-    also="num_inference_steps sampling_steps",
-    without="the checkpoint's",
-    ge=1,
+    _sampler, "Denoising steps of the sampler.", also="num_inference_steps sampling_steps", ge=1
 )
 GUIDANCE = partial(
-    setting,
-    "Sampling",
-    "Scale of classifier-free guidance.",
-    also="guidance_scale cfg_scale cfg scale",
-    without="the checkpoint's",
-    ge=0,
+    _sampler, "Scale of classifier-free guidance.", also="guidance_scale cfg_scale cfg", ge=0
 )
-HEIGHT = partial(
-    setting, "Sampling", "Height of pictures in pixels.", without="the checkpoint's", ge=1
-)
-WIDTH = partial(
-    setting, "Sampling", "Width of pictures in pixels.", without="the checkpoint's", ge=1
-)
-FRAMES = partial(
-    setting, "Sampling", "Frames of a clip.", also="num_frames", without="the checkpoint's", ge=1
-)
+HEIGHT = partial(_sampler, "Height of pictures in pixels.", ge=1)
+WIDTH = partial(_sampler, "Width of pictures in pixels.", ge=1)
+FRAMES = partial(_sampler, "Frames of a clip.", also="num_frames", ge=1)

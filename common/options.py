@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from pydantic_core import PydanticUndefined
 
 from sipo.common.errors import UserError
+from sipo.common.plugins import Group, installed_names
 from sipo.common.settings import ARGUMENTS, StrictModel, shown
 
 if TYPE_CHECKING:
@@ -36,9 +37,13 @@ class Value(click.ParamType[object]):
     name = "value"
 
     def __init__(
-        self, choices: Sequence[str] = (), place: bool = False, empty: bool = False
+        self,
+        choices: Sequence[str] = (),
+        place: bool = False,
+        empty: bool = False,
+        parts: Group | None = None,
     ) -> None:
-        self.choices, self.place, self.empty = choices, place, empty
+        self.choices, self.place, self.empty, self.parts = choices, place, empty, parts
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -54,7 +59,8 @@ class Value(click.ParamType[object]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         before, comma, last = incomplete.rpartition(",")
-        found = [name for name in self.choices if name.startswith(last)]
+        names = [*self.choices, *(installed_names(self.parts) if self.parts else ())]
+        found = [name for name in names if name.startswith(last)]
         files = [CompletionItem(incomplete, type="file")] * self.place
         return [CompletionItem(before + comma + name) for name in found] + files
 
@@ -137,8 +143,9 @@ def _parameter(name: str, field: FieldInfo, dash: str) -> Decorator:
     facts, kind = shown(field), _kind(field.annotation)
     choices = get_args(kind) if get_origin(kind) is Literal else facts.choices
     metavar = facts.metavar or METAVARS.get(kind) or ("NAME" if choices else "TEXT")
-    value = Value(choices, metavar in PLACES, field.default == "" and metavar not in PLACES)
-    help_, many = _help(name, field, choices), get_origin(kind) in (list, tuple, dict)
+    place, many = metavar in PLACES, get_origin(kind) in (list, tuple, dict)
+    value = Value(choices, place, field.default == "" and not place, facts.parts)
+    help_ = _help(name, field, choices)
     if facts.group == ARGUMENTS:
         return click.argument(
             *(name,), cls=Argument, type=value, nargs=-1 if many else 1, metavar=metavar,

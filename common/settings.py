@@ -11,23 +11,23 @@ from typing import Any, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
+from sipo.common.plugins import Group
+
 ARGUMENTS = "Arguments"
 """The group of what a command takes without an option's name, in this order."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """How a command line shows a setting: in which group of its help, what stands for the value,
-    other names that work and no help shows, values that can be completed (a Literal's are its own),
-    what happens without it where the default does not say so, and whether it may be given again
-    (`--judge a --judge b` is "a,b")."""
+    """How a command line shows a setting."""
 
-    group: str
+    group: str  # of its help
     metavar: str
-    also: tuple[str, ...]
-    choices: tuple[str, ...]
-    without: str
-    several: bool
+    also: tuple[str, ...]  # other names that work and no help shows
+    choices: tuple[str, ...]  # that can be completed; a Literal's are its own
+    parts: Group | None  # what installed packages add to them
+    without: str  # what happens without it, where the default does not say so
+    several: bool  # it may be given again: `--judge a --judge b` is "a,b"
 
 
 def setting(
@@ -38,6 +38,7 @@ def setting(
     metavar: str = "",
     also: str = "",
     choices: Iterable[str] = (),
+    parts: Group | None = None,
     without: str = "",
     several: bool = False,
     ge: float | None = None,
@@ -48,7 +49,7 @@ def setting(
     """pydantic's Field, and what a command line shows. `...` is no default: it must be given."""
     field = Field(default, description=text, ge=ge, gt=gt, le=le, lt=lt)
     assert isinstance(field, FieldInfo)
-    shown = Shown(group, metavar, tuple(also.split()), tuple(choices), without, several)
+    shown = Shown(group, metavar, tuple(also.split()), tuple(choices), parts, without, several)
     field.metadata.append(shown)
     return field
 

@@ -17,9 +17,10 @@ PROMPTS = partial(
 JUDGE = partial(
     setting,
     "Judge",
-    "Judge that looks at the images; several are one judge.",
+    "Judge of the images, or module:attribute of your own; several are one judge.",
     metavar="NAME[=WEIGHTS]",
     choices=JUDGES,
+    parts="sipo.judges",
     several=True,
     also="reward_model",
 )

@@ -48,46 +48,37 @@ WITHOUT_Z = frozenset({"sft", "mapo", "d3po"})
 """Objectives whose z is not a difference of rewards, or not in the loss."""
 
 
+_loss, _step, _d3po, _validation, _weights, _machine, _output = (
+    partial(setting, group)
+    for group in ("Objective", "Optimization", "D3PO", "Validation", "Model", "Machine", "Output")
+)
 OBJECTIVE = partial(
-    setting,
-    "Objective",
+    _loss,
     "Preference objective; docs/objectives.md compares them.",
     choices=get_args(ObjectiveName),
+    parts="sipo.objectives",
     also="loss_type",
 )
 BETA_DPO = partial(
-    setting,
-    "Objective",
+    _loss,
     "Strength of the reference, in the unit of public code.",
     also="beta",
     without="1000; 5000 for diffusion-dpo, flow-dpo, diffusion-sdpo; 0.1 for mapo, d3po",
     gt=0,
 )
 MAX_TRAIN_STEPS = partial(
-    setting, "Optimization", "Length in optimizer steps.", also="max_steps num_train_steps", ge=1
+    _step, "Length in optimizer steps.", also="max_steps num_train_steps", ge=1
 )
 TRAIN_BATCH_SIZE = partial(
-    setting,
-    "Optimization",
+    _step,
     "Pairs per device and forward pass.",
     also="batch_size bs per_device_train_batch_size",
     ge=1,
 )
 LEARNING_RATE = partial(
-    setting,
-    "Optimization",
-    "Learning rate of AdamW.",
-    also="lr",
-    without="1e-4; 1e-5 with --full",
-    gt=0,
+    _step, "Learning rate of AdamW.", also="lr", without="1e-4; 1e-5 with --full", gt=0
 )
-RANK = partial(setting, "Model", "Rank of the LoRA matrices.", also="lora_rank lora_r", ge=1)
-
-
-_loss, _step, _d3po, _validation, _weights, _machine, _output = (
-    partial(setting, group)
-    for group in ("Objective", "Optimization", "D3PO", "Validation", "Model", "Machine", "Output")
-)
+RANK = partial(_weights, "Rank of the LoRA matrices.", also="lora_rank lora_r", ge=1)
 
 
 class TrainSettings(StrictModel):
