@@ -176,6 +176,8 @@ def sentence_of(error: ValidationError, dash: str = "-") -> str:
     if first["type"] == "literal_error":
         choices = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
         return f"{field} {value} is unknown; choose one of {choices}"
+    if first["type"] == "extra_forbidden":
+        said = "there is no such setting"
     if first["type"] == "string_type" and isinstance(first["input"], int | float):
         said += "; put it in quotes"
     return f"{field} {value}: {said}"

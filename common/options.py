@@ -145,11 +145,11 @@ def _parameter(name: str, field: FieldInfo, dash: str) -> Decorator:
     metavar = facts.metavar or METAVARS.get(kind) or ("NAME" if choices else "TEXT")
     place, many = metavar in PLACES, get_origin(kind) in (list, tuple, dict)
     value = Value(choices, place, field.default == "" and not place, facts.parts)
-    help_ = _help(name, field, choices)
+    help_, required = _help(name, field, choices), field.is_required()
     if facts.group == ARGUMENTS:
         return click.argument(
             *(name,), cls=Argument, type=value, nargs=-1 if many else 1, metavar=metavar,
-            required=field.is_required(), help=help_,
+            required=required, help=help_,
         )  # fmt: skip
     flag, off = (f"--{before}{name.strip('_').replace('_', dash)}" for before in ("", f"no{dash}"))
     return click.option(
@@ -164,6 +164,7 @@ def _parameter(name: str, field: FieldInfo, dash: str) -> Decorator:
         multiple=many or facts.several,
         callback=joined if facts.several else None,
         default=None,
+        required=required,
         help=help_,
     )
 
@@ -184,8 +185,6 @@ def _help(name: str, field: FieldInfo, choices: Sequence[str]) -> str:
         default = f"{default:g}"
     if facts.without or default not in (None, "", [], (), {}, PydanticUndefined):
         default = f"default: {facts.without or default}"
-    elif facts.group != ARGUMENTS and field.is_required():
-        default = "required"
     else:
         default = ""
     chosen = f"one of {', '.join(choices)}" if len(choices) > 1 and facts.group != ARGUMENTS else ""

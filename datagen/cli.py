@@ -157,8 +157,8 @@ def calibrate_judge_command(settings: asked.CalibrateJudgeSettings) -> None:
     example="sipo-data import pickapic pickapic_v2/data/ --backbone mini-sd --out shards/pickapic",
 )
 @settings_options(ImportSettings)
-@settings_options(asked.Encoding)
-def import_command(settings: ImportSettings, encoding: asked.Encoding) -> None:
+@settings_options(asked.EncodingSettings)
+def import_command(settings: ImportSettings, encoding: asked.EncodingSettings) -> None:
     """Import preference pairs of others from SOURCE. Rows that are no pair are counted by cause."""
     from sipo.datagen.imports.writer import import_pairs
 
@@ -189,7 +189,7 @@ def export(settings: asked.ExportSettings) -> None:
     click.echo(f"{count} pairs written: {settings.out}")
 
 
-def _encode(shards: Path, how: asked.Encoding) -> dict[str, Any]:
+def _encode(shards: Path, how: asked.EncodingSettings) -> dict[str, Any]:
     no_loading_bars()
     from sipo.datagen.encode import encode_folder
 

@@ -60,7 +60,7 @@ class CalibrateJudgeSettings(StrictModel):
     out: Path = setting("Output", "JSON file of --judge-settings to write.", Path("judge.json"))
 
 
-class Encoding(StrictModel):
+class EncodingSettings(StrictModel):
     """How a backbone's VAE and text encoders are run."""
 
     backbone: str | None = model.BACKBONE(None, without="do not encode yet")
@@ -69,7 +69,7 @@ class Encoding(StrictModel):
     device: str = DEVICE("auto")
 
 
-class EncodeSettings(Encoding, FolderSettings):
+class EncodeSettings(EncodingSettings, FolderSettings):
     backbone: str = model.BACKBONE("mini-sd")
 
 

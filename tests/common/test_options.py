@@ -91,6 +91,12 @@ def test_what_was_meant(words: str, said: str) -> None:
     assert said in refused(words)
 
 
+def test_what_must_be_given() -> None:
+    assert "Missing option '--judge'" in run("sipo-data judge shards").output
+    assert "Missing argument 'SHARDS'" in run("sipo-data validate").output
+    assert "Missing option '--metric'" in run("sipo-geneval metrics eval").output
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -98,6 +104,7 @@ def test_what_was_meant(words: str, said: str) -> None:
         ("sipo-loop --reference last", "--reference 'last' is unknown; choose one of base, prev"),
         ("sipo-geneval --batch_size 0", "--batch-size 0: Input should be greater than or equal "),
         ("sipo-train --data d --train_batch_size 0", "--train_batch_size 0: Input should be "),
+        ("sipo-data import folder x --batch-size 0", "--batch-size 0: Input should be greater"),
         ("sipo-data pair shards --margin 2", "--margin 2: Input should be less than or equal to 1"),
         ("sipo-data export shards --format csv --out x", "--format 'csv' is unknown; choose one"),
     ],

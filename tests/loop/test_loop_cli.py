@@ -59,7 +59,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
         (["--train", "rank"], "--train 'rank' is not NAME=VALUE"),
         (["--generate", "rank"], "--generate 'rank' is not NAME=VALUE, such as batch_size=4"),
         (["--generate", "skip_prompts=3"], "--generate skip_prompts=... is decided by the loop"),
-        (["--generate", "colour=red"], "--colour 'red': Extra inputs are not permitted"),
+        (["--generate", "colour=red"], "--colour 'red': there is no such setting"),
         (["--evaluate", "weights=x"], "--evaluate weights=... is decided by the loop itself"),
         (["--evaluate", "batch_size=none"], "--batch-size 'none': Input should be a valid integer"),
         (["--eval-suite", "maxi"], "--suite 'maxi' is unknown"),
