@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
 
@@ -18,6 +18,9 @@ from sipo.common.options import PATH, PATH_TEXT
 from sipo.common.quiet import no_loading_bars
 from sipo.recipes import recipe_option
 from sipo.train.settings import ALIASES, SettingError, TrainSettings, make_settings, read_yaml
+
+if TYPE_CHECKING:
+    from sipo.train.checkpoints import RunSummary
 
 Command = Callable[..., Any]
 PATHS = {"out", "backbone", "init_weights", "resume_from_checkpoint"}
@@ -125,7 +128,7 @@ def main(config: Path | None, dry_run: bool, **options: Any) -> None:
         summary = train_on_cores(settings)
     except FloatingPointError as error:
         raise click.ClickException(str(error)) from error
-    for warning in summary.get("warnings", ()):
+    for warning in summary.warnings:
         click.echo(f"warning, {warning}", err=True)
     click.echo(_last_word(summary))
 
@@ -166,9 +169,9 @@ def plot(runs: tuple[Path, ...], out: Path | None) -> None:
 main.commands |= {"calibrate": calibrate, "plot": plot}
 
 
-def _last_word(summary: dict[str, Any]) -> str:
-    done = f"{summary['out']}: {summary['steps']} steps, {summary['pairs_seen']} pairs"
-    if not (last := summary["last"]):  # its log was taken away
+def _last_word(summary: RunSummary) -> str:
+    done = f"{summary.out}: {summary.steps} steps, {summary.pairs_seen} pairs"
+    if not (last := summary.last):  # its log was taken away
         return done
     rewards = f"psi_w {last['psi_w']:+.3f}, psi_l {last['psi_l']:+.3f}"
     return f"{done}; {rewards}, acc {last['implicit_acc']:.2f}"
