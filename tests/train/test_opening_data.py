@@ -136,5 +136,5 @@ def test_data_that_is_none_is_one_sentence(shards: Path, tmp_path: Path) -> None
 def test_one_pair_is_enough(shards: Path, run: Any) -> None:
     pairs = PairDataset(shards)
     pairs._entries = pairs._entries[:1]
-    assert run("one", pairs, train_batch_size=3, max_train_steps=1)["pairs_seen"] == 3
+    assert run("one", pairs, train_batch_size=3, max_train_steps=1).pairs_seen == 3
     assert torch.isfinite(pairs[0].winner).all()
