@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from sipo.common.settings import Seed, StrictModel
 from sipo.datagen.generation.pairing import POLICIES
 from sipo.feedback.frames import FRAMES, FrameScore
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
+from sipo.feedback.prompts.suites import TRAIN_SUITES, load_suite
 from sipo.feedback.registry import split_names
 
 if TYPE_CHECKING:
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from sipo.feedback.judge import Judge
 
 FORMAT = "sipo shards 1"
-SUITES = {
-    "mini-train": "sipo.mini.suites:mini_train_suite",
-    "geneval-train": "sipo.feedback.prompts.geneval_prompts:geneval_train_suite",
-}
 SUITE_PROMPTS = 256  # taken of a suite when --num-prompts is not given
 PACKAGES = ("sipo", "torch", "diffusers", "transformers", "ultralytics")
 
@@ -104,7 +100,7 @@ def asked_prompts(settings: GenerateSettings) -> list[Prompt]:
     if settings.prompts is not None:
         rows = read_prompts(settings.prompts)
     else:
-        rows = _suite(source)
+        rows = load_suite(source, TRAIN_SUITES)
         count = count or SUITE_PROMPTS
     end = None if count is None else settings.skip_prompts + count
     taken = rows[settings.skip_prompts : end]
@@ -215,11 +211,3 @@ def described(backbone: Backbone) -> dict[str, Any]:
 def named(backbone: str) -> str:
     """As `config.json` calls what --backbone names."""
     return Path(backbone).resolve().name if Path(backbone).is_dir() else backbone
-
-
-def _suite(name: str) -> list[Prompt]:
-    if name not in SUITES:
-        raise ValueError(f"--suite {name!r} is unknown; choose one of {', '.join(SUITES)}")
-    module, function = SUITES[name].split(":")
-    prompts: list[Prompt] = getattr(import_module(module), function)()
-    return prompts

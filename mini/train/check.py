@@ -19,11 +19,12 @@ from PIL import Image
 
 from sipo.common.pictures.tensors import to_pixels, to_tensor
 from sipo.feedback.detectors.base import BATCH, Detector
+from sipo.feedback.prompts.mini_prompts import CLASSES
 from sipo.feedback.prompts.prompt import TAGS
 from sipo.feedback.rule.boxes import Box, Xyxy
 from sipo.feedback.rule.verdict import decide
 from sipo.mini.train.labelled_scenes import soften, tagged_scenes
-from sipo.mini.world import CLASSES, Scene
+from sipo.mini.world import Scene
 
 CALIBRATION_SEED, CHECK_SEED = 51, 52
 FLOOR = 0.05  # least threshold considered

@@ -20,12 +20,13 @@ from torch import Tensor
 
 from sipo.common.devices import autocast
 from sipo.feedback.detectors.yolo_world import load_yolo_world, quiet_ultralytics
+from sipo.feedback.prompts.mini_prompts import CLASSES
 from sipo.feedback.prompts.prompt import TAGS
 from sipo.mini.train.check import calibrate
 from sipo.mini.train.detector_folder import write_config, write_folder
 from sipo.mini.train.labelled_scenes import labelled_scenes, soften
 from sipo.mini.train.step_loop import one_cycle, run_steps
-from sipo.mini.world import CLASSES, SIZE_PX, Scene
+from sipo.mini.world import SIZE_PX, Scene
 
 if TYPE_CHECKING:
     from ultralytics.nn.tasks import WorldModel
