@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from tiny import tiny_pipeline
+from written_prompts import write_prompts
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
@@ -20,7 +21,6 @@ from sipo.datagen.storage.backbone_places import FILE, recall
 from sipo.datagen.storage.pair_dataset import PairDataset
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts import grammar
-from sipo.feedback.prompts.prompt import write_prompts
 from sipo.train.build import open_backbone, open_data
 from sipo.train.settings import make_settings
 
