@@ -89,7 +89,15 @@ class Backbone(ABC):
         """x_t = a_t x_0 + b_t eps; `timesteps` is (B,)."""
 
     @abstractmethod
-    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor: ...
+    def predict(
+        self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning
+    ) -> Tensor:
+        """What `denoiser` says of (B, ...) latents at (B,) timesteps, in the same shape and the
+        checkpoint's parametrisation (`target`).
+
+        `denoiser` is this backbone's own, a copy of it or a wrapper around it. Inputs are of any
+        floating dtype, on its device; the answer has the dtype it computes in. Gradients flow.
+        """
 
     @abstractmethod
     def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:

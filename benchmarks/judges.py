@@ -182,8 +182,8 @@ def seconds(images: int = 8) -> dict[str, float]:
     sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "feedback")]
     import tiny_judges as tiny
 
-    from sipo.feedback.judge import load_judge
     from sipo.feedback.prompts.grammar import two_object
+    from sipo.feedback.registry import load_judge
 
     seen = [Image.new("RGB", (512, 512), (50, 90, 20 * i)) for i in range(images)]
     asked = [two_object("cat", "dog")] * images

@@ -91,7 +91,9 @@ def forward_operations(model: Model, backbone: Any) -> int:
         prompt: dict[str, Any] = {k: torch.empty(1, *shape) for k, shape in model.prompt.items()}
         if "cap_feats" in prompt:  # Z-Image: no caption is cut
             prompt["cap_mask"] = [slice(None)]
-        backbone.predict(torch.empty(1, *model.latents), torch.zeros(1).long(), prompt)
+        backbone.predict(
+            backbone.denoiser, torch.empty(1, *model.latents), torch.zeros(1).long(), prompt
+        )
     return int(counted.get_total_flops())
 
 

@@ -4,6 +4,9 @@ Library code raises ValueError that names argument, value and remedy; a command 
 `@user_errors` and the sentence is what the user reads, with exit code 2. A command that is stopped
 (Ctrl-C, SIGTERM) says what its KeyboardInterrupt says, or that it goes on when given again.
 Everything else is our bug and keeps its traceback.
+
+Sentences name a setting as the command line does, `--batch-size 0`; `in_python_words` makes
+`batch_size=0` of it for who calls from Python.
 """
 
 from __future__ import annotations
@@ -11,15 +14,19 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -151,11 +158,65 @@ def _short(path: object) -> str:
 def _one_line(error: Exception) -> str:
     from pydantic import ValidationError
 
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or error.title
-        if error.title.endswith("Settings"):  # a command's own
-            field = "--" + field.replace("_", "-")
-        said = first["msg"].removeprefix("Value error, ")
-        return f"{field}: {said} (got {str(first['input'])[:80]!r})"
-    return " ".join(str(error).split())
+    return (
+        sentence_of(error) if isinstance(error, ValidationError) else " ".join(str(error).split())
+    )
+
+
+def sentence_of(error: ValidationError, dash: str = "-") -> str:
+    """The first fault that pydantic found: the setting as it is typed, its value, what is wrong."""
+    first = error.errors(include_url=False)[0]
+    said = first["msg"].removeprefix("Value error, ")
+    if not first["loc"] and error.title.endswith("Settings"):  # of several settings, which it names
+        return " ".join(said.split())
+    field = ".".join(str(part) for part in first["loc"]) or error.title
+    if error.title.endswith("Settings"):  # a command's own
+        field = "--" + field.replace("_", dash)
+    value = first["input"] if _is_number(first["input"]) else repr(first["input"])[:80]
+    if first["type"] == "literal_error":
+        choices = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
+        return f"{field} {value} is unknown; choose one of {choices}"
+    if first["type"] == "extra_forbidden":
+        said = "there is no such setting"
+    if first["type"] == "string_type" and isinstance(first["input"], int | float):
+        said += "; put it in quotes"
+    return f"{field} {value}: {said}"
+
+
+def _is_number(value: object) -> bool:
+    """Also one that was typed, as a command line has it: 0 and not '0' is what is said of it."""
+    return isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d*)?(e-?\d+)?", value) is not None
+
+
+_OPTION = re.compile(
+    r"""(?<![\w/'"-])--(?!help\b)([a-z]\w*(?:-\w+)*)"""
+    r"""(?:\ (?=['"[{]|-?\.?\d|(?:None|True|False|nan|-?inf)\b))?""",
+)
+"""An option, with the space before a value that is written as Python writes it."""
+
+
+def python_words(sentence: str) -> str:
+    """ "--batch-size 0: ..." -> "batch_size=0: ..."; "give --judge" -> "give judge"."""
+
+    def named(option: re.Match[str]) -> str:
+        return option[1].replace("-", "_") + "=" * option[0].endswith(" ")
+
+    return _OPTION.sub(named, sentence)
+
+
+@contextmanager
+def in_python_words() -> Iterator[None]:
+    """Inside, a ValueError names settings as a Python caller writes them, not as options.
+
+    Its type and traceback stay, but for pydantic's, whose sentence becomes a plain ValueError's.
+    """
+    from pydantic import ValidationError
+
+    try:
+        yield
+    except ValidationError as error:
+        raise ValueError(python_words(sentence_of(error))) from error
+    except ValueError as error:
+        if len(error.args) == 1 and isinstance(error.args[0], str):
+            error.args = (python_words(error.args[0]),)
+        raise

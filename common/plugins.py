@@ -12,7 +12,7 @@ import inspect
 import os
 import sys
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Literal
@@ -74,16 +74,37 @@ def _loaded(point: EntryPoint, name: str, option: str) -> Part:
     return Part(value, name, version, _source_hash(value, point.module))
 
 
+def part_of(value: object, name: str | None = None) -> Part:
+    """A part that was handed over in Python; without `name` it is called module:attribute."""
+    defined = value.func if isinstance(value, partial) else value
+    if not hasattr(defined, "__qualname__"):
+        defined = type(defined)
+    module = str(getattr(defined, "__module__", "__main__"))
+    own = f"{module}:{getattr(defined, '__qualname__', '?')}"
+    return Part(value, name or own, _version_of(module), _source_hash(defined, module))
+
+
 def _version_of(module: str) -> str | None:
     version = getattr(import_module(module.partition(".")[0]), "__version__", None)
     return version if isinstance(version, str) else None
 
 
 def _source_hash(value: object, module: str) -> str:
-    """Of the file that defines it: helpers beside it decide what it does, too."""
+    """Of the file that defines it: helpers beside it decide what it does, too.
+
+    Of what was typed into a notebook or a terminal its own source, where it is kept, or its name.
+    """
     defined = inspect.getmodule(value) or import_module(module)
-    file = inspect.getsourcefile(defined)
-    if file is None:
-        return hashlib.sha256(repr(value).encode()).hexdigest()
-    with open(file, "rb") as source:
-        return hashlib.sha256(source.read()).hexdigest()
+    try:
+        with open(inspect.getsourcefile(defined) or "", "rb") as file:
+            source = file.read()
+    except (OSError, TypeError):
+        source = _typed_source(value).encode()
+    return hashlib.sha256(source).hexdigest()
+
+
+def _typed_source(value: object) -> str:
+    try:
+        return inspect.getsource(value)  # type: ignore[arg-type]
+    except (OSError, TypeError):
+        return str(getattr(value, "__qualname__", type(value).__qualname__))

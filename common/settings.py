@@ -1,11 +1,61 @@
-"""What all settings have in common: unknown names, NaN and infinity are refused."""
+"""What all settings have in common: one declaration that validation and every `--help` read."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
+
+from sipo.common.plugins import Group
+
+ARGUMENTS = "Arguments"
+"""The group of what a command takes without an option's name, in this order."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How a command line shows a setting."""
+
+    group: str  # of its help
+    metavar: str
+    also: tuple[str, ...]  # other names that work and no help shows
+    choices: tuple[str, ...]  # that can be completed; a Literal's are its own
+    parts: Group | None  # what installed packages add to them
+    without: str  # what happens without it, where the default does not say so
+    several: bool  # it may be given again: `--judge a --judge b` is "a,b"
+
+
+def setting(
+    group: str,
+    text: str,
+    default: object,
+    *,
+    metavar: str = "",
+    also: str = "",
+    choices: Iterable[str] = (),
+    parts: Group | None = None,
+    without: str = "",
+    several: bool = False,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+) -> Any:
+    """pydantic's Field, and what a command line shows. `...` is no default: it must be given."""
+    field = Field(default, description=text, ge=ge, gt=gt, le=le, lt=lt)
+    assert isinstance(field, FieldInfo)
+    shown = Shown(group, metavar, tuple(also.split()), tuple(choices), parts, without, several)
+    field.metadata.append(shown)
+    return field
+
+
+def shown(field: FieldInfo) -> Shown:
+    return next(each for each in field.metadata if isinstance(each, Shown))
 
 
 class StrictModel(BaseModel):
@@ -15,7 +65,7 @@ class StrictModel(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_empty_path(cls, value: Any, info: ValidationInfo) -> Any:
+    def _no_empty_path(cls, value: object, info: ValidationInfo) -> object:
         """Path("") would be the folder that one is in."""
         kind = cls.model_fields[info.field_name or ""].annotation
         if value == "" and Path in (kind, *get_args(kind)):
@@ -23,5 +73,18 @@ class StrictModel(BaseModel):
         return value
 
 
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
+def other_names(model: type[BaseModel]) -> dict[str, str]:
+    """Names that people know from elsewhere -> the setting that means the same."""
+    fields = model.model_fields.items()
+    return {other: name for name, field in fields for other in shown(field).also}
+
+
+SEED = partial(setting, "Sampling", "Seed of all random numbers.", ge=0, lt=2**63)
 """What torch's generators take."""
+DEVICE = partial(
+    setting,
+    "Machine",
+    "Device that models run on; auto is cuda where there is one.",
+    choices=("auto", "cpu", "cuda"),
+)
+OUT = partial(setting, "Output", "Folder to write.", also="output_dir output outdir save_dir")

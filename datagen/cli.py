@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from sipo.common.errors import UserError, user_errors
-from sipo.common.options import PATH, PROMPTS_HELP, SEED, FiniteRange, joined
+from sipo.common.commands import Commands
+from sipo.common.errors import UserError
+from sipo.common.options import DRY_RUN, settings_options
 from sipo.common.quiet import no_loading_bars
+from sipo.datagen import folder_settings as asked
+from sipo.datagen.imports.settings import ImportSettings
+from sipo.datagen.settings import GenerateSettings, check_models
 from sipo.recipes import recipe_option
 
 if TYPE_CHECKING:
     from sipo.datagen.looking.folder_summary import FolderSummary
 
-_QUANTIZE = "Of the denoiser: no, nf4 (bitsandbytes) or int8 (torchao).  [default: no]"
-_JUDGED_FRAMES = "Frames of a clip that are judged."
-_FRAME_SCORE = "A clip's score of its frames': mean or worst."
-_JUDGE = "Who looks at the images; several are one."
-_JUDGE_SETTINGS = "JSON by judge: thresholds, colours, the rule of several."
-_NEW = "A new folder, NEW, for it.  [default: in place]"
-_ENCODER = "Whose VAE and text encoders make the latents."
-_POLICIES = "all-over-margin, best-vs-worst or correct-vs-incorrect"
 
-
-def _encoding_options(command: Callable[..., None]) -> Callable[..., None]:
-    """How a backbone's VAE and text encoders are run."""
-    dtypes = click.Choice(["float32", "bfloat16", "float16"])
-    for option in (
-        click.option("--device", default="auto", help="[default: cuda where there is one]"),
-        click.option("--dtype", type=dtypes, default="float32", help="[default: float32]"),
-        click.option("--batch-size", type=click.IntRange(1), default=8, help="[default: 8]"),
-    ):
-        command = option(command)
-    return command
-
-
-@click.group(context_settings={"max_content_width": 100})
+@click.group(cls=Commands, example="sipo-data generate --num-prompts 64 --out shards")
 def main() -> None:
     """Preference pairs by AI feedback: sample candidates, judge them, pair them, write shards.
 
@@ -46,56 +28,12 @@ def main() -> None:
     """
 
 
-@main.command()
+@main.command(example="sipo-data generate --prompts prompts.jsonl --candidates 8 --out shards")
 @recipe_option("generate")
-@click.option(
-    "--backbone",
-    "--pretrained_model_name_or_path",
-    help="Embedded model, diffusers folder or hub id.  [default: mini-sd]",
-)
-@click.option(
-    "--weights", type=PATH, help="A run of sipo-train, a LoRA's .safetensors file, or its folder."
-)
-@click.option("--prompts", type=PATH, help=PROMPTS_HELP)
-@click.option("--suite", help="mini-train (of mini-sd) or geneval-train (of others), not a file.")
-@click.option(
-    "--num-prompts", type=click.IntRange(1), help="[default: a whole file, 256 of a suite]"
-)
-@click.option("--skip-prompts", type=click.IntRange(0), help="Leave out the first.  [default: 0]")
-@click.option("--judge", multiple=True, callback=joined, help=_JUDGE + "  [default: yolo-world]")
-@click.option("--judge-weights", type=PATH, help="Its weights instead of the embedded ones.")
-@click.option("--judge-settings", type=PATH, help=_JUDGE_SETTINGS)
-@click.option("--candidates", type=click.IntRange(2), help="Images per prompt.  [default: 8]")
-@click.option("--seed", type=SEED, help="[default: 0]")
-@click.option("--steps", type=click.IntRange(1), help="[default: the checkpoint's]")
-@click.option("--guidance", type=FiniteRange(0), help="[default: the checkpoint's]")
-@click.option("--height", type=click.IntRange(1), help="Pixels.  [default: the checkpoint's]")
-@click.option("--width", type=click.IntRange(1), help="Pixels.  [default: the checkpoint's]")
-@click.option("--frames", type=click.IntRange(1), help="Of a clip.  [default: the checkpoint's]")
-@click.option("--judged-frames", type=click.IntRange(1), help=_JUDGED_FRAMES + "  [default: 8]")
-@click.option("--frame-score", help=_FRAME_SCORE + "  [default: mean]")
-@click.option("--batch-size", type=click.IntRange(1), help="Images at a time.  [default: 16]")
-@click.option("--prompts-per-shard", type=click.IntRange(1), help="[default: 8]")
-@click.option("--policy", help=f"{_POLICIES}.  [default: all-over-margin]")
-@click.option("--margin", type=FiniteRange(0, 1), help="Least score gap.  [default: 0.3]")
-@click.option("--max-pairs-per-prompt", type=click.IntRange(1), help="[default: 8]")
-@click.option("--dtype", help="float32, bfloat16 or float16.  [default: float32]")
-@click.option("--quantize", help=_QUANTIZE)
-@click.option("--device", help="[default: cuda where there is one]")
-@click.option("--offload", is_flag=True, default=None, help="Models wait on the CPU until needed.")
-@click.option(
-    "--workers", type=click.IntRange(1), help="Processes on a CPU.  [default: one a core]"
-)
-@click.option("--out", "--output_dir", "out", type=PATH, help="[default: shards]")
-@click.option("--dry-run", is_flag=True, help="Time some, say what would be done; no files.")
-@user_errors
-def generate(dry_run: bool, **options: Any) -> None:
+@settings_options(GenerateSettings)
+@DRY_RUN
+def generate(settings: GenerateSettings, dry_run: bool) -> None:
     """Sample candidates for prompts, judge them, write winner-loser pairs with latents."""
-    from sipo.datagen.settings import GenerateSettings, check_models
-
-    settings = GenerateSettings(
-        **{name: value for name, value in options.items() if value is not None}
-    )
     check_models(settings)  # before the libraries that take seconds to import
     no_loading_bars()
     from sipo.datagen.generation.build import prepare
@@ -109,26 +47,9 @@ def generate(dry_run: bool, **options: Any) -> None:
     _report(run(job, settings.out), settings.out)
 
 
-@main.command()
-@click.argument("shards", type=PATH)
-@click.option("--judge", "name", multiple=True, callback=joined, required=True, help=_JUDGE)
-@click.option("--judge-weights", type=PATH, help="Its weights instead of the embedded ones.")
-@click.option("--judge-settings", type=PATH, help=_JUDGE_SETTINGS)
-@click.option(
-    "--judged-frames", type=click.IntRange(1), help=_JUDGED_FRAMES + "  [default: as before]"
-)
-@click.option("--frame-score", help=_FRAME_SCORE + "  [default: as before]")
-@click.option("--out", type=PATH, help=_NEW)
-@user_errors
-def judge(
-    shards: Path,
-    name: str,
-    judge_weights: Path | None,
-    judge_settings: Path | None,
-    judged_frames: int | None,
-    frame_score: str | None,
-    out: Path | None,
-) -> None:
+@main.command(example="sipo-data judge shards --judge mini-evaluator --out shards-judged-again")
+@settings_options(asked.JudgeAgainSettings)
+def judge(settings: asked.JudgeAgainSettings) -> None:
     """Judge the kept candidates of SHARDS again and pair them anew. Samples nothing.
 
     With --out the verdicts of SHARDS stay, and NEW is a folder of the same pictures. Verdicts of
@@ -138,25 +59,20 @@ def judge(
     from sipo.datagen.generation.again import judge_folder
 
     made = judge_folder(
-        shards,
-        name,
-        judge_weights,
-        judged_frames=judged_frames,
-        frame_score=frame_score,
-        settings=judge_settings,
-        out=out,
+        settings.shards,
+        settings.judge,
+        settings.judge_weights,
+        judged_frames=settings.judged_frames,
+        frame_score=settings.frame_score,
+        settings=settings.judge_settings,
+        out=settings.out,
     )
-    _report(made, out or shards)
+    _report(made, settings.out or settings.shards)
 
 
-@main.command()
-@click.argument("shards", type=PATH)
-@click.option("--policy", help=f"{_POLICIES}.  [default: as before]")
-@click.option("--margin", type=FiniteRange(0, 1), help="[default: as before]")
-@click.option("--max-pairs-per-prompt", type=click.IntRange(1), help="[default: as before]")
-@click.option("--out", type=PATH, help=_NEW)
-@user_errors
-def pair(shards: Path, out: Path | None, **options: Any) -> None:
+@main.command(example="sipo-data pair shards --policy best-vs-worst --margin 0.5")
+@settings_options(asked.PairAgainSettings)
+def pair(settings: asked.PairAgainSettings) -> None:
     """Pair the kept candidates of SHARDS again. Samples and judges nothing.
 
     What people decided in `sipo-data review` goes on to hold for the same two pictures.
@@ -164,53 +80,49 @@ def pair(shards: Path, out: Path | None, **options: Any) -> None:
     """
     from sipo.datagen.generation.again import pair_folder
 
-    _report(pair_folder(shards, **options, out=out), out or shards)
+    asked_for = settings.policy, settings.margin, settings.max_pairs_per_prompt
+    made = pair_folder(settings.shards, *asked_for, out=settings.out)
+    _report(made, settings.out or settings.shards)
 
 
-@main.command()
-@click.argument("shards", type=PATH)
-@click.option("--rows", type=click.IntRange(1), default=48, show_default=True, help="Of pairs.")
-@click.option("--out", type=PATH, help="[default: SHARDS/contact.html]")
-@user_errors
-def inspect(shards: Path, rows: int, out: Path | None) -> None:
+@main.command(example="sipo-data inspect shards --rows 100")
+@settings_options(asked.InspectSettings)
+def inspect(settings: asked.InspectSettings) -> None:
     """Summarise SHARDS and write a contact sheet: winner, loser, prompt, scores and reasons."""
     from sipo.common.files.writing import atomic
     from sipo.datagen.looking.contact_sheet import contact_sheet
     from sipo.datagen.looking.folder_summary import summarize, summary_lines
     from sipo.datagen.storage.shard_folder import open_folder
 
-    folder = open_folder(shards)
+    folder = open_folder(settings.shards)
     click.echo("\n".join(summary_lines(summarize(folder))))
-    page = out or shards / "contact.html"
+    page = settings.out or settings.shards / "contact.html"
     with atomic(page) as file:
-        file.write(contact_sheet(folder, rows).encode())
+        file.write(contact_sheet(folder, settings.rows).encode())
     click.echo(f"contact sheet: {page}")
 
 
-@main.command()
-@click.argument("shards", type=PATH)
-@click.option("--rater", default="rater", show_default=True, help="Who decides, for the record.")
-@click.option("--port", default=0, help="[default: a free one]")
-@user_errors
-def review(shards: Path, rater: str, port: int) -> None:
+@main.command(example="sipo-data review shards --rater anna")
+@settings_options(asked.ReviewSettings)
+def review(settings: asked.ReviewSettings) -> None:
     """Look at the pairs of SHARDS on a local page: keep, flip or drop. Training heeds it."""
     from sipo.datagen.looking.folder_summary import summarize, summary_lines
     from sipo.datagen.looking.review import ReviewSession
     from sipo.datagen.storage.shard_folder import open_folder
     from sipo.pages.server import serve
 
-    serve(ReviewSession(shards, rater), port, click.echo)
-    click.echo("\n".join(summary_lines(summarize(open_folder(shards)))))
+    serve(ReviewSession(settings.shards, settings.rater), settings.port, click.echo)
+    click.echo("\n".join(summary_lines(summarize(open_folder(settings.shards)))))
 
 
-@main.command()
-@click.argument("shards", type=PATH)
-@user_errors
-def validate(shards: Path) -> None:
+@main.command(example="sipo-data validate shards")
+@settings_options(asked.FolderSettings)
+def validate(settings: asked.FolderSettings) -> None:
     """Read all of SHARDS; name every shard that is truncated, incomplete, changed or foreign."""
     from sipo.datagen.storage.shard_folder import open_folder
     from sipo.datagen.storage.validate import find_damage
 
+    shards = settings.shards
     damage, count = list(find_damage(shards)), open_folder(shards).config.shards
     for sentence in damage:
         click.echo(sentence)
@@ -219,95 +131,56 @@ def validate(shards: Path) -> None:
     click.echo(f"{shards}: {count} shards, all whole")
 
 
-@main.command("calibrate-judge")
-@click.argument("images", type=PATH)
-@click.option("--judge", default="yolo-world", show_default=True, help="A detector.")
-@click.option("--judge-weights", type=PATH, help="Its weights instead of the embedded ones.")
-@click.option("--judge-settings", type=PATH, help=_JUDGE_SETTINGS)
-@click.option("--out", type=PATH, default=Path("judge.json"), show_default=True, help="JSON file.")
-@user_errors
-def calibrate_judge_command(
-    images: Path, judge: str, judge_weights: Path | None, judge_settings: Path | None, out: Path
-) -> None:
-    """Find a detector's thresholds per tag on IMAGES of known content; write --judge-settings.
-
-    IMAGES is a folder in GenEval's layout (with results.jsonl its labels count; without, every
-    image is taken to show its prompt), or JSONL rows {"image", "prompt", "correct"}.
-    """
+@main.command(
+    "calibrate-judge",
+    example="sipo-data calibrate-judge labelled.jsonl --judge yolo-world --out judge.json",
+)
+@settings_options(asked.CalibrateJudgeSettings)
+def calibrate_judge_command(settings: asked.CalibrateJudgeSettings) -> None:
+    """Find a detector's thresholds per tag on IMAGES of known content; write --judge-settings."""
     no_loading_bars()
     from sipo.common.files.places import require_file_place
     from sipo.common.files.writing import write_json
     from sipo.feedback.detectors.threshold_calibration import calibrate_judge, calibration_lines
-    from sipo.feedback.judge import load_judge, vocabulary_of
     from sipo.feedback.labelled_images import read_labelled
+    from sipo.feedback.registry import load_judge, vocabulary_of
 
-    require_file_place(out)
-    rows = read_labelled(images)
+    require_file_place(settings.out)
+    rows = read_labelled(settings.images)
     known = vocabulary_of([row.prompt for row in rows])
-    loaded = load_judge(judge, judge_weights, known, judge_settings)
-    settings = calibrate_judge(judge, loaded, rows)
-    write_json(out, settings, indent=2)
-    click.echo("\n".join(calibration_lines(settings)))
-    click.echo(f"written: {out}")
+    loaded = load_judge(settings.judge, settings.judge_weights, known, settings.judge_settings)
+    found = calibrate_judge(settings.judge, loaded, rows)
+    write_json(settings.out, found.settings(), indent=2)
+    click.echo("\n".join(calibration_lines(found)))
+    click.echo(f"written: {settings.out}")
 
 
-@main.command("import")
-@click.argument("format", metavar="FORMAT")
-@click.argument("source", metavar="SOURCE")
-@click.option("--out", type=PATH, default=Path("shards"), show_default=True, help="New folder.")
-@click.option("--images", type=PATH, help="Where paths of a list begin.  [default: its folder]")
-@click.option("--split", help="Of a Hugging Face dataset.  [default: train]")
-@click.option("--revision", help="Of a Hugging Face dataset.  [default: the newest]")
-@click.option("--limit", type=click.IntRange(1), help="Pairs at most.  [default: all]")
-@click.option("--resolution", type=click.IntRange(8), help="Pixels of a side.  [default: 512]")
-@click.option("--width", type=click.IntRange(8), help="Pixels, of no square.  [default: the same]")
-@click.option("--frames", type=click.IntRange(1), help="Of a clip.  [default: images, no clips]")
-@click.option("--fps", type=click.IntRange(1), help="Frames a second of clips.")
-@click.option("--pairs-per-shard", type=click.IntRange(1), help="[default: 64]")
-@click.option(
-    "--follow-links", is_flag=True, help="Pictures may be links out of the folder: a hub's cache."
+@main.command(
+    "import",
+    example="sipo-data import pickapic pickapic_v2/data/ --backbone mini-sd --out shards/pickapic",
 )
-@click.option("--backbone", help=_ENCODER + "  [default: do not encode yet]")
-@_encoding_options
-@user_errors
-def import_command(
-    backbone: str | None, batch_size: int, dtype: str, device: str, **options: Any
-) -> None:
-    """Import preference pairs of others from SOURCE.
-
-    FORMAT is pickapic (parquet), hpdv2 or hpdv3 (JSON and images), folder (JSON or CSV with
-    prompt, winner, loser), webdataset (tars with jpg_0, jpg_1, label_0, label_1, original_prompt)
-    or hf (a Hugging Face dataset or folder). Rows that are no pair are counted by cause.
-    """
-    from sipo.datagen.imports.settings import ImportSettings
+@settings_options(ImportSettings)
+@settings_options(asked.EncodingSettings)
+def import_command(settings: ImportSettings, encoding: asked.EncodingSettings) -> None:
+    """Import preference pairs of others from SOURCE. Rows that are no pair are counted by cause."""
     from sipo.datagen.imports.writer import import_pairs
 
-    given = {name: value for name, value in options.items() if value is not None}
-    settings = ImportSettings(**given)
     summary = import_pairs(settings)
-    if backbone is not None:
-        summary = _encode(settings.out, backbone, batch_size, dtype, device)
+    if encoding.backbone is not None:
+        summary = _encode(settings.out, encoding)
     _report(summary, settings.out)
 
 
-@main.command()
-@click.argument("shards", type=PATH)
-@click.option("--backbone", default="mini-sd", show_default=True, help=_ENCODER)
-@_encoding_options
-@user_errors
-def encode(shards: Path, backbone: str, batch_size: int, dtype: str, device: str) -> None:
+@main.command(example="sipo-data encode shards/pickapic --backbone mini-sd")
+@settings_options(asked.EncodeSettings)
+def encode(settings: asked.EncodeSettings) -> None:
     """Add latents and text embeddings to imported SHARDS, so that they can be trained on."""
-    _report(_encode(shards, backbone, batch_size, dtype, device), shards)
+    _report(_encode(settings.shards, settings), settings.shards)
 
 
-@main.command()
-@click.argument("shards", type=PATH)
-@click.option(
-    "--format", "format_", default="parquet", show_default=True, help="parquet, webdataset or hf."
-)
-@click.option("--out", type=PATH, required=True, help="New folder.")
-@user_errors
-def export(shards: Path, format_: str, out: Path) -> None:
+@main.command(example="sipo-data export shards --format hf --out pairs")
+@settings_options(asked.ExportSettings)
+def export(settings: asked.ExportSettings) -> None:
     """Write the pairs of SHARDS as others read them, as their reviewers left them.
 
     parquet has Pick-a-Pic's columns, webdataset is that of diffusers' ORPO script, hf a dataset
@@ -315,14 +188,16 @@ def export(shards: Path, format_: str, out: Path) -> None:
     """
     from sipo.datagen.export import export_folder
 
-    click.echo(f"{export_folder(shards, format_, out)} pairs written: {out}")
+    count = export_folder(settings.shards, settings.format, settings.out)
+    click.echo(f"{count} pairs written: {settings.out}")
 
 
-def _encode(shards: Path, backbone: str, batch_size: int, dtype: str, device: str) -> FolderSummary:
+def _encode(shards: Path, how: asked.EncodingSettings) -> FolderSummary:
     no_loading_bars()
     from sipo.datagen.encode import encode_folder
 
-    return encode_folder(shards, backbone, batch_size, dtype, device)
+    assert how.backbone is not None
+    return encode_folder(shards, how.backbone, how.batch_size, how.dtype, how.device)
 
 
 def _report(summary: FolderSummary, out: Path) -> None:

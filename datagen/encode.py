@@ -20,6 +20,7 @@ from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
 from sipo.common.devices import find_device
 from sipo.common.pictures.picture import Clip, Picture, from_bytes
+from sipo.common.pictures.tensors import to_tensor
 from sipo.datagen.generation.candidates import candidate_sample, state_of, write_candidates
 from sipo.datagen.generation.config import PACKAGES, versions_of
 from sipo.datagen.generation.pairs import complete
@@ -133,5 +134,4 @@ def _of_clip(clip: Clip) -> Tensor:
 
 
 def _of_image(image: Image.Image) -> Tensor:
-    pixels = torch.from_numpy(np.array(image.convert("RGB")))  # HWC uint8
-    return pixels.permute(2, 0, 1).float() / 127.5 - 1
+    return to_tensor(np.array(image.convert("RGB")))

@@ -2,59 +2,82 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
+from sipo.backbones import settings as model
 from sipo.backbones.loading.names import check_backbone
 from sipo.backbones.loading.trained_weights import check_weights
-from sipo.common.settings import Seed, StrictModel
+from sipo.common.settings import DEVICE, OUT, SEED, StrictModel, setting
+from sipo.datagen.generation.pairing import POLICIES
+from sipo.feedback import settings as feedback
 from sipo.feedback.frames import FRAMES, FrameScore
+from sipo.feedback.prompts.suites import TRAIN_SUITES
 
 if TYPE_CHECKING:
     from sipo.backbones.base import Sampler
+
+SUITE_PROMPTS = 256  # taken of a suite when --num-prompts is not given
+SUITE = partial(
+    setting,
+    "Prompts",
+    "Suite of prompts to learn from, instead of a file.",
+    choices=TRAIN_SUITES,
+    without="mini-train with mini-sd, else geneval-train",
+)
+NUM_PROMPTS = partial(
+    setting,
+    "Prompts",
+    "Prompts to take of the file or suite.",
+    without=f"a whole file, {SUITE_PROMPTS} of a suite",
+    ge=1,
+)
+CANDIDATES = partial(setting, "Sampling", "Images of each prompt to choose from.", ge=2)
+POLICY = partial(setting, "Pairs", "Which candidates of a prompt become pairs.", choices=POLICIES)
+MARGIN = partial(setting, "Pairs", "Least difference of scores in a pair, 0 to 1.", ge=0, le=1)
+MAX_PAIRS = partial(setting, "Pairs", "Pairs of one prompt at most.", ge=1)
 
 
 class GenerateSettings(StrictModel):
     """The command line of `generate`; None means the checkpoint's or the source's own default."""
 
-    backbone: str = "mini-sd"
-    weights: Path | None = None
-    prompts: Path | None = None
-    suite: str | None = None
-    num_prompts: int | None = Field(default=None, ge=1)
-    skip_prompts: int = Field(default=0, ge=0)
-    judge: str = "yolo-world"
-    judge_weights: Path | None = None
-    judge_settings: Path | None = None
-    judged_frames: int = Field(default=FRAMES, ge=1)  # of a clip
-    frame_score: FrameScore = "mean"
-    candidates: int = Field(default=8, ge=2)
-    seed: Seed = 0
-    steps: int | None = Field(default=None, ge=1)
-    guidance: float | None = Field(default=None, ge=0)
-    height: int | None = Field(default=None, ge=1)
-    width: int | None = Field(default=None, ge=1)
-    frames: int | None = Field(default=None, ge=1)  # of a clip
-    batch_size: int = Field(default=16, ge=1)
-    prompts_per_shard: int = Field(default=8, ge=1)
-    policy: str = "all-over-margin"
-    margin: float = Field(default=0.3, ge=0, le=1)
-    max_pairs_per_prompt: int = Field(default=8, ge=1)
-    dtype: str = "float32"
-    quantize: str = "no"  # of the denoiser
-    device: str = "auto"
-    offload: bool = False
-    workers: int | None = Field(default=None, ge=1)  # processes on a CPU; None: one a core
-    out: Path = Path("shards")
+    backbone: str = model.BACKBONE("mini-sd")
+    weights: Path | None = model.WEIGHTS(None)
+    prompts: Path | None = feedback.PROMPTS(None)
+    suite: str | None = SUITE(None)
+    num_prompts: int | None = NUM_PROMPTS(None)
+    skip_prompts: int = setting("Prompts", "Prompts to leave out, the first ones.", 0, ge=0)
+    judge: str = feedback.JUDGE("yolo-world")
+    judge_weights: Path | None = feedback.JUDGE_WEIGHTS(None)
+    judge_settings: Path | None = feedback.JUDGE_SETTINGS(None)
+    judged_frames: int = feedback.JUDGED_FRAMES(FRAMES)
+    frame_score: FrameScore = feedback.FRAME_SCORE("mean")
+    candidates: int = CANDIDATES(8, also="num_images_per_prompt")
+    seed: int = SEED(0)
+    steps: int | None = model.STEPS(None)
+    guidance: float | None = model.GUIDANCE(None)
+    height: int | None = model.HEIGHT(None)
+    width: int | None = model.WIDTH(None)
+    frames: int | None = model.FRAMES(None)
+    batch_size: int = setting("Sampling", "Images that are sampled at a time.", 16, also="bs", ge=1)
+    prompts_per_shard: int = setting("Output", "Prompts in a shard.", 8, ge=1)
+    policy: str = POLICY("all-over-margin")
+    margin: float = MARGIN(0.3)
+    max_pairs_per_prompt: int = MAX_PAIRS(8)
+    dtype: model.Dtype = model.DTYPE("float32")
+    quantize: model.Quantize = model.QUANTIZE("no")
+    device: str = DEVICE("auto")
+    offload: bool = model.OFFLOAD(False)
+    workers: int | None = model.WORKERS(None)
+    out: Path = OUT(Path("shards"))
 
     def sampler(self, default: Sampler) -> Sampler:
         """The backbone's sampler with what was asked put over it."""
         return type(default).model_validate(default.model_dump() | self.given_sampler)
 
     @property
-    def given_sampler(self) -> dict[str, Any]:
+    def given_sampler(self) -> dict[str, int | float]:
         names = ("steps", "guidance", "height", "width", "frames")
         asked = {name: getattr(self, name) for name in names}
         return {name: value for name, value in asked.items() if value is not None}

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal, get_args
 
 from PIL import Image
 
+from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.complaint import Complaint
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
 
-if TYPE_CHECKING:
-    from sipo.feedback.judge import Judge
-
 MOST_WEIGHT = 1e6  # against another member's 1: more is a slip
-RULES = ("mean", "minimum", "majority")
 Rule = Literal["mean", "minimum", "majority"]
+RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 class EnsembleJudge:
@@ -40,7 +39,7 @@ class EnsembleJudge:
         self.weights = tuple(weight / total for weight in weights)
         self.rule = rule
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         return {
             "id": "ensemble",
             "rule": self.rule,
@@ -49,11 +48,13 @@ class EnsembleJudge:
         }
 
     def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
-        about = self.describe()
+        description = self.describe()
         by_member = [member.judge(images, prompts) for member in self.members]
         seen: list[Sequence[Verdict]] = list(zip(*by_member, strict=True))
         scores = self._scores(seen, prompts)
-        return [self._verdict(one, score, about) for one, score in zip(seen, scores, strict=True)]
+        return [
+            self._verdict(one, score, description) for one, score in zip(seen, scores, strict=True)
+        ]
 
     def _scores(
         self, seen: Sequence[Sequence[Verdict]], prompts: Sequence[Prompt]
@@ -64,23 +65,25 @@ class EnsembleJudge:
         return [combine(self.rule, _known(one), self.weights) for one in seen]
 
     def _verdict(
-        self, seen: Sequence[Verdict], score: float | None, about: dict[str, Any]
+        self, seen: Sequence[Verdict], score: float | None, description: dict[str, object]
     ) -> Verdict:
         named = list(zip(self.names, seen, strict=True))
         for name, verdict in named:
             if verdict.failed:
-                return failed_verdict(f"{name}: {verdict.failure}", about)
+                return failed_verdict(f"{name}: {verdict.failure}", description)
         if score is None:
-            return failed_verdict("rule majority needs two images of a prompt at once", about)
-        wrong = [f"{name}: {v.reason}" for name, v in named if not v.correct]
+            return failed_verdict("rule majority needs two images of a prompt at once", description)
+        wrong = tuple(
+            Complaint(name, "member", "", v.complaints) for name, v in named if not v.correct
+        )
         agree = sum(w for w, v in zip(self.weights, seen, strict=True) if v.correct)
         correct = not wrong if self.rule == "minimum" else agree > 0.5
         return Verdict(
             score=score,
             correct=correct,
-            reason="" if correct else "\n".join(wrong),
+            complaints=() if correct else wrong,
             boxes=next((v.boxes for v in seen if v.boxes), ()),
-            judge=about,
+            judge=description,
             evidence={
                 name: {"score": v.score, "correct": v.correct, **v.evidence} for name, v in named
             },
@@ -127,14 +130,13 @@ def preference(
 
 
 def make_ensemble(
-    names: Sequence[str],
-    members: Sequence[Judge],
-    *,
-    rule: str = "mean",
-    weights: Mapping[str, float] | None = None,
+    names: Sequence[str], members: Sequence[Judge], *, rule: object = "mean", weights: object = None
 ) -> EnsembleJudge:
-    """Raises ValueError for an unknown rule, a weight of no member or one that is not positive."""
-    if rule not in RULES:
+    """By "ensemble" of a settings file: one of RULES, and weights by judge.
+
+    Raises ValueError for another rule, a weight of no member or one that is not positive.
+    """
+    if (known := next((one for one in RULES if one == rule), None)) is None:
         raise ValueError(f"ensemble rule {rule!r} is unknown; choose one of {', '.join(RULES)}")
     if not isinstance(weights, Mapping | None):
         raise ValueError(f"ensemble weights {weights!r} are no weight by judge; give an object")
@@ -147,7 +149,7 @@ def make_ensemble(
             raise ValueError(f"{where} is no number")
         if not 0 < weight <= MOST_WEIGHT:
             raise ValueError(f"{where} must be positive, and {MOST_WEIGHT:g} at most")
-    return EnsembleJudge(names, members, [given[name] for name in names], rule)  # type: ignore[arg-type]
+    return EnsembleJudge(names, members, [given[name] for name in names], known)
 
 
 def require_company(judge: Judge, batch_size: int, images: int) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.complaint import in_words
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
 
 
@@ -23,7 +23,7 @@ class FakeJudge:
     def __init__(self, fails_on: Sequence[str] = ()) -> None:
         self.fails_on = frozenset(fails_on)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         return {"id": "fake"}
 
     def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
@@ -35,8 +35,8 @@ class FakeJudge:
         digest = hashlib.sha256(image.tobytes() + prompt.text.encode()).digest()
         score = int.from_bytes(digest[:4]) / 2**32
         correct = score > 0.5
-        reason = "" if correct else "the hash says so"
-        return Verdict(score=score, correct=correct, reason=reason, judge=self.describe())
+        complaints = () if correct else in_words("the hash says so")
+        return Verdict(score=score, correct=correct, complaints=complaints, judge=self.describe())
 
 
 def load_fake(weights: str | Path | None, vocabulary: Sequence[str]) -> FakeJudge:

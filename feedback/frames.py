@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from PIL import Image
 
@@ -36,7 +36,7 @@ class FrameJudge:
             )
         self._judge, self._frames, self._score = judge, frames, score
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         rule = {"count": self._frames, "score": self._score}
         return {**self._judge.describe(), "frames": rule}
 
@@ -79,7 +79,7 @@ class FrameJudge:
         return Verdict(
             score=score,
             correct=correct,
-            reason=speaker.reason,
+            complaints=speaker.complaints,
             boxes=speaker.boxes,
             judge=self.describe(),
             evidence={"frames": rows},

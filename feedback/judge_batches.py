@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 from weakref import WeakKeyDictionary, WeakSet
 
 import torch
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sipo.feedback.judge import Judge
 
 Asked = tuple[Image.Image, Prompt]
-JudgeBatch = Callable[[Sequence[Asked], dict[str, Any]], list[Verdict]]
+JudgeBatch = Callable[[Sequence[Asked], dict[str, object]], list[Verdict]]
 """(images with their prompts, what the judge says of itself) -> a verdict each."""
 
 IMAGE_FAULTS = (
@@ -35,13 +35,18 @@ IMAGE_FAULTS = (
 
 FIRST = 4  # images in calls of one
 
-_has_judged: WeakSet[Any] = WeakSet()
-_failed_so_far: WeakKeyDictionary[Any, list[str]] = WeakKeyDictionary()
-"""The judges that have given a score, and the causes of those that never have."""
+
+class JudgesMistakeError(ValueError):
+    """What a judge that was handed in does wrong, whatever the image: ends the command."""
 
 
 class Describes(Protocol):
-    def describe(self) -> dict[str, Any]: ...
+    def describe(self) -> dict[str, object]: ...
+
+
+_has_judged: WeakSet[Describes] = WeakSet()
+_failed_so_far: WeakKeyDictionary[Describes, list[str]] = WeakKeyDictionary()
+"""The judges that have given a score, and the causes of those that never have."""
 
 
 def judge_in_batches(
@@ -58,13 +63,13 @@ def judge_in_batches(
     """
     if len(images) != len(prompts):
         raise ValueError(f"{len(images)} images for {len(prompts)} prompts; give one prompt each")
-    about = judge.describe()
+    description = judge.describe()
     asked = list(zip(images, prompts, strict=True))
     verdicts: list[Verdict] = []
     for start in range(0, len(asked), size):
-        verdicts += _judge(judge_batch, asked[start : start + size], about)
+        verdicts += _judge(judge_batch, asked[start : start + size], description)
     if judge not in _has_judged:
-        _refuse_all_alike(judge, verdicts, about)
+        _refuse_all_alike(judge, verdicts, description)
     return verdicts
 
 
@@ -81,40 +86,42 @@ def judge_sound(
         for pair, fault in zip(zip(pictures, prompts, strict=True), faults, strict=True)
         if fault is None
     ]
-    said = iter(
-        judge.judge(cast(Any, [p for p, _ in asked]), [q for _, q in asked]) if asked else ()
-    )
+    images = cast("list[Image.Image]", [picture for picture, _ in asked])
+    said = iter(judge.judge(images, [prompt for _, prompt in asked]) if asked else ())
     return [next(said) if f is None else failed_verdict(f, judge.describe()) for f in faults]
 
 
 def _judge(
-    judge_batch: JudgeBatch, batch: Sequence[Asked], about: dict[str, Any]
+    judge_batch: JudgeBatch, batch: Sequence[Asked], description: dict[str, object]
 ) -> Sequence[Verdict]:
     try:
         for image, _ in batch:
             require_pixels(image)
-        verdicts = judge_batch(batch, about)
+        verdicts = judge_batch(batch, description)
     except (*IMAGE_FAULTS, torch.OutOfMemoryError) as error:
         _raise_what_no_image_causes(error)
         if len(batch) > 1:
-            return [verdict for one in batch for verdict in _judge(judge_batch, [one], about)]
+            return [verdict for one in batch for verdict in _judge(judge_batch, [one], description)]
         if isinstance(error, torch.OutOfMemoryError):
             raise ValueError(
                 f"the judge has no memory left for one image of {batch[0][0].size} pixels "
                 f"({_first_line(error)}); set its device to 'cpu', or free the GPU"
             ) from error
-        return [failed_verdict(f"{type(error).__name__}: {error}", about)]
+        return [failed_verdict(f"{type(error).__name__}: {error}", description)]
     assert len(verdicts) == len(batch), f"{len(verdicts)} verdicts of {len(batch)} images"
     return verdicts
 
 
 def _raise_what_no_image_causes(error: BaseException) -> None:
     """A full disk, a path: images are in memory, so their errors have no number."""
-    if isinstance(error, OSError) and error.errno is not None:
+    numbered = isinstance(error, OSError) and error.errno is not None
+    if numbered or isinstance(error, JudgesMistakeError):
         raise error
 
 
-def _refuse_all_alike(judge: Any, verdicts: Sequence[Verdict], about: dict[str, Any]) -> None:
+def _refuse_all_alike(
+    judge: Describes, verdicts: Sequence[Verdict], description: dict[str, object]
+) -> None:
     causes = [verdict.failure for verdict in verdicts if verdict.failure is not None]
     if len(causes) < len(verdicts):
         _has_judged.add(judge)
@@ -123,8 +130,8 @@ def _refuse_all_alike(judge: Any, verdicts: Sequence[Verdict], about: dict[str, 
     so_far += causes
     if len(set(so_far)) == 1 and (len(causes) > 1 or len(so_far) >= FIRST):
         raise ValueError(
-            f"judge {about.get('id', '?')!r} failed on all of its first {len(so_far)} images: "
-            f"{so_far[0]}; look at its weights and at the images before going on"
+            f"judge {description.get('id', '?')!r} failed on all of its first {len(so_far)} "
+            f"images: {so_far[0]}; look at its weights and at the images before going on"
         )
 
 

@@ -10,7 +10,6 @@ import hashlib
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -100,25 +99,17 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     return value
 
 
-def read_folder(
-    folder: Path, what: str = "judge weights"
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """(config, tensors) of an embedded judge's folder: nothing that is executable."""
-    for name in ("config.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            raise ValueError(f"{what} {str(folder)!r} lack {name}")
-    check_files(folder)
-    return load_json((folder / "config.json").read_bytes()), read_tensors(
-        folder / "model.safetensors", what
-    )
-
-
-def describe_folder(folder: Path) -> dict[str, Any]:
+def describe_folder(folder: Path) -> dict[str, object]:
     """Name and hash of a model's weights, for a judge's `describe`."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.safetensors")):
         digest.update(sha256(path).encode())
     return {"weights": _name(folder), "weights_sha256": digest.hexdigest()}
+
+
+def describe_file(named: Path, file: Path | None = None) -> dict[str, object]:
+    """The same of weights in one `file`; `named` is what they are called by."""
+    return {"weights": named.name, "weights_sha256": sha256(file or named)}
 
 
 @lru_cache(maxsize=32)

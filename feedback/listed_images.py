@@ -15,10 +15,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sipo.common.files.strict_json import parse_json
-from sipo.common.files.text import read_text, split_lines
+from sipo.common.files.text import numbered_lines, read_text, split_lines
 from sipo.feedback.prompts.prompt import Prompt, parse_prompt, plain_text
 
 IMAGE = ("image", "filename", "file_name", "path", "video")
@@ -61,7 +60,7 @@ def read_listed(path: Path, known: Sequence[Prompt] = ()) -> list[Listed]:
     return rows
 
 
-def read_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def read_rows(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
     """("FILE, line N", the row). Raises ValueError for a file that is none of the four."""
     suffix = path.suffix.lower()
     text = read_text(path, "list")
@@ -74,7 +73,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     raise ValueError(f"list {str(path)!r} is none of .csv, .tsv, .jsonl and .json; name it so")
 
 
-def _csv(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _csv(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for row in reader:
@@ -92,34 +91,35 @@ def _delimiter(text: str) -> str:
     return ";" if ";" in header and "," not in header else ","
 
 
-def _jsonl(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for number, line in enumerate(split_lines(text), 1):
-        if line.strip():
-            yield _object(f"{path}, line {number}", line)
+def _jsonl(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
+    for where, line in numbered_lines(text, path):
+        yield _object(where, line)
 
 
-def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     rows = parse_json(text, f"list {str(path)!r}")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"list {str(path)!r} is no JSON list of objects; {_LOOK}")
     return ((f"{path}, row {number}", row) for number, row in enumerate(rows, 1))
 
 
-def _object(where: str, line: str) -> tuple[str, Mapping[str, Any]]:
+def _object(where: str, line: str) -> tuple[str, Mapping[str, object]]:
     row = parse_json(line, where)
     if not isinstance(row, dict):
         raise ValueError(f"{where}: no JSON object; {_LOOK}")
     return where, row
 
 
-def _listed(root: Path, row: Mapping[str, Any], where: str, known: Mapping[str, Prompt]) -> Listed:
+def _listed(
+    root: Path, row: Mapping[str, object], where: str, known: Mapping[str, Prompt]
+) -> Listed:
     image = next((row[name] for name in IMAGE if row.get(name)), None)
     if not isinstance(image, str):
         raise ValueError(f"{where}: no image; {_LOOK}")
     return Listed(root / image, _prompt(row, where, known), where)
 
 
-def _prompt(row: Mapping[str, Any], where: str, known: Mapping[str, Prompt]) -> Prompt:
+def _prompt(row: Mapping[str, object], where: str, known: Mapping[str, Prompt]) -> Prompt:
     if row.get("include") is not None:
         own = {name: row[name] for name in _ROW if row.get(name) is not None}
         return parse_prompt(json.dumps(own), where)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
 from PIL import Image
@@ -19,19 +19,16 @@ from sipo.common.devices import judge_device
 from sipo.feedback.judge_batches import judge_in_batches
 from sipo.feedback.judge_weights import describe_folder, find_folder
 from sipo.feedback.prompts.prompt import Prompt
-from sipo.feedback.prompts.questions import (
-    Atom,
-    arithmetic_mean,
-    atoms_of,
-    first_tokens,
-    geometric_mean,
-    read_questions,
-)
+from sipo.feedback.prompts.questions import Atom, atoms_of, first_tokens, means, read_questions
+from sipo.feedback.rule.complaint import Complaint
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
 
 MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
 BRIEF = "Answer in one word."
-LEAST = 0.5  # probability from which an atom holds
+THRESHOLD = 0.5  # probability from which an atom holds
 
 Mean = Literal["arithmetic", "geometric"]
 
@@ -41,48 +38,51 @@ class VlmJudge:
 
     def __init__(
         self,
-        model: Any,
-        processor: Any,
+        model: PreTrainedModel,
+        processor: ProcessorMixin,
         *,
-        about: Mapping[str, Any],
+        description: Mapping[str, object],
         mean: Mean = "geometric",
-        least: float = LEAST,
+        threshold: float = THRESHOLD,
         questions: Mapping[str, tuple[Atom, ...]] | None = None,
     ) -> None:
         self._model = model.eval()
         self._processor = processor
         self._processor.tokenizer.padding_side = "left"  # so that every row ends with its question
-        self._about, self._mean, self._least = dict(about), mean, least
+        self._description, self._mean, self._threshold = dict(description), mean, threshold
         self._questions = questions
         self._tokens = cache(lambda answer: list(first_tokens(processor.tokenizer, answer)))
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         asked = "prompt" if self._questions is None else "file"
-        own = {"mean": self._mean, "least": self._least, "questions": asked}
-        return {"id": "vlm", **self._about, **own}
+        rule = {"mean": self._mean, "least": self._threshold, "questions": asked}
+        return {"id": "vlm", **self._description, **rule}
 
     def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
         """One image at a time, all its questions in one batch."""
         return judge_in_batches(
-            self, lambda one, about: [self._judge(*one[0], about)], images, prompts, 1
+            self, lambda one, description: [self._judge(*one[0], description)], images, prompts, 1
         )
 
-    def _judge(self, image: Image.Image, prompt: Prompt, about: dict[str, Any]) -> Verdict:
+    def _judge(self, image: Image.Image, prompt: Prompt, description: dict[str, object]) -> Verdict:
         table = self._questions
         atoms = atoms_of(prompt) if table is None else table.get(prompt.text.strip())
         if not atoms:
             where = "in plain text" if table is None else "in the file"
-            return failed_verdict(f"no questions for {prompt.text!r} {where}", about)
+            return failed_verdict(f"no questions for {prompt.text!r} {where}", description)
         chances = self.chances(image, atoms)
-        means = {"arithmetic": arithmetic_mean(chances), "geometric": geometric_mean(chances)}
         answered = list(zip(atoms, chances, strict=True))
-        wrong = [f"{a.question} {a.answer}: {p:.2f}" for a, p in answered if p < self._least]
+        wrong = tuple(
+            Complaint(atom.question, "question", atom.answer, chance)
+            for atom, chance in answered
+            if chance < self._threshold
+        )
         return Verdict(
-            score=means[self._mean],
+            score=means(chances)[self._mean],
             correct=not wrong,
-            reason="\n".join(wrong),
-            judge=about,
-            evidence={"atoms": [[a.question, a.answer, p] for a, p in answered], **means},
+            complaints=wrong,
+            judge=description,
+            evidence={"atoms": [[a.question, a.answer, p] for a, p in answered], **means(chances)},
         )
 
     @torch.inference_mode()
@@ -116,7 +116,7 @@ class VlmJudge:
         ]
 
 
-def _conversation(image: Image.Image, text: str) -> list[dict[str, Any]]:
+def _conversation(image: Image.Image, text: str) -> list[dict[str, object]]:
     content = [{"type": "image", "image": image}, {"type": "text", "text": text}]
     return [{"role": "user", "content": content}]
 
@@ -126,7 +126,7 @@ def load_vlm(
     vocabulary: Sequence[str],
     *,
     mean: Mean = "geometric",
-    least: Annotated[float, Field(ge=0, le=1)] = LEAST,
+    least: Annotated[float, Field(ge=0, le=1)] = THRESHOLD,
     questions: str | None = None,
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     device: str = "auto",
@@ -136,14 +136,14 @@ def load_vlm(
 
     table = read_questions(questions) if questions else None
     folder = find_folder(weights or MODEL)
-    model: Any = AutoModelForImageTextToText.from_pretrained(
+    model = AutoModelForImageTextToText.from_pretrained(
         folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
     )
     return VlmJudge(
         model.to(judge_device(device)),
         AutoProcessor.from_pretrained(folder, trust_remote_code=False),
-        about=describe_folder(folder),
+        description=describe_folder(folder),
         mean=mean,
-        least=least,
+        threshold=least,
         questions=table,
     )

@@ -11,9 +11,10 @@ from sipo.backbones.loading.names import EMBEDDED_SUITES, is_embedded
 from sipo.common.files.locks import only_writer
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
-from sipo.feedback.judge import Judge, load_judge, split_names, vocabulary_of
+from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.demands import check_prompts
 from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.registry import load_judge, split_names, vocabulary_of
 from sipo.geneval import evaluation_folder, layout
 from sipo.geneval.comparison.outputs import expected
 from sipo.geneval.listed_folder import lay_out, listed_images

@@ -18,6 +18,7 @@ _LATER = ("judge", "listed")
 """What folders of earlier versions do not say."""
 _OPTIONS = {
     "detector": "--judge, --judge-weights or --judge-settings ({name})",
+    "detector.part.source_sha256": "source file of --judge ({name})",
     "backbone.weights_sha256": "--backbone or --weights ({name})",
     "backbone": "--backbone ({name})",
     "sampler": "--{leaf}",

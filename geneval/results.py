@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sipo.common.files.text import read_text, split_lines
 from sipo.common.files.writing import write_text
 from sipo.feedback.prompts.prompt import Prompt, Tag
+from sipo.feedback.rule.complaint import Complaint
 from sipo.feedback.rule.verdict import Verdict
 
 
@@ -29,6 +30,7 @@ class ImageResult(BaseModel):
     reason: str
     metadata: str  # the prompt's row as JSON
     details: str  # {class: [[x1, y1, x2, y2, score], ...]} as JSON
+    complaints: tuple[Complaint, ...] = ()  # `reason` as data; folders of earlier versions lack it
 
 
 def to_row(filename: str, prompt: Prompt, verdict: Verdict) -> ImageResult:
@@ -45,6 +47,7 @@ def to_row(filename: str, prompt: Prompt, verdict: Verdict) -> ImageResult:
         reason=verdict.reason,
         metadata=prompt.to_json(),
         details=json.dumps(details),
+        complaints=verdict.complaints,
     )
 
 

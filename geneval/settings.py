@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from importlib import import_module
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
+from sipo.backbones import settings as model
 from sipo.backbones.loading.names import check_backbone, check_name, in_embedded_world
 from sipo.backbones.loading.trained_weights import check_weights
-from sipo.common.settings import Seed, StrictModel
+from sipo.common.settings import DEVICE, OUT, SEED, StrictModel, setting
+from sipo.feedback import settings as feedback
 from sipo.feedback.frames import FRAMES, FrameScore
-from sipo.feedback.judge import read_settings, split_names
 from sipo.feedback.prompts.demands import require_published
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
-
-SUITES = {
-    "mini": "sipo.mini.suites:mini_suite",
-    "mini-train": "sipo.mini.suites:mini_train_suite",
-    "geneval": "sipo.feedback.prompts.geneval_prompts:geneval_suite",
-    "geneval-train": "sipo.feedback.prompts.geneval_prompts:geneval_train_suite",
-}
-"""Prompt sets by name; `geneval` is the official one of 553."""
+from sipo.feedback.prompts.suites import SUITES, load_suite
+from sipo.feedback.registry import read_settings, split_names
 
 SAMPLER = ("steps", "guidance", "height", "width", "frames")
 """What is asked of the checkpoint's sampler; None leaves it its own."""
@@ -35,36 +29,53 @@ _SAMPLING = frozenset(
 _OFFICIAL = {"judge": "mask2former", "suite": "geneval"}
 """Of a model that is not embedded: the official suite and the official evaluator's detector."""
 
+IMAGES_PER_PROMPT = partial(setting, "Sampling", "Images of each prompt.", ge=1)
+
 
 class EvalSettings(StrictModel):
-    backbone: str = "mini-sd"
-    weights: Path | None = None  # a folder of sipo-train; None: the backbone as it is
-    suite: str | None = None  # None: "mini" or "geneval", or with `images` the prompts found there
-    prompts: Path | None = None  # a GenEval JSONL file, or a .txt, instead of a suite
-    judge: str = "mini-evaluator"  # of the embedded world; else "mask2former"
-    judge_weights: Path | None = None
-    judge_settings: Path | None = None  # JSON by judge
-    judged_frames: int = Field(default=FRAMES, ge=1)  # of a clip
-    frame_score: FrameScore = "mean"
-    images_per_prompt: int = Field(default=4, ge=1)
-    seed: Seed = 0
-    steps: int | None = Field(default=None, ge=1)  # None: the checkpoint's own
-    guidance: float | None = Field(default=None, ge=0)
-    height: int | None = Field(default=None, ge=1)  # pixels
-    width: int | None = Field(default=None, ge=1)
-    frames: int | None = Field(default=None, ge=1)  # of a clip
-    batch_size: int = Field(default=32, ge=1)
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    quantize: Literal["no", "nf4", "int8"] = "no"  # the denoiser
-    device: str = "auto"  # cuda where there is one
-    offload: bool = False  # only the model that computes is on the device
-    workers: int | None = Field(default=None, ge=1)  # processes on a CPU; None: one a core
-    images: Path | None = None  # score this folder or list, made elsewhere, instead of sampling
-    out: Path = Path("eval")
+    backbone: str = model.BACKBONE("mini-sd")
+    weights: Path | None = model.WEIGHTS(None)
+    suite: str | None = setting(
+        "Prompts",
+        "Suite of prompts to evaluate on, instead of a file.",
+        None,
+        choices=SUITES,
+        without="mini with mini-sd, else geneval; with --images their prompts",
+    )
+    prompts: Path | None = feedback.PROMPTS(None)
+    judge: str = feedback.JUDGE(
+        "mini-evaluator", without="mini-evaluator; mask2former without mini-sd"
+    )
+    judge_weights: Path | None = feedback.JUDGE_WEIGHTS(None)
+    judge_settings: Path | None = feedback.JUDGE_SETTINGS(None)
+    judged_frames: int = feedback.JUDGED_FRAMES(FRAMES)
+    frame_score: FrameScore = feedback.FRAME_SCORE("mean")
+    images_per_prompt: int = IMAGES_PER_PROMPT(
+        4, also="n_samples num_images_per_prompt", without="4; with --images those that are there"
+    )
+    seed: int = SEED(0)
+    steps: int | None = model.STEPS(None)
+    guidance: float | None = model.GUIDANCE(None)
+    height: int | None = model.HEIGHT(None)
+    width: int | None = model.WIDTH(None)
+    frames: int | None = model.FRAMES(None)
+    batch_size: int = setting("Sampling", "Images that are sampled at a time.", 32, also="bs", ge=1)
+    dtype: model.Dtype = model.DTYPE("float32")
+    quantize: model.Quantize = model.QUANTIZE("no")
+    device: str = DEVICE("auto")
+    offload: bool = model.OFFLOAD(False)
+    workers: int | None = model.WORKERS(None)
+    images: Path | None = setting(
+        "Data",
+        "Images to score instead of sampling: a folder in GenEval's layout, or a CSV or JSONL with "
+        "image and prompt.",
+        None,
+    )
+    out: Path = OUT(Path("eval"))
 
     @model_validator(mode="before")
     @classmethod
-    def _of_its_world(cls, given: Any) -> Any:
+    def _of_its_world(cls, given: object) -> object:
         """The embedded suite and evaluator are the defaults of embedded models alone."""
         if not isinstance(given, dict) or in_embedded_world(
             given.get("backbone"), given.get("suite")
@@ -107,18 +118,6 @@ class EvalSettings(StrictModel):
             elif value != field.default:
                 words += ["--" + name.replace("_", "-"), str(value)]
         return shlex.join(words)
-
-
-def load_suite(name: str) -> list[Prompt]:
-    """The prompt set of that name. Raises ValueError for an unknown one."""
-    if name not in SUITES:
-        raise ValueError(
-            f"--suite {name!r} is unknown; choose one of {', '.join(sorted(SUITES))}, "
-            "or give a GenEval JSONL file with --prompts"
-        )
-    module, function = SUITES[name].split(":")
-    prompts: list[Prompt] = getattr(import_module(module), function)()
-    return prompts
 
 
 def wanted_prompts(settings: EvalSettings) -> list[Prompt]:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from sipo.feedback.complaint_table import count_complaints
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.verdict import Verdict
 from sipo.geneval.results import ImageResult, to_row
@@ -65,6 +66,7 @@ def summarise(
             }
             for tag, by_prompt in counts.items()
         },
+        "complaints": count_complaints(zip(prompts, verdicts, strict=True)),
         "empty_share": empty / len(rows),
         "failures": {
             "images": len(failed),

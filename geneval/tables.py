@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from sipo.feedback.complaint_table import complaint_lines
 from sipo.geneval.statistics import FEWEST, Interval, is_clear
 
 _WIDTH = 16
@@ -19,7 +20,8 @@ def evaluation_table(summary: dict[str, Any]) -> str:
     total = sum(entry["images"] for entry in summary["tags"].values())
     lines.append(_line("overall", summary["overall"], summary["interval"], total))
     lines += _reasons([*summary["tags"].values(), summary])
-    return "\n".join([*lines, *notes(summary)])
+    why = complaint_lines(summary.get("complaints", ()))  # older folders have none
+    return "\n".join([*lines, *notes(summary), *why])
 
 
 def notes(summary: dict[str, Any]) -> list[str]:

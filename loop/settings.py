@@ -5,10 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
+from sipo.backbones import settings as model
 from sipo.backbones.loading.names import in_embedded_world
-from sipo.common.settings import Seed, StrictModel
+from sipo.common.settings import OUT, SEED, StrictModel, setting
+from sipo.datagen import settings as datagen
+from sipo.feedback import settings as feedback
+from sipo.feedback.prompts.suites import SUITES
+from sipo.feedback.registry import JUDGES
+from sipo.geneval.settings import IMAGES_PER_PROMPT
+from sipo.train import settings as training
 
 GROWS = ("rounds", "out")
 """Settings that may differ when a loop goes on; `out` is where it is, not what it is."""
@@ -19,46 +26,74 @@ OFFICIAL = {"suite": "geneval-train", "eval_suite": "geneval", "evaluator": "mas
 
 
 class LoopSettings(StrictModel):
-    rounds: int = Field(default=1, ge=1)
-    out: Path = Path("runs/loop")
-    backbone: str = "mini-sd"
-    seed: Seed = 0
-    steps: int | None = Field(default=None, ge=1)  # None: the checkpoint's own
-    guidance: float | None = Field(default=None, ge=0)
-    height: int | None = Field(default=None, ge=1)  # pixels, of candidates and evaluations
-    width: int | None = Field(default=None, ge=1)
-    frames: int | None = Field(default=None, ge=1)  # of a clip
+    rounds: int = setting("Training", "Rounds after the base.", 1, ge=1)
+    out: Path = OUT(Path("runs/loop"))
+    backbone: str = model.BACKBONE("mini-sd")
+    seed: int = SEED(0)
+    steps: int | None = model.STEPS(None)
+    guidance: float | None = model.GUIDANCE(None)
+    height: int | None = model.HEIGHT(None)
+    width: int | None = model.WIDTH(None)
+    frames: int | None = model.FRAMES(None)
 
-    suite: str = "mini-train"  # prompts to learn from, each used in one round only
-    prompts: Path | None = None
-    num_prompts: int = Field(default=384, ge=1)  # a round
-    candidates: int = Field(default=5, ge=2)  # a prompt
-    policy: str = "all-over-margin"
-    margin: float = Field(default=0.3, ge=0, le=1)
-    judge: str = "yolo-world"  # chooses winners; of a model that is not embedded with its weights
-    judge_weights: Path | None = None
-    judge_settings: Path | None = None  # JSON by judge, the evaluator's included
+    suite: str = datagen.SUITE("mini-train", without="mini-train with mini-sd, else geneval-train")
+    prompts: Path | None = feedback.PROMPTS(None)
+    num_prompts: int = setting("Prompts", "Prompts of a round, each used in one only.", 384, ge=1)
+    candidates: int = datagen.CANDIDATES(5)
+    policy: str = datagen.POLICY("all-over-margin")
+    margin: float = datagen.MARGIN(0.3)
+    judge: str = feedback.JUDGE("yolo-world")
+    judge_weights: Path | None = feedback.JUDGE_WEIGHTS(None)
+    judge_settings: Path | None = feedback.JUDGE_SETTINGS(None)
 
-    objective: str = "sipo"
-    max_train_steps: int = Field(default=500, ge=1)  # a round
-    train_batch_size: int = Field(default=16, ge=1)
-    learning_rate: float | None = Field(default=None, gt=0)  # None, here and below: the model's own
-    beta_dpo: float | None = Field(default=None, gt=0)  # or the trainer's own
-    rank: int | None = Field(default=None, ge=1)
-    reference: Literal["base", "previous"] = "base"
-    generate: dict[str, Any] = Field(default={})  # any other setting of sipo-data generate
-    train: dict[str, Any] = Field(default={})  # of sipo-train
-    evaluate: dict[str, Any] = Field(default={})  # of sipo-geneval
+    objective: str = training.OBJECTIVE("sipo")
+    max_train_steps: int = training.MAX_TRAIN_STEPS(500)
+    train_batch_size: int = training.TRAIN_BATCH_SIZE(16)
+    learning_rate: float | None = training.LEARNING_RATE(None, without="1e-4; 3e-3 with mini-sd")
+    beta_dpo: float | None = training.BETA_DPO(None, without="sipo-train's; 100 with mini-sd")
+    rank: int | None = training.RANK(None, without="16; 32 with mini-sd")
+    reference: Literal["base", "previous"] = setting(
+        "Training", "Policy that rewards are against: the base's or the round's before.", "base"
+    )
+    generate: dict[str, Any] = setting(
+        "Other", "Any other setting of sipo-data generate.", {}, metavar="NAME=VALUE"
+    )
+    train: dict[str, Any] = setting(
+        "Other",
+        "Any other setting of sipo-train.",
+        {},
+        metavar="NAME=VALUE",
+        without="with mini-sd winner_anchor=1 train_timesteps=400:1000 lr_scheduler=cosine",
+    )
+    evaluate: dict[str, Any] = setting(
+        "Other", "Any other setting of sipo-geneval.", {}, metavar="NAME=VALUE"
+    )
 
-    eval_suite: str = "mini"  # prompts held out
-    eval_prompts: Path | None = None
-    images_per_prompt: int = Field(default=2, ge=1)
-    evaluator: str = "mini-evaluator"  # independent of the judge
-    evaluator_weights: Path | None = None
+    eval_suite: str = setting(
+        "Evaluation",
+        "Suite of prompts held out, for evaluations.",
+        "mini",
+        choices=SUITES,
+        without="mini with mini-sd, else geneval",
+    )
+    eval_prompts: Path | None = setting(
+        "Evaluation", "File of prompts instead of the held-out suite.", None
+    )
+    images_per_prompt: int = IMAGES_PER_PROMPT(2)
+    evaluator: str = setting(
+        "Evaluation",
+        "Judge that measures, which training has not seen; several are one judge.",
+        "mini-evaluator",
+        metavar="NAME[=WEIGHTS]",
+        choices=JUDGES,
+        several=True,
+        without="mini-evaluator with mini-sd, else mask2former",
+    )
+    evaluator_weights: Path | None = setting("Evaluation", "Weights of the evaluator.", None)
 
     @model_validator(mode="before")
     @classmethod
-    def _of_its_world(cls, given: Any) -> Any:
+    def _of_its_world(cls, given: object) -> object:
         """The embedded suites and evaluator are the defaults of embedded models alone."""
         if not isinstance(given, dict):
             return given
@@ -68,6 +103,6 @@ class LoopSettings(StrictModel):
         own = {k: v for k, v in OFFICIAL.items() if given.get(files.get(k, k)) is None}
         return own | given
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, object]:
         """What a folder is held to: all that its rounds depend on."""
         return self.model_dump(mode="json", exclude=set(GROWS))

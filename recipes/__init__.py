@@ -5,11 +5,12 @@ A recipe says where each value is from; what is given on the command line wins.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+
+from sipo.common.options import Decorator, Option, Value, flags_of, plain
 
 if TYPE_CHECKING:
     from sipo.common.files.yaml_files import YamlMap
@@ -44,36 +45,33 @@ def section(recipe: str, command: str) -> YamlMap:
     return own
 
 
-def recipe_option(command: str) -> Callable[[Any], Any]:
+def recipe_option(command: str) -> Decorator:
     """`--recipe` for a click command whose parameters are named as the section's keys."""
 
     def use(context: click.Context, option: click.Parameter, recipe: str | None) -> None:
         if recipe is None:
             return
-        parameters = context.command.params
-        own = {_plain(flag): p.name or "" for p in parameters for flag in p.opts}
+        parameters = {p.name: p for p in context.command.params}
+        ours = {plain(flag): name for name, p in parameters.items() for flag in flags_of(p)}
         try:
-            values = section(recipe, command).renamed(lambda key: own.get(_plain(key), key))
+            values = section(recipe, command).renamed(lambda key: ours.get(plain(key)) or key)
         except ValueError as error:
             raise click.BadParameter(str(error), context, option) from None
-        known = {parameter.name: parameter for parameter in parameters}
         for name, value in values.items():
-            if name not in known:
+            if name not in parameters:
                 message = f"recipe {values.where(name)} sets {name!r}, which is no option"
                 raise click.BadParameter(message, context, option)
-            if getattr(known[name], "multiple", False) and not isinstance(value, list):
+            if getattr(parameters[name], "multiple", False) and not isinstance(value, list):
                 values[name] = [value]
         context.default_map = {**(context.default_map or {}), **values}
 
     return click.option(
         "--recipe",
+        cls=Option,
+        type=Value(names(), place=True),
+        metavar="NAME",
         is_eager=True,
         expose_value=False,
         callback=use,
-        help=f"Defaults from a recipe: {', '.join(names())}, or a YAML file.",
+        help=f"Defaults from a recipe, or a YAML file.  [one of {', '.join(names())}]",
     )
-
-
-def _plain(flag: str) -> str:
-    """A flag or key without its dashes: "--num-prompts" and "num-prompts" are num_prompts."""
-    return flag.lstrip("-").replace("-", "_")

@@ -15,8 +15,8 @@ from sipo.backbones.loading.names import in_embedded_world
 from sipo.backbones.registry import load_backbone
 from sipo.common.devices import has_bf16, keep_freed_memory
 from sipo.common.files.locks import is_written_to
-from sipo.feedback.judge import load_judge, vocabulary_of
 from sipo.feedback.prompts.demands import check_prompts, require_published
+from sipo.feedback.registry import load_judge, vocabulary_of
 from sipo.train.data.pair_batches import Data, Pairs
 from sipo.train.data.rollouts import Trajectories
 from sipo.train.distributed.accelerate_env import wrapping_is_ours
@@ -108,7 +108,12 @@ def behaviour_of(settings: TrainSettings, data: Data, base: Backbone) -> Frozen 
     for who, weights in candidates.items():
         if who == "base" or weights:  # loaded as for sampling: the dtype is in the hash
             sampler = load_backbone(
-                base.name, weights, True, data.meta["dtype"], data.meta["quantize"], INIT
+                base.name,
+                weights,
+                True,
+                str(data.meta["dtype"]),
+                str(data.meta["quantize"]),
+                INIT,
             )
             if data.meta["sampled_by"] == [sampler.weights_sha256()]:
                 return who

@@ -1,114 +1,56 @@
-"""`sipo-train`: options generated from `TrainSettings`, torch loaded only once there is work."""
+"""`sipo-train`: options from `TrainSettings`, torch loaded only once there is work."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sipo.backbones.loading.names import check_backbone
 from sipo.backbones.loading.trained_weights import check_weights
-from sipo.common.errors import user_errors
+from sipo.common.commands import Commands
 from sipo.common.files.yaml_files import YamlMap
-from sipo.common.options import PATH, PATH_TEXT
+from sipo.common.options import DRY_RUN, Argument, Value, settings_options
 from sipo.common.quiet import no_loading_bars
+from sipo.common.settings import ARGUMENTS, StrictModel, setting
 from sipo.recipes import recipe_option
-from sipo.train.settings import ALIASES, SettingError, TrainSettings, make_settings, read_yaml
+from sipo.train.settings import SettingError, TrainSettings, make_settings, read_yaml
 
-Command = Callable[..., Any]
-PATHS = {"out", "backbone", "init_weights", "resume_from_checkpoint"}
-PATHS |= {"judge_weights", "validation_judge_weights", "validation_prompts"}
-"""Settings that name something, though "" is their default: an empty variable is no answer."""
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
+    from sipo.backbones.base import Backbone
+    from sipo.train.checkpoints import RunSummary
 
-def settings_options(command: Command) -> Command:
-    """One option a setting, in the model's order; unset ones stay None."""
-    for name in reversed(TrainSettings.model_fields):
-        flags = [name, *(alias for alias, target in ALIASES.items() if target == name)]
-        command = click.option(*_declare(name, flags), **_option(name))(command)
-    return command
-
-
-def _declare(name: str, flags: list[str]) -> list[str]:
-    if TrainSettings.model_fields[name].annotation is bool:
-        return [name, f"--{name}/--no_{name}"]
-    return [name, *(f"--{flag}" for flag in flags)]
+Given = dict[str, object]
+CONFIG = click.argument(
+    "config",
+    cls=Argument,
+    type=Value(place=True),
+    required=False,
+    metavar="[FILE.yaml]",
+    help="Settings file, whose values the command line's go before.",
+)
+OPTIONS = settings_options(TrainSettings, Given, "_")
 
 
-def _option(name: str) -> dict[str, Any]:
-    field = TrainSettings.model_fields[name]
-    kinds = [kind for kind in _members(field.annotation) if kind is not type(None)]
-    kind: Any = kinds[0]
-    text = field.description or ""
-    if field.default not in ("", None, []) and "[default" not in text:
-        text += f" [default: {field.default}]"
-    if get_origin(kind) is Literal:
-        return {"metavar": f"[{'|'.join(get_args(kind))}]", "help": text}  # pydantic checks it
-    if get_origin(kind) is list:
-        return {"multiple": True, "type": PATH_TEXT, "help": text}
-    if name in PATHS:
-        kind = PATH_TEXT
-    return {"type": None if kind is bool else kind, "default": None, "help": text}
-
-
-def _members(annotation: Any) -> tuple[Any, ...]:
-    return get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
-
-
-class WithViews(click.Command):
-    """A command that does its work, with subcommands beside it that look at that work."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.commands: dict[str, click.Command] = {}
-
-    def make_context(
-        self,
-        info_name: str | None,
-        args: list[str],
-        parent: click.Context | None = None,
-        **extra: Any,
-    ) -> click.Context:
-        if args and args[0] in self.commands:
-            view, name = self.commands[args[0]], f"{info_name} {args[0]}"
-            return view.make_context(name, args[1:], parent, **extra)
-        return super().make_context(info_name, args, parent, **extra)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            shown = [
-                (f"sipo-train {n}", c.get_short_help_str(70)) for n, c in self.commands.items()
-            ]
-            formatter.write_dl(shown)
-
-
-CONTEXT: dict[str, Any] = {
-    "help_option_names": ["-h", "--help"],
-    "token_normalize_func": lambda token: token.replace("-", "_"),
-    "max_content_width": 100,
-}
-
-
-@click.command(cls=WithViews, context_settings=CONTEXT)
-@click.argument("config", required=False, type=PATH, metavar="[FILE.yaml]")
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    example="sipo-train --data shards --out runs/sd15 --mixed_precision bf16",
+)
+@CONFIG
 @recipe_option("train")
-@settings_options
-@click.option("--dry_run", is_flag=True, help="Say what would be trained, and stop.")
-@user_errors
-def main(config: Path | None, dry_run: bool, **options: Any) -> None:
+@OPTIONS
+@DRY_RUN
+def main(given: Given, config: str | None, dry_run: bool) -> None:
     """Train a policy on preference pairs: LoRA or whole model, SIPO or its relatives.
 
-    TrainSettings come from FILE.yaml and then from the command line. The same command again goes on
-    where it stopped. Options may be written with '-' or '_'.
+    The same command again goes on where it stopped. Options may be written with '-' or '_'.
     """
-    settings = _resolve(config, options)
+    settings = _resolve(config, given)
     if dry_run:
         from sipo.train.distributed.accelerate_env import as_launched
         from sipo.train.run_length import describe, make_plan
@@ -125,23 +67,22 @@ def main(config: Path | None, dry_run: bool, **options: Any) -> None:
         summary = train_on_cores(settings)
     except FloatingPointError as error:
         raise click.ClickException(str(error)) from error
-    for warning in summary.get("warnings", ()):
+    for warning in summary.warnings:
         click.echo(f"warning, {warning}", err=True)
     click.echo(_last_word(summary))
 
 
-@click.command(context_settings=CONTEXT)
-@click.argument("config", required=False, type=PATH, metavar="[FILE.yaml]")
-@settings_options
-@user_errors
-def calibrate(config: Path | None, **options: Any) -> None:
+@main.command(example="sipo-train calibrate --data shards --out calibration")
+@CONFIG
+@OPTIONS
+def calibrate(given: Given, config: str | None) -> None:
     """Measure error and w(t) by timestep; propose --num_chain_steps.
 
     Writes weights.json and weights.png to --out, prints the table, and trains nothing.
     """
     from sipo.train.monitor.weight_calibration import as_text, measure_curve, write_curve
 
-    settings = _resolve(config, options)
+    settings = _resolve(config, given)
     pairs, backbone, accelerator = _open(settings)
     backbone.to(accelerator.device)
     curve = measure_curve(settings, backbone, pairs, accelerator.device)
@@ -149,40 +90,41 @@ def calibrate(config: Path | None, **options: Any) -> None:
     click.echo(f"See {write_curve(curve, Path(settings.out))}")
 
 
-@click.command(context_settings=CONTEXT)
-@click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
-@click.option("--out", type=PATH, help="[default: the first run's folder]")
-@user_errors
-def plot(runs: tuple[Path, ...], out: Path | None) -> None:
+class PlotSettings(StrictModel):
+    runs: tuple[Path, ...] = setting(ARGUMENTS, "Folders of runs.", ..., metavar="RUN...")
+    out: Path | None = setting(
+        "Output", "Folder to write.", None, without="the first run's", also="output_dir"
+    )
+
+
+@main.command(example="sipo-train plot runs/sipo runs/diffusion-dpo")
+@settings_options(PlotSettings)
+def plot(settings: PlotSettings) -> None:
     """Draw the curves of one or several runs.
 
     Writes curves.png and curves.html: rewards, errors, gradients, and the warnings.
     """
     from sipo.train.monitor.plot import plot as draw
 
-    click.echo(f"See {draw(runs, out or runs[0])}")
+    click.echo(f"See {draw(settings.runs, settings.out or settings.runs[0])}")
 
 
-main.commands |= {"calibrate": calibrate, "plot": plot}
-
-
-def _last_word(summary: dict[str, Any]) -> str:
-    done = f"{summary['out']}: {summary['steps']} steps, {summary['pairs_seen']} pairs"
-    if not (last := summary["last"]):  # its log was taken away
+def _last_word(summary: RunSummary) -> str:
+    done = f"{summary.out}: {summary.steps} steps, {summary.pairs_seen} pairs"
+    if not (last := summary.last):  # its log was taken away
         return done
     rewards = f"psi_w {last['psi_w']:+.3f}, psi_l {last['psi_l']:+.3f}"
     return f"{done}; {rewards}, acc {last['implicit_acc']:.2f}"
 
 
-def _resolve(config: Path | None, options: dict[str, Any]) -> TrainSettings:
+def _resolve(config: str | None, given: Given) -> TrainSettings:
     if config and click.get_current_context().default_map:
         raise ValueError("--recipe and a settings file were both given; give one")
-    from_file = read_yaml(config) if config else YamlMap({}, "", {})
-    typed = {key: value for key, value in options.items() if value not in (None, ())}
+    from_file = read_yaml(Path(config)) if config else YamlMap({}, "", {})
     try:
-        settings = make_settings({**from_file, **typed})
+        settings = make_settings({**from_file, **given})
     except SettingError as error:
-        if error.name in from_file and error.name not in typed:
+        if error.name in from_file and error.name not in given:
             raise ValueError(f"settings file {from_file.where(error.name)}: {error}") from None
         raise
     if not settings.data:
@@ -194,7 +136,7 @@ def _resolve(config: Path | None, options: dict[str, Any]) -> TrainSettings:
     return settings
 
 
-def _open(settings: TrainSettings) -> tuple[Any, Any, Any]:
+def _open(settings: TrainSettings) -> tuple[Any, Backbone, Accelerator]:
     from sipo.train.build import make_accelerator, open_backbone, open_data
 
     pairs = open_data(settings)

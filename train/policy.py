@@ -11,8 +11,8 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -23,10 +23,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from sipo.backbones.base import LORA_FILE, Backbone
+from sipo.backbones.base import LORA_FILE, Backbone, Conditioning
 from sipo.backbones.loading.trained_weights import find_weights
-from sipo.train.distributed.accelerate_env import zero_stage
-from sipo.train.distributed.fsdp import divided, shard, whole
+from sipo.train.distributed.fsdp import full_tensor, shard, shard_like
 from sipo.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -37,6 +36,9 @@ INIT = "--init_weights"
 
 Frozen = Literal["base", "init"]
 """The base model, or the policy of --init_weights."""
+Network = Literal["trained", "base", "init"]
+ADAPTERS: dict[Network, str | None] = {"trained": ADAPTER, "base": None, "init": FROZEN}
+"""Which LoRA acts in which network."""
 
 
 class Policy:
@@ -157,7 +159,7 @@ class Policy:
         parameters = self.trainable()
         assert parameters.keys() == state.keys()
         for name, value in state.items():
-            parameters[name].copy_(divided(value, parameters[name]))
+            parameters[name].copy_(shard_like(value, parameters[name]))
 
     def prepare(self, accelerator: Accelerator) -> None:
         """Onto the device; wrapped where there are several processes."""
@@ -173,37 +175,28 @@ class Policy:
             self.autocast = partial(accelerator.autocast, every_time)
             for network in (self.denoiser, *self.copies.values()):
                 shard(network, accelerator.device)
-        elif not zero_stage():  # DeepSpeed wraps it together with the optimizer
+        else:
             # Every process has loaded the frozen ones; quantized, they could not be sent.
             frozen = [n for n, value in self.denoiser.named_parameters() if not value.requires_grad]
             ddp: Any = DistributedDataParallel
             ddp._set_params_and_buffers_to_ignore_for_model(self.denoiser, frozen)
             self.network = accelerator.prepare_model(self.denoiser)
 
-    @contextmanager
-    def as_trained(self) -> Iterator[None]:
-        """Inside, the backbone predicts with the policy."""
-        self.backbone.denoiser = self.network
-        try:
-            with self.autocast():
-                yield
-        finally:
-            self.backbone.denoiser = self.denoiser
-
-    @contextmanager
-    def as_frozen(self, which: Frozen) -> Iterator[None]:
-        """Inside, the backbone predicts with `reference` or `behaviour`."""
+    def predict(
+        self, which: Network, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning
+    ) -> Tensor:
+        """`Backbone.predict` by the trained network, or by a frozen one and without gradient."""
+        frozen = which != "trained"
         if self.full:
-            self.backbone.denoiser = cast(Any, self.copies[which])
+            network = self.copies[which] if frozen else self.network
         else:
-            self._use(FROZEN if which == "init" else None)
-        try:
-            with self.autocast():
-                yield
-        finally:
-            self.backbone.denoiser = self.denoiser
-            if not self.full:
-                self._use(ADAPTER)
+            network = self.denoiser if frozen else self.network
+            self._use(ADAPTERS[which])
+        with self.autocast(), torch.no_grad() if frozen else nullcontext():
+            output = self.backbone.predict(network, noisy, timesteps, conditioning)
+        if frozen and not self.full:  # gradient checkpointing computes the policy once more
+            self._use(ADAPTER)
+        return output
 
     def _use(self, adapter: str | None) -> None:
         """The adapter that acts from now on. peft's own switches also change `requires_grad`, at
@@ -219,8 +212,8 @@ class Policy:
     def weights(self) -> dict[str, Tensor]:
         """For `save`, gathered: every process must ask. {} where it has them at hand."""
         if not self.full:
-            return whole(self._lora(ADAPTER))
-        return whole(dict(self.denoiser.state_dict())) if self.sharded else {}
+            return full_tensor(self._lora(ADAPTER))
+        return full_tensor(dict(self.denoiser.state_dict())) if self.sharded else {}
 
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
         """As diffusers loads it: LORA_FILE or the denoiser's folder. Replaces what is there."""

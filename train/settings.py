@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ValidationError, field_validator, model_validator
 
-from sipo.common.settings import Seed, StrictModel
+from sipo.backbones import settings as model
+from sipo.common.errors import sentence_of
+from sipo.common.settings import OUT, StrictModel, other_names, setting
+from sipo.feedback.registry import JUDGES
 
 if TYPE_CHECKING:
     from sipo.common.files.yaml_files import YamlMap
 
-ALIASES = {
-    "pretrained_model_name_or_path": "backbone",
-    "output_dir": "out",
-    "beta": "beta_dpo",
-}
-"""Other names people type (those of diffusers' scripts) -> ours."""
-
+ObjectiveName = Literal[
+    "sipo",
+    "dpo-cm",
+    "diffusion-dpo",
+    "flow-dpo",
+    "diffusion-sdpo",
+    "diffusion-kto",
+    "mapo",
+    "ipo",
+    "hinge",
+    "sft",
+    "d3po",
+]
 FREE_TO_CHANGE = frozenset(
     {"data", "backbone", "out", "max_train_steps", "pairs_seen", "num_train_epochs"}
     | {"train_batch_size", "gradient_accumulation_steps", "stop_on_collapse"}
@@ -34,157 +44,207 @@ learning rate depends on it.)"""
 BETAS = {"diffusion-dpo": 5000.0, "flow-dpo": 5000.0, "diffusion-sdpo": 5000.0}
 BETAS |= {"mapo": 0.1, "d3po": 0.1}
 """Their papers' beta, where it is not 1000, in beta_dpo units (MaPO's weighs the ratio's term)."""
-WITHOUT_Z = frozenset({"sft", "mapo", "d3po"})
+NO_MARGIN_OBJECTIVES = frozenset({"sft", "mapo", "d3po"})
 """Objectives whose z is not a difference of rewards, or not in the loss."""
 
 
+_loss, _step, _d3po, _validation, _weights, _machine, _output = (
+    partial(setting, group)
+    for group in ("Objective", "Optimization", "D3PO", "Validation", "Model", "Machine", "Output")
+)
+OBJECTIVE = partial(
+    _loss,
+    "Preference objective; docs/objectives.md compares them.",
+    choices=get_args(ObjectiveName),
+    parts="sipo.objectives",
+    also="loss_type",
+)
+BETA_DPO = partial(
+    _loss,
+    "Strength of the reference, in the unit of public code.",
+    also="beta",
+    without="1000; 5000 for diffusion-dpo, flow-dpo, diffusion-sdpo; 0.1 for mapo, d3po",
+    gt=0,
+)
+MAX_TRAIN_STEPS = partial(
+    _step, "Length in optimizer steps.", also="max_steps num_train_steps", ge=1
+)
+TRAIN_BATCH_SIZE = partial(
+    _step,
+    "Pairs per device and forward pass.",
+    also="batch_size bs per_device_train_batch_size",
+    ge=1,
+)
+LEARNING_RATE = partial(
+    _step, "Learning rate of AdamW.", also="lr", without="1e-4; 1e-5 with --full", gt=0
+)
+RANK = partial(_weights, "Rank of the LoRA matrices.", also="lora_rank lora_r", ge=1)
+
+
 class TrainSettings(StrictModel):
-    """In the order of `sipo-train --help`."""
+    """In the order of `settings.yaml`."""
 
-    data: list[str] = Field(
-        default=[], description="Folder of shards; the option may be repeated. [required]"
+    data: list[str] = setting(
+        "Data",
+        "Folder of shards; may be given again.",
+        [],
+        metavar="SHARDS",
+        also="train_data_dir data_dir",
+        without="none, it must be given",
     )
-    out: str = Field("", description="The run's folder. [default: runs/OBJECTIVE]")
-    backbone: str = Field(
-        "", description="Embedded name, diffusers folder or hub id. [default: what the shards say]"
-    )
-    objective: Literal[
-        "sipo",
-        "dpo-cm",
-        "diffusion-dpo",
-        "flow-dpo",
-        "diffusion-sdpo",
-        "diffusion-kto",
-        "mapo",
-        "ipo",
-        "hinge",
-        "sft",
-        "d3po",
-    ] = Field("sipo", description="The loss; docs/objectives.md compares them.")
-    max_train_steps: int | None = Field(None, ge=1, description="Optimizer steps.")
-    pairs_seen: int | None = Field(None, ge=1, description="Length in pairs instead of steps.")
-    num_train_epochs: float = Field(
-        5, gt=0, description="Length in epochs, where neither steps nor pairs are given."
-    )
-    train_batch_size: int = Field(16, ge=1, description="Pairs per device and forward pass.")
-    gradient_accumulation_steps: int = Field(1, ge=1, description="Forward passes per step.")
-    timesteps_per_pair: int = Field(1, ge=1, description="Draws of (timestep, noise) per pair.")
-    reference_draws: int | None = Field(
-        None,
-        ge=1,
-        description="Draws a pair keeps, so that the reference's errors are computed once each. "
-        "[default: a new draw each time]",
-    )
-    seed: Seed = Field(0, description="Of pair order, timesteps, noise and LoRA.")
-
-    beta_dpo: float = Field(
-        1000.0,
+    out: str = OUT("", metavar="PATH", without="runs/OBJECTIVE")
+    backbone: str = model.BACKBONE("", without="what the shards say")
+    objective: ObjectiveName = OBJECTIVE("sipo")
+    max_train_steps: int | None = MAX_TRAIN_STEPS(None)
+    pairs_seen: int | None = _step("Length in pairs instead of steps.", None, ge=1)
+    num_train_epochs: float = _step(
+        "Length in epochs, where neither steps nor pairs are given.",
+        5,
+        also="epochs num_epochs",
         gt=0,
-        description="Strength of the reference, in the unit of public code. "
-        "[default: 1000; 5000 for diffusion-dpo, flow-dpo and diffusion-sdpo; 0.1 for mapo, d3po]",
     )
-    eps_clip: float = Field(0.1, gt=0, lt=1, description="Weights are clipped to 1 -+ this.")
-    mask: bool = Field(True, description="Leave out pairs whose weight is below 1 - eps_clip.")
-    num_chain_steps: int = Field(50, ge=1, description="Steps of the chain that defines w(t).")
-    chain_variance: Literal["posterior", "fixed_large"] = Field(
-        "posterior", description="Variance of that chain's kernels."
+    train_batch_size: int = TRAIN_BATCH_SIZE(16)
+    gradient_accumulation_steps: int = _step(
+        "Forward passes per optimizer step.", 1, also="grad_accum", ge=1
     )
-    denominator: Literal["q", "ref", "behaviour"] = Field(
-        "q", description="What w(t) is a ratio to; behaviour: the policy that sampled the pairs."
+    timesteps_per_pair: int = _loss("Draws of (timestep, noise) per pair.", 1, ge=1)
+    reference_draws: int | None = _loss(
+        "Draws a pair keeps, so that the reference's errors are computed once each.",
+        None,
+        without="a new draw each time",
+        ge=1,
     )
-    pair_weight: Literal["geometric", "min", "winner", "per_branch"] = Field(
-        "geometric", description="One weight from winner's and loser's."
+    seed: int = _step("Seed of pair order, timesteps, noise and LoRA.", 0, ge=0, lt=2**63)
+
+    beta_dpo: float = BETA_DPO(1000.0)
+    eps_clip: float = _loss("Importance weights are clipped to 1 -+ this.", 0.1, gt=0, lt=1)
+    mask: bool = _loss("Leave out pairs whose weight is below 1 - eps_clip.", True)
+    num_chain_steps: int = _loss(
+        "Steps of the sampling chain that defines the weight w(t).", 50, ge=1
     )
-    ratio_scale: float = Field(
-        0.0, ge=0, le=1, description="log w times D^this: 0 averages over dimensions, 1 sums."
+    chain_variance: Literal["posterior", "fixed_large"] = _loss(
+        "Variance of the kernels of the chain that defines w(t).", "posterior"
     )
-    winner_anchor: float = Field(0.0, ge=0, description="Adds this * relu(-psi_w).")
-    sft_weight: float = Field(0.0, ge=0, description="Adds this * the winner's error.")
-    train_timesteps: str = Field("", description="LOW:HIGH, HIGH excluded. [default: all]")
-    timestep_distribution: Literal["uniform", "logit-normal"] = Field(
-        "uniform", description="Within that range."
+    denominator: Literal["q", "ref", "behaviour"] = _loss(
+        "What w(t) is a ratio to; behaviour is the policy that sampled the pairs.", "q"
     )
-    proportion_empty_prompts: float = Field(
-        0.0, ge=0, le=1, description="Share of pairs trained with the empty prompt."
+    pair_weight: Literal["geometric", "min", "winner", "per_branch"] = _loss(
+        "How winner's and loser's weights become one.", "geometric"
+    )
+    ratio_scale: float = _loss(
+        "log w times D^this: 0 averages over dimensions, 1 sums.", 0.0, ge=0, le=1
+    )
+    winner_anchor: float = _loss("Adds this * relu(-psi_w) to the loss.", 0.0, ge=0)
+    sft_weight: float = _loss("Adds this * the winner's error to the loss.", 0.0, ge=0)
+    train_timesteps: str = _loss(
+        "Timesteps that are trained, HIGH excluded.", "", metavar="LOW:HIGH", without="all"
+    )
+    timestep_distribution: Literal["uniform", "logit-normal"] = _loss(
+        "Distribution that timesteps are drawn from.", "uniform"
+    )
+    proportion_empty_prompts: float = _loss(
+        "Share of pairs trained with the empty prompt, 0 to 1.", 0.0, ge=0, le=1
     )
 
-    d3po_prompts: int = Field(8, ge=1, description="Prompts sampled for a block of steps.")
-    d3po_candidates: int = Field(4, ge=2, description="Trajectories of each.")
-    d3po_steps: int = Field(20, ge=2, description="Denoising steps of a trajectory.")
-    d3po_block: int = Field(10, ge=1, description="Optimizer steps on what was sampled.")
-    judge: str = Field("yolo-world", description="Of --objective d3po.")
-    judge_weights: str = Field("", description="Instead of the embedded ones.")
-
-    validation_pairs: int | None = Field(
-        None, ge=1, description="Sample and judge a fixed set of prompts every so many pairs."
-    )
-    validation_prompts: str = Field(
-        "", description="JSONL file of prompts. [default: 48 of the data's own]"
-    )
-    num_validation_images: int = Field(2, ge=1, description="Of each of these prompts.")
-    validation_judge: str = Field(
-        "mini-evaluator", description="Better not the judge that chose the winners."
-    )
-    validation_judge_weights: str = Field("", description="Instead of the embedded ones.")
-    stop_on_collapse: bool = Field(
-        False, description="End the run when validation falls below its best by its 95 % interval."
-    )
-    keep_best: bool = Field(False, description="End with the policy that did best in validation.")
-
-    full: bool = Field(False, description="Train all weights; a frozen copy is the reference.")
-    rank: int = Field(16, ge=1, description="Of the LoRA.")
-    lora_alpha: int | None = Field(None, gt=0, description="[default: the rank]")
-    lora_targets: str = Field(
-        "", description="Module names, with commas, or 'all'. [default: the backbone's attention]"
-    )
-    init_weights: str = Field(
-        "", description="Start from the policy of this run folder or LoRA file."
-    )
-    reference: Literal["base", "init"] = Field(
-        "base", description="Rewards are measured against the base model or --init_weights."
+    d3po_prompts: int = _d3po("Prompts that d3po samples for a block of steps.", 8, ge=1)
+    d3po_candidates: int = _d3po("Trajectories of each prompt of d3po.", 4, ge=2)
+    d3po_steps: int = _d3po("Denoising steps of a trajectory of d3po.", 20, ge=2)
+    d3po_block: int = _d3po("Optimizer steps on what d3po has sampled.", 10, ge=1)
+    judge: str = _d3po("Judge of objective d3po.", "yolo-world", choices=JUDGES)
+    judge_weights: str = _d3po(
+        "Weights of the judge of d3po, instead of the embedded ones.", "", metavar="PATH"
     )
 
-    learning_rate: float = Field(
-        1e-4, gt=0, description="Of AdamW. [default: 1e-4; 1e-5 with --full]"
+    validation_pairs: int | None = _validation(
+        "Sample and judge a fixed set of prompts every so many pairs.",
+        None,
+        without="no validation",
+        ge=1,
     )
-    lr_scheduler: Literal["constant", "constant_with_warmup", "cosine", "linear"] = Field(
-        "constant_with_warmup", description="Of the learning rate."
+    validation_prompts: str = _validation(
+        "File of prompts to validate on.", "", metavar="FILE", without="48 of the data's own"
     )
-    lr_warmup_steps: int = Field(0, ge=0, description="Steps.")
-    weight_decay: float = Field(1e-2, ge=0, description="Of AdamW.")
-    use_8bit_adam: bool = Field(False, description="AdamW's moments in 8 bits (bitsandbytes).")
-    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
-    ema_decay: float | None = Field(
-        None, gt=0, lt=1, description="Save the moving average of the weights instead."
+    num_validation_images: int = _validation("Images of each validation prompt.", 2, ge=1)
+    validation_judge: str = _validation(
+        "Judge of validation; better not the one that chose the winners.",
+        "mini-evaluator",
+        choices=JUDGES,
     )
-    mixed_precision: Literal["no", "bf16", "fp16"] = Field("no", description="Autocast dtype.")
-    quantize: Literal["no", "nf4", "int8"] = Field(
-        "no", description="The frozen base under a LoRA: nf4 (bitsandbytes), int8 (torchao)."
+    validation_judge_weights: str = _validation(
+        "Weights of the judge of validation, instead of the embedded ones.", "", metavar="PATH"
     )
-    shard_weights: bool = Field(
-        False, description="Several processes divide weights and optimizer among them (FSDP2)."
+    stop_on_collapse: bool = _validation(
+        "End the run when validation falls below its best by its 95 % interval.", False
     )
-    workers: int = Field(
-        1, ge=1, description="Processes on a CPU, one thread each, that share every batch."
-    )
-    gradient_checkpointing: bool = Field(False, description="Less memory, a third slower.")
+    keep_best: bool = _validation("End with the policy that did best in validation.", False)
 
-    checkpointing_steps: int = Field(500, ge=1, description="Steps between checkpoints.")
-    checkpointing_minutes: float = Field(
+    full: bool = _weights("Train all weights; a frozen copy is the reference.", False)
+    rank: int = RANK(16)
+    lora_alpha: int | None = _weights(
+        "Scale of the LoRA times its rank.", None, without="the rank", gt=0
+    )
+    lora_targets: str = _weights(
+        "Modules that get a LoRA: names with commas, or all.",
+        "",
+        also="lora_target_modules target_modules lora_layers",
+        without="the backbone's attention",
+    )
+    init_weights: str = _weights(
+        "Run folder or LoRA file whose policy training starts from.", "", metavar="PATH"
+    )
+    reference: Literal["base", "init"] = _loss(
+        "Model that rewards are measured against: base or --init_weights.", "base"
+    )
+
+    learning_rate: float = LEARNING_RATE(1e-4)
+    lr_scheduler: Literal["constant", "constant_with_warmup", "cosine", "linear"] = _step(
+        "Schedule of the learning rate.", "constant_with_warmup", also="lr_scheduler_type"
+    )
+    lr_warmup_steps: int = _step(
+        "Steps in which the learning rate rises.", 0, also="warmup_steps", ge=0
+    )
+    weight_decay: float = _step("Weight decay of AdamW.", 1e-2, also="adam_weight_decay", ge=0)
+    use_8bit_adam: bool = _step("Keep AdamW's moments in 8 bits (bitsandbytes).", False)
+    max_grad_norm: float = _step("Norm gradients are clipped to.", 1.0, gt=0)
+    ema_decay: float | None = _step(
+        "Decay of a moving average of the weights, saved instead of them.",
+        None,
+        without="none is kept",
+        gt=0,
+        lt=1,
+    )
+    mixed_precision: Literal["no", "bf16", "fp16"] = _machine("Number format of autocast.", "no")
+    quantize: model.Quantize = _machine(
+        "Bits of the frozen base: nf4 by bitsandbytes, int8 by torchao.", "no"
+    )
+    shard_weights: bool = _machine(
+        "Divide weights and optimizer among several processes (FSDP2).", False
+    )
+    workers: int = _machine("Processes on a CPU, one thread each, that share every batch.", 1, ge=1)
+    gradient_checkpointing: bool = _machine(
+        "Compute activations again in the backward pass: less memory, a third slower.", False
+    )
+
+    checkpointing_steps: int = _output("Steps between checkpoints.", 500, also="save_steps", ge=1)
+    checkpointing_minutes: float = _output(
+        "Minutes between checkpoints at most; one made for it makes room for the next; 0 is never.",
         10.0,
         ge=0,
-        description="At most so long after the last; such a one makes room for the next. 0: never.",
     )
-    checkpoints_total_limit: int | None = Field(None, ge=1, description="Keep the newest N.")
-    resume_from_checkpoint: str = Field(
-        "latest", description="'latest' or a checkpoint folder of this run."
+    checkpoints_total_limit: int | None = _output(
+        "Checkpoints to keep.", None, also="save_total_limit", without="all", ge=1
     )
-    logging_steps: int = Field(1, ge=1, description="Steps per row of log.jsonl.")
-    report_to: Literal["tensorboard", "none"] = Field("tensorboard", description="Beside that.")
+    resume_from_checkpoint: str = _output(
+        "Checkpoint of the run to go on from: a folder, or the latest.", "latest", metavar="FOLDER"
+    )
+    logging_steps: int = _output("Steps in a row of log.jsonl.", 1, ge=1)
+    report_to: Literal["tensorboard", "none"] = _output(
+        "Log to keep beside log.jsonl.", "tensorboard"
+    )
 
     @model_validator(mode="before")
     @classmethod
-    def _defaults_that_depend(cls, given: dict[str, Any]) -> dict[str, Any]:
+    def _defaults_that_depend(cls, given: dict[str, object]) -> dict[str, object]:
         """The paper's beta per method in beta_dpo units, its learning rate for whole models."""
         given = dict(given)
         if beta := BETAS.get(str(given.get("objective"))):
@@ -196,7 +256,7 @@ class TrainSettings(StrictModel):
 
     @field_validator("data", mode="before")
     @classmethod
-    def _one_folder_is_a_list(cls, data: Any) -> Any:
+    def _one_folder_is_a_list(cls, data: object) -> object:
         return [data] if isinstance(data, str) else data
 
     @field_validator("train_timesteps")
@@ -250,12 +310,15 @@ class TrainSettings(StrictModel):
         return int(low), int(high)
 
 
-def make_settings(given: Mapping[str, Any]) -> TrainSettings:
+ALIASES = other_names(TrainSettings)
+
+
+def make_settings(given: Mapping[str, object]) -> TrainSettings:
     """Settings from plain values; aliases are understood, '-' is '_', None is not given.
 
     Raises ValueError that names the setting, its value and what would be right.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for key, value in given.items():
         name = setting_name(key)
         if name not in TrainSettings.model_fields:
@@ -267,15 +330,10 @@ def make_settings(given: Mapping[str, Any]) -> TrainSettings:
     try:
         return TrainSettings.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        message = first["msg"].removeprefix("Value error, ")
+        first = error.errors(include_url=False)[0]
         if not first["loc"]:
-            raise ValueError(message) from None
-        if first["type"] == "string_type" and isinstance(first["input"], int | float):
-            message += "; put it in quotes"
-        name = str(first["loc"][0])
-        given_as = repr(first["input"])[:80]
-        raise SettingError(name, f"--{name} {given_as}: {message}") from None
+            raise ValueError(sentence_of(error)) from None
+        raise SettingError(str(first["loc"][0]), sentence_of(error, "_")) from None
 
 
 class SettingError(ValueError):

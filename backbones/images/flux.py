@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import torch
 from diffusers import FluxPipeline, FluxTransformer2DModel
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from sipo.backbones.base import Conditioning, Sampler
@@ -45,10 +45,12 @@ class Flux(FlowBackbone):
         hidden, pooled, _ = self._whole.encode_prompt(list(texts), device=self._device)
         return {"encoder_hidden_states": hidden, "pooled_projections": pooled}
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+    def predict(
+        self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning
+    ) -> Tensor:
         rows, columns = (side // PATCH for side in noisy.shape[-2:])
         hidden = self._typed(conditioning["encoder_hidden_states"])
-        tokens = self.denoiser(
+        tokens = denoiser(
             hidden_states=_pack(self._typed(noisy)),
             timestep=self.sigma(timesteps),
             encoder_hidden_states=hidden,

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import torch
 from diffusers import SanaPipeline, SanaTransformer2DModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from sipo.backbones.base import Conditioning, Sampler
 from sipo.backbones.flow import FlowBackbone
@@ -54,10 +54,12 @@ class Sana(FlowBackbone):
         latents = vae.encode(pixels.to(self._device, vae.dtype)).latent
         return cast(Tensor, latents * vae.config.scaling_factor)
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+    def predict(
+        self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning
+    ) -> Tensor:
         """The denoiser is told a multiple of T sigma = t + 1. A variance it may add is left out."""
         typed = {name: self._typed(value) for name, value in conditioning.items()}
-        output = self.denoiser(
+        output = denoiser(
             self._typed(noisy), timestep=(timesteps.float() + 1) * self.timestep_scale, **typed
         )
         return cast(Tensor, output.sample[:, : self.channels])

@@ -7,7 +7,7 @@ from typing import cast
 
 import torch
 from diffusers import SD3Transformer2DModel, StableDiffusion3Pipeline
-from torch import Tensor
+from torch import Tensor, nn
 
 from sipo.backbones.base import Conditioning, Sampler
 from sipo.backbones.flow import FlowBackbone
@@ -34,10 +34,10 @@ class StableDiffusion3(FlowBackbone):
         )
         return {"encoder_hidden_states": hidden, "pooled_projections": pooled}
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+    def predict(
+        self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning
+    ) -> Tensor:
         """The denoiser is told T sigma = t + 1."""
         typed = {name: self._typed(value) for name, value in conditioning.items()}
-        output = self.denoiser(
-            hidden_states=self._typed(noisy), timestep=timesteps.float() + 1, **typed
-        )
+        output = denoiser(hidden_states=self._typed(noisy), timestep=timesteps.float() + 1, **typed)
         return cast(Tensor, output.sample)

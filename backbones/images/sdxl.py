@@ -7,7 +7,7 @@ from typing import Any, Self, cast
 
 import torch
 from diffusers import StableDiffusionXLPipeline
-from torch import Tensor
+from torch import Tensor, nn
 
 from sipo.backbones.base import Conditioning, Sampler
 from sipo.backbones.images.stable_diffusion import StableDiffusion
@@ -47,7 +47,9 @@ class StableDiffusionXL(StableDiffusion):
             hidden[empty], pooled[empty] = 0, 0
         return {"encoder_hidden_states": hidden, "text_embeds": pooled}
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+    def predict(
+        self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning
+    ) -> Tensor:
         """The image counts as uncropped and of its own size, as the pipeline takes it."""
         height, width = (LATENT_PX * side for side in noisy.shape[-2:])
         sizes = noisy.new_tensor([height, width, 0, 0, height, width])
@@ -56,5 +58,5 @@ class StableDiffusionXL(StableDiffusion):
             "time_ids": self._typed(sizes).expand(len(noisy), -1),
         }
         hidden = self._typed(conditioning["encoder_hidden_states"])
-        output = self.denoiser(self._typed(noisy), timesteps, hidden, added_cond_kwargs=added)
+        output = denoiser(self._typed(noisy), timesteps, hidden, added_cond_kwargs=added)
         return cast(Tensor, output.sample)

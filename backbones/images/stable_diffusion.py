@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import torch
 from diffusers import DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from sipo.backbones.base import Conditioning, Prediction, Sampler
 from sipo.backbones.pipeline import PipelineBackbone
@@ -49,9 +49,11 @@ class StableDiffusion(PipelineBackbone):
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         return cast(Tensor, self.schedule.add_noise(latents, noise, timesteps))
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+    def predict(
+        self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning
+    ) -> Tensor:
         hidden = self._typed(conditioning["encoder_hidden_states"])
-        return cast(Tensor, self.denoiser(self._typed(noisy), timesteps, hidden).sample)
+        return cast(Tensor, denoiser(self._typed(noisy), timesteps, hidden).sample)
 
     def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         if self.prediction == "epsilon":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from diffusers import ZImagePipeline, ZImageTransformer2DModel
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from sipo.backbones.base import Conditioning, Sampler
@@ -41,10 +41,12 @@ class ZImage(FlowBackbone):
             "cap_mask": torch.arange(TEXT_TOKENS, device=self._device) < lengths[:, None],
         }
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+    def predict(
+        self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning
+    ) -> Tensor:
         """The denoiser is told 1 - sigma and answers x_0 - eps; it takes (C, F, H, W), F = 1."""
         captions, steps = self._typed(conditioning["cap_feats"]), self.num_train_timesteps
-        rows = self.denoiser(
+        rows = denoiser(
             list(self._typed(noisy).unsqueeze(2)),
             (steps - 1 - timesteps.float()) / steps,
             [c[mask] for c, mask in zip(captions, conditioning["cap_mask"], strict=True)],

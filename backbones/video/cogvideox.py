@@ -13,7 +13,7 @@ import torch
 from diffusers import CogVideoXDDIMScheduler, CogVideoXPipeline, CogVideoXTransformer3DModel
 from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_region_for_grid
-from torch import Tensor
+from torch import Tensor, nn
 
 from sipo.backbones.base import Conditioning, Prediction, Sampler
 from sipo.backbones.video.base import VideoBackbone, typed_like
@@ -72,8 +72,10 @@ class CogVideoX(VideoBackbone):
         alphas = self.schedule.alphas_cumprod.to(timesteps.device, torch.float64)[timesteps]
         return cast(Tensor, alphas / (1 - alphas))
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        prediction = self.denoiser(
+    def predict(
+        self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning
+    ) -> Tensor:
+        prediction = denoiser(
             self._typed(noisy).transpose(1, 2),
             timestep=timesteps,
             encoder_hidden_states=self._typed(conditioning["encoder_hidden_states"]),

@@ -7,7 +7,7 @@ from typing import Any, Self, cast
 
 import torch
 from diffusers import WanPipeline, WanTransformer3DModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from sipo.backbones.base import Conditioning, Sampler
 from sipo.backbones.flow import FlowBackbone
@@ -63,11 +63,13 @@ class Wan(VideoBackbone, FlowBackbone):
         # Divided by the inverse, as the pipeline does: the same bits.
         return cast(Tensor, vae.decode(typed_like(latents, vae) / (1 / std) + mean).sample)
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+    def predict(
+        self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning
+    ) -> Tensor:
         """The denoiser is told T sigma = t + 1."""
         return cast(
             Tensor,
-            self.denoiser(
+            denoiser(
                 self._typed(noisy),
                 timestep=timesteps + 1,
                 encoder_hidden_states=self._typed(conditioning["encoder_hidden_states"]),

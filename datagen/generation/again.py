@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import cast
 
 from sipo.datagen.generation.candidates import Track, state_of, verdicts_of, write_judged
 from sipo.datagen.generation.config import judge_early
@@ -23,8 +22,9 @@ from sipo.datagen.storage.shard_folder import ShardFolder, open_folder, require_
 from sipo.datagen.storage.shard_index import CANDIDATES
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge, FrameScore
-from sipo.feedback.judge import Judge, load_judge, vocabulary_of
+from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.demands import check_prompts
+from sipo.feedback.registry import load_judge, vocabulary_of
 from sipo.feedback.rule.verdict import Verdict
 
 
@@ -35,7 +35,7 @@ def judge_folder(
     judge: Judge | None = None,
     progress: bool = True,
     judged_frames: int | None = None,
-    frame_score: str | None = None,
+    frame_score: FrameScore | None = None,
     settings: Path | None = None,
     out: Path | None = None,
 ) -> FolderSummary:
@@ -159,7 +159,9 @@ def _begin_again(source: ShardFolder, into: ShardFolder) -> None:
         begin_copy(source, into)
 
 
-def _of_clips(judge: Judge, folder: ShardFolder, frames: int | None, score: str | None) -> Judge:
+def _of_clips(
+    judge: Judge, folder: ShardFolder, frames: int | None, score: FrameScore | None
+) -> Judge:
     if folder.config.suffix == "png":
         for option, value in (("--judged-frames", frames), ("--frame-score", score)):
             if value is not None:
@@ -169,6 +171,4 @@ def _of_clips(judge: Judge, folder: ShardFolder, frames: int | None, score: str 
         return judge
     rule = folder.config.judge.frames
     assert rule is not None, "whoever judges clips says how"
-    return FrameJudge(
-        judge, frames or rule.count, cast(FrameScore, score or rule.score)
-    )  # it looks
+    return FrameJudge(judge, frames or rule.count, score or rule.score)

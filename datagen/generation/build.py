@@ -22,9 +22,10 @@ from sipo.datagen.storage.claims import refuse_early
 from sipo.datagen.storage.folder_config import FolderConfig
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
-from sipo.feedback.judge import Judge, load_judge, vocabulary_of
+from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.demands import check_prompts, require_published
 from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.registry import load_judge, vocabulary_of
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from sipo.common.pictures.picture import from_bytes, to_bytes
 from sipo.datagen.generation import sampling
 from sipo.datagen.generation.types import Batch, Candidate, Judged, Request, requests
-from sipo.datagen.storage.rows import SampledJson, read_row
+from sipo.datagen.storage.rows import CandidateJson, SampledJson, read_row
 from sipo.datagen.storage.shard_folder import ForeignShardError, ShardFolder
 from sipo.datagen.storage.shard_index import CANDIDATES
 from sipo.datagen.storage.shards import TarSample, read_fields, scan, write_shard
@@ -81,6 +81,13 @@ def write_sampled(
             track(candidate)
 
     write_candidates(folder, number, samples())
+
+
+def judged_of(folder: ShardFolder, number: int) -> Iterator[Judged]:
+    """The candidates of a shard with their verdicts, in order."""
+    tar = folder.tar(CANDIDATES, number)
+    for key, facts in folder.candidates(number).samples.items():
+        yield Judged.of(read_row(tar, facts.members, CandidateJson), key)
 
 
 def verdicts_of(folder: ShardFolder, number: int, judge: Judge, track: Track) -> Iterator[Verdict]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from sipo.datagen.generation.prompts import prompts_bytes
 from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.folder_config import FORMAT, BackboneConfig, FolderConfig, name_of
-from sipo.feedback.judge import split_names
 from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.registry import split_names
 
 if TYPE_CHECKING:
     from sipo.backbones.base import Backbone, Sampler

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from sipo.backbones.base import Backbone
 from sipo.common.files.writing import to_json
+from sipo.datagen.generation.candidates import judged_of
 from sipo.datagen.generation.pairing import Paired, pair_stream
 from sipo.datagen.generation.sampling import batches
 from sipo.datagen.generation.types import Judged, Pair
-from sipo.datagen.storage.rows import CandidateJson, read_row
+from sipo.datagen.storage.rows import PairJson
 from sipo.datagen.storage.shard_folder import ForeignShardError, ShardFolder
 from sipo.datagen.storage.shard_index import CANDIDATES, PAIRS, CandidateIndex
 from sipo.datagen.storage.shards import TarSample, read_fields, write_shard
@@ -63,13 +64,13 @@ def pair_candidates(folder: ShardFolder, number: int) -> None:
     def samples() -> Iterator[TarSample]:
         nonlocal total
         cap = config.max_pairs_per_prompt
-        judged = _judged(path, index)
-        for paired in pair_stream(judged, config.policy, config.margin, cap):
+        for paired in pair_stream(judged_of(folder, number), config.policy, config.margin, cap):
             total += paired
             for rank, pair in enumerate(paired.pairs):
-                place = pair.winner.request.prompt_number * cap + rank
-                fields = _files(folder, pair, path, index) | {"json": _json(pair, provenance)}
-                yield TarSample(f"pair-{place:08d}", fields, _facts(pair))
+                prompt_number, row = pair.winner.request.prompt_number, _row(pair, provenance)
+                fields = _files(folder, pair, path, index) | {"json": to_json(row)}
+                facts = {"prompt": prompt_number, **PairJson.model_validate(row).facts()}
+                yield TarSample(f"pair-{prompt_number * cap + rank:08d}", fields, facts)
 
     def more() -> dict[str, object]:
         return {
@@ -85,11 +86,6 @@ def pair_candidates(folder: ShardFolder, number: int) -> None:
     write_shard(folder.tar(PAIRS, number), samples(), more)
 
 
-def _judged(path: Path, index: CandidateIndex) -> Iterator[Judged]:
-    for key, sample in index.samples.items():
-        yield Judged.of(read_row(path, sample.members, CandidateJson), key)
-
-
 def _files(folder: ShardFolder, pair: Pair, path: Path, index: CandidateIndex) -> dict[str, bytes]:
     suffix = folder.config.suffix
     names = {suffix: suffix} | ({"npy": "latents.npy"} if folder.config.encoded else {})
@@ -101,10 +97,11 @@ def _files(folder: ShardFolder, pair: Pair, path: Path, index: CandidateIndex) -
     return files
 
 
-def _json(pair: Pair, provenance: Mapping[str, object]) -> bytes:
+def _row(pair: Pair, provenance: Mapping[str, object]) -> dict[str, object]:
+    """The pair's `.json`."""
     sides = {role: _side(judged) for role, judged in pair.sides.items()}
     prompt = pair.winner.request.prompt.to_row()
-    return to_json({"prompt": prompt, "margin": pair.margin, **sides, **provenance})
+    return {"prompt": prompt, "margin": pair.margin, **sides, **provenance}
 
 
 def _side(judged: Judged) -> dict[str, object]:
@@ -112,15 +109,3 @@ def _side(judged: Judged) -> dict[str, object]:
     verdict = judged.verdict.model_dump(mode="json", exclude={"judge"})
     place = {"key": request.key, "candidate": request.index, "seed": request.seed}
     return {**place, "verdict": verdict}
-
-
-def _facts(pair: Pair) -> dict[str, object]:
-    """What the index says of it."""
-    request = pair.winner.request
-    keys = {role: judged.request.key for role, judged in pair.sides.items()}
-    return {
-        "prompt": request.prompt_number,
-        "tag": request.prompt.tag,
-        "margin": pair.margin,
-        **keys,
-    }

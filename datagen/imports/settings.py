@@ -6,9 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import Field
-
-from sipo.common.settings import StrictModel
+from sipo.common.settings import ARGUMENTS, OUT, StrictModel, setting
 from sipo.datagen.generation.config import versions_of
 from sipo.datagen.imports.registry import FORMATS
 from sipo.datagen.imports.untrusted_images import Size
@@ -20,19 +18,37 @@ _HASHED_BYTES = 2**28  # of larger files only the size is looked at
 class ImportSettings(StrictModel):
     """The command line of `import`."""
 
-    format: str
-    source: str
-    out: Path = Path("shards")
-    images: Path | None = None  # where the paths of a list begin; None: beside the list
-    split: str = "train"  # of a Hugging Face dataset
-    revision: str | None = None
-    limit: int | None = Field(default=None, ge=1)
-    resolution: int = Field(default=512, ge=8)  # height, and width where that is not given
-    width: int | None = Field(default=None, ge=8)
-    frames: int | None = Field(default=None, ge=1)  # of a clip; None: images
-    fps: int | None = Field(default=None, ge=1)
-    pairs_per_shard: int = Field(default=64, ge=1)
-    follow_links: bool = False  # of pictures, out of the folder they are in
+    format: str = setting(
+        ARGUMENTS,
+        "Layout of the source: pickapic (parquet), hpdv2 or hpdv3 (JSON and images), folder (JSON "
+        "or CSV with prompt, winner, loser), webdataset (tars with jpg_0, jpg_1, label_0, label_1, "
+        "original_prompt) or hf (a Hugging Face dataset or folder).",
+        ...,
+        choices=FORMATS,
+        metavar="FORMAT",
+    )
+    source: str = setting(ARGUMENTS, "File, folder or hub id to read.", ..., metavar="SOURCE")
+    out: Path = OUT(Path("shards"))
+    images: Path | None = setting(
+        "Data", "Folder where the paths of a list begin.", None, without="the list's"
+    )
+    split: str = setting("Data", "Split of a Hugging Face dataset.", "train")
+    revision: str | None = setting(
+        "Data", "Revision of a Hugging Face dataset.", None, without="the newest"
+    )
+    limit: int | None = setting("Data", "Pairs to import at most.", None, without="all", ge=1)
+    resolution: int = setting("Data", "Height of pictures in pixels, and width.", 512, ge=8)
+    width: int | None = setting(
+        "Data", "Width of pictures that are no squares.", None, without="the resolution", ge=8
+    )
+    frames: int | None = setting(
+        "Data", "Frames of a clip.", None, without="the pairs are images", ge=1
+    )
+    fps: int | None = setting("Data", "Frames a second of clips.", None, ge=1)
+    pairs_per_shard: int = setting("Output", "Pairs in a shard.", 64, ge=1)
+    follow_links: bool = setting(
+        "Data", "Pictures may be links out of the folder, as in a hub's cache.", False
+    )
 
     @property
     def size(self) -> Size:

@@ -36,6 +36,7 @@ from sipo.datagen.storage.shard_folder import PROMPTS, ShardFolder
 from sipo.datagen.storage.shard_index import SourceRows
 from sipo.datagen.storage.shards import TarSample
 from sipo.feedback.prompts.prompt import plain_text
+from sipo.feedback.rule.complaint import in_words
 from sipo.feedback.rule.verdict import Verdict
 
 DROPPED = "dropped.jsonl"
@@ -171,7 +172,7 @@ def _verdict(row: PairRow, won: bool, judge: dict[str, object]) -> Verdict:
     return Verdict(
         score=0.5 + (row.margin if won else -row.margin) / 2,
         correct=won,
-        reason="" if won else "not preferred",
+        complaints=() if won else in_words("not preferred"),
         judge=judge,
         evidence={"source": row.key},
     )

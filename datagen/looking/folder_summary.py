@@ -1,22 +1,25 @@
-"""What a folder holds, from its indexes alone: accuracy by tag, best of N, pairs, what was lost."""
+"""What a folder holds: accuracy by tag, best of N, pairs, what was lost, why images fail."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from statistics import fmean
 
 from sipo.common.files.writing import write_json
-from sipo.common.settings import StrictModel
+from sipo.datagen.generation.candidates import judged_of
 from sipo.datagen.storage.decisions import Decisions, PairName, ReviewCounts, names_of
 from sipo.datagen.storage.folder_config import Opinion
 from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.datagen.storage.shard_index import CandidateFacts, PairFacts
+from sipo.feedback.complaint_table import ComplaintCount, complaint_lines, count_complaints
 from sipo.feedback.prompts.prompt import TAGS
 
 
-class Scores(StrictModel):
+@dataclass(frozen=True)
+class Scores:
     """Of all candidates or those of a tag. Failed verdicts are left out of what is a mean; None is
     the mean of nothing, so that a missing number is not read as a bad one."""
 
@@ -28,7 +31,8 @@ class Scores(StrictModel):
     pairs: int
 
 
-class DroppedPairs(StrictModel):
+@dataclass(frozen=True)
+class DroppedPairs:
     """Pairs that were proposed and not kept."""
 
     ties: int = 0
@@ -36,12 +40,14 @@ class DroppedPairs(StrictModel):
     over_cap: int = 0
 
 
-class ImportedRows(StrictModel):
+@dataclass(frozen=True)
+class ImportedRows:
     rows: int  # read of the source
     dropped: dict[str, int]  # of those, by cause
 
 
-class FolderSummary(StrictModel):
+@dataclass(frozen=True)
+class FolderSummary:
     """`summary.json`; what is None is not in it."""
 
     prompts: int
@@ -54,18 +60,21 @@ class FolderSummary(StrictModel):
     failures: dict[str, int]  # failed verdicts by cause
     overall: Scores
     tags: dict[str, Scores]
+    complaints: list[ComplaintCount]  # none of people, who say no more than "not preferred"
     imported: ImportedRows | None
     original: Opinion | None  # judge and pairing that it began with, where they are others now
     review: ReviewCounts | None  # where people have looked
 
     def to_json(self) -> dict[str, object]:
-        optional: dict[str, object] = {
-            "import": self.imported and self.imported.model_dump(),
-            "original": self.original and self.original.as_read(),
-            "review": self.review and self.review.model_dump(),
-        }
-        row: dict[str, object] = self.model_dump(exclude={"imported", "original", "review"})
-        return row | {name: value for name, value in optional.items() if value is not None}
+        """As `summary.json` has it."""
+        row = asdict(self) | {"import": self.imported and asdict(self.imported)}
+        row |= {"original": self.original and self.original.as_read()}
+        left_out = {"imported"} | {name for name in _OPTIONAL if row[name] is None}
+        return {name: value for name, value in row.items() if name not in left_out}
+
+
+_DROPPED = tuple(field.name for field in fields(DroppedPairs))
+_OPTIONAL = ("import", "original", "review")
 
 
 def finish(folder: ShardFolder) -> FolderSummary:
@@ -88,8 +97,13 @@ def summarize(folder: ShardFolder) -> FolderSummary:
         pairs += index.samples.values()
         if decisions:
             names += names_of(folder, number).values()
-        dropped.update({name: getattr(index, name) for name in DroppedPairs.model_fields})
+        dropped.update({name: getattr(index, name) for name in _DROPPED})
     prompts, of_tag = config.prompts.count or 0, {facts.tag for facts in candidates}
+    verdicts = (
+        (judged.request.prompt, judged.verdict)
+        for number in (() if config.judged_by_people else folder.numbers)
+        for judged in judged_of(folder, number)
+    )
     return FolderSummary(
         prompts=prompts,
         repeated_prompts=config.prompts.repeated,
@@ -101,6 +115,7 @@ def summarize(folder: ShardFolder) -> FolderSummary:
         failures=Counter(facts.failure for facts in candidates if facts.failure is not None),
         overall=_scores(candidates, pairs),
         tags={tag: _scores(candidates, pairs, tag) for tag in TAGS if tag in of_tag},
+        complaints=count_complaints(verdicts),
         imported=ImportedRows(rows=config.rows, dropped=config.dropped)
         if config.is_import
         else None,
@@ -157,7 +172,7 @@ def summary_lines(summary: FolderSummary) -> list[str]:
         lines.append(f"{summary.repeated_prompts} prompts repeated another's text: left out")
     for cause, count in summary.failures.items():
         lines.append(f"{count} candidates could not be judged: {cause}")
-    return lines
+    return lines + complaint_lines(summary.complaints)
 
 
 def _pairs_line(summary: FolderSummary) -> str:

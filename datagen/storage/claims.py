@@ -107,6 +107,8 @@ def _with_judge_names(row: Mapping[str, object]) -> dict[str, object]:
 
 
 def _option(name: str) -> str:
+    if name.startswith("judge.") and ".part." in name:
+        return f"source file of --judge ({name})"
     if name.startswith("judge.") and name.endswith((".weights", ".weights_sha256")):
         return f"--judge-weights ({name})"
     return option_of(name, _OPTIONS)

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from sipo.common.files.writing import atomic
-from sipo.common.settings import StrictModel
 from sipo.datagen.storage.rows import PairJson, read_row
 from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.datagen.storage.shard_index import PAIRS, PairFacts, PairIndex
@@ -29,7 +28,8 @@ DECISIONS: tuple[Decision, ...] = get_args(Decision)
 _TURNED: dict[Decision, Decision] = {"keep": "flip", "flip": "keep", "drop": "drop"}
 
 
-class ReviewCounts(StrictModel):
+@dataclass(frozen=True)
+class ReviewCounts:
     """Of pairs, by what was decided; `open` were not looked at, `stale` are decisions without."""
 
     keep: int = 0

@@ -25,6 +25,7 @@ from sipo.datagen.storage.untrusted_json import (
     checked,
     read_object,
 )
+from sipo.feedback.frames import FrameScore
 
 if TYPE_CHECKING:
     from sipo.backbones.base import Backbone
@@ -67,7 +68,7 @@ class FramesConfig(Lenient):
     """How a judge of images looks at clips."""
 
     count: AtLeastOne
-    score: str
+    score: FrameScore
 
 
 class JudgeConfig(Lenient):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -93,7 +93,7 @@ class PairDataset:
             self.review.update(open=len(found))
             return {}
         names = [name for number in folder.numbers for name in names_of(folder, number).values()]
-        self.review.update(decisions.count(names).model_dump())
+        self.review.update(asdict(decisions.count(names)))
         decided = ((name.place, decisions.of(name)) for name in names)
         return {place: decision for place, decision in decided if decision}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ class Detector(Protocol):
     @property
     def thresholds(self) -> Mapping[str, float]: ...
 
-    def describe(self) -> dict[str, Any]: ...
+    def describe(self) -> dict[str, object]: ...
 
     def detect(
         self, images: Sequence[Image.Image], floor: float, colored: Colored | None = None
@@ -56,7 +56,7 @@ def judge_all(
     """One verdict an image, by its boxes and the official rule."""
     return judge_in_batches(
         detector,
-        lambda batch, about: _judge_batch(detector, batch, about),
+        lambda batch, description: _judge_batch(detector, batch, description),
         images,
         prompts,
         BATCH,
@@ -116,7 +116,7 @@ def known_classes(asked: Sequence[str], known: Sequence[str], judge: str) -> tup
 
 
 def _judge_batch(
-    detector: Detector, batch: Sequence[Asked], about: dict[str, Any]
+    detector: Detector, batch: Sequence[Asked], description: dict[str, object]
 ) -> list[Verdict]:
     floor = min(detector.thresholds.values())
     colored = [prompt.colored for _, prompt in batch]
@@ -126,15 +126,15 @@ def _judge_batch(
     ):
         raise FloatingPointError("a box of the detector is not finite")
     return [
-        _judge_boxes(detector, prompt, boxes, about)
+        _judge_boxes(detector, prompt, boxes, description)
         for (_, prompt), boxes in zip(batch, found, strict=True)
     ]
 
 
 def _judge_boxes(
-    detector: Detector, prompt: Prompt, boxes: Sequence[Box], about: dict[str, Any]
+    detector: Detector, prompt: Prompt, boxes: Sequence[Box], description: dict[str, object]
 ) -> Verdict:
     if strange := sorted(set(prompt.classes) - set(detector.vocabulary)):
-        return failed_verdict(f"class {strange[0]!r} is not in the judge's vocabulary", about)
+        return failed_verdict(f"class {strange[0]!r} is not in the judge's vocabulary", description)
     sure = (box for box in boxes if box.score >= detector.thresholds[prompt.tag])
-    return decide(prompt, sure, about)
+    return decide(prompt, sure, description)

@@ -8,20 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from sipo.feedback.detectors.base import Colored, in_image, judge_all, known_classes, letterbox
+from sipo.feedback.detectors.base import Colored, in_image, judge_all, letterbox
 from sipo.feedback.detectors.centernet_network import STRIDE, CenterNet
 from sipo.feedback.detectors.color import ColorNamer, PixelColor
-from sipo.feedback.judge_weights import read_folder, sha256
+from sipo.feedback.detectors.embedded import read_detector
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.boxes import Box, Xyxy
 from sipo.feedback.rule.verdict import Verdict
+from sipo.weights import weights_folder
 
 MAX_PEAKS = 64
 
@@ -38,7 +39,7 @@ class CenterNetJudge:
         vocabulary: Sequence[str],
         colors: Sequence[str],
         *,
-        about: Mapping[str, Any],
+        description: Mapping[str, object],
         thresholds: Mapping[str, float],
         image_px: int,
         color: ColorNamer | None = None,
@@ -47,14 +48,14 @@ class CenterNetJudge:
         self.colors = tuple(colors)
         self.thresholds: Mapping[str, float] = dict(thresholds)
         self.image_px = image_px
-        self._about = dict(about)
+        self._description = dict(description)
         self._color = color or PixelColor()
         self._model = model.float().eval()
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         return {
             "id": "mini-evaluator",
-            **self._about,
+            **self._description,
             "thresholds": dict(self.thresholds),
             "image_px": self.image_px,
             "color": {"id": "own head", "untinted": self._color.describe()},
@@ -123,20 +124,15 @@ def load_centernet(
 
     Raises ValueError for missing weights and for a class that it does not know.
     """
-    if weights is None:
-        from sipo.weights import weights_folder
-
-        weights = weights_folder("evaluator")
-    folder = Path(weights)
-    config, tensors = read_folder(folder, "evaluator weights")
-    known_classes(vocabulary, config["classes"], folder.name)
-    model = CenterNet(len(config["classes"]), len(config["colors"]))
+    folder = weights_folder("evaluator") if weights is None else Path(weights)
+    config, tensors, description = read_detector(folder, vocabulary, "evaluator weights")
+    model = CenterNet(len(config.classes), len(config.colors))
     model.load_state_dict(tensors, strict=True)
     return CenterNetJudge(
         model,
-        config["classes"],
-        config["colors"],
-        about={"weights": folder.name, "weights_sha256": sha256(folder / "model.safetensors")},
-        thresholds=config["thresholds"] | dict(thresholds or {}),
-        image_px=config["image_px"],
+        config.classes,
+        config.colors,
+        description=description,
+        thresholds=config.thresholds | dict(thresholds or {}),
+        image_px=config.image_px,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from PIL import Image
@@ -33,13 +33,13 @@ ColorName = Literal["pixels", "clip"]
 
 
 class ClipColor:
-    def __init__(self, clip: Clip, about: dict[str, Any]) -> None:
+    def __init__(self, clip: Clip, description: dict[str, object]) -> None:
         self._clip = clip
-        self._about = about
+        self._description = description
         self._texts = cache(self._color_texts)  # one object's classes come again and again
 
-    def describe(self) -> dict[str, Any]:
-        return {"id": "clip", **self._about}
+    def describe(self) -> dict[str, object]:
+        return {"id": "clip", **self._description}
 
     def name(
         self,
@@ -69,6 +69,6 @@ def load_color(name: ColorName, weights: str | Path = VIT_L, device: str = "auto
     """By "pixels" (no weights) or by "clip", which needs OpenAI's ViT-L/14 by folder or hub id."""
     if name == "pixels":
         return PixelColor()
-    clip, about = load_clip(weights, judge_device(device))
+    clip, description = load_clip(weights, judge_device(device))
     require_quick_gelu(clip.model.config.vision_config, weights)
-    return ClipColor(clip, about)
+    return ClipColor(clip, description)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +72,7 @@ class ColorNamer(Protocol):
     `mask` (height, width) marks the object's own pixels where the detector knows them.
     """
 
-    def describe(self) -> Any: ...
+    def describe(self) -> dict[str, object]: ...
 
     def name(
         self,
@@ -94,7 +94,7 @@ class PixelColor:
     where grey has most of it by far.
     """
 
-    def describe(self) -> Any:
+    def describe(self) -> dict[str, object]:
         return {"id": "pixels", "version": 2}  # 1 took no account of what is around, nor of where
 
     def name(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
@@ -26,6 +26,9 @@ from sipo.feedback.rule.boxes import Box
 from sipo.feedback.rule.verdict import Verdict
 from sipo.feedback.scorers.clip import VIT_L
 
+if TYPE_CHECKING:
+    from transformers import Mask2FormerImageProcessor, Mask2FormerModel
+
 MODEL = "facebook/mask2former-swin-small-coco-instance"
 THRESHOLDS = dict.fromkeys(TAGS, 0.3) | {"counting": 0.9}
 """The official ones."""
@@ -36,7 +39,7 @@ RENAMED = {"mouse": "computer mouse", "remote": "tv remote", "keyboard": "comput
 class Segmenter(nn.Module):
     """Queries with their classes. transformers' own such class holds a loss that needs scipy."""
 
-    def __init__(self, queries: Any) -> None:
+    def __init__(self, queries: Mask2FormerModel) -> None:
         super().__init__()
         config = queries.config
         self.labels = [config.id2label[i] for i in range(config.num_labels)]
@@ -54,24 +57,24 @@ class Mask2FormerJudge:
     def __init__(
         self,
         model: Segmenter,
-        processor: Any,
+        processor: Mask2FormerImageProcessor,
         *,
-        about: Mapping[str, Any],
+        description: Mapping[str, object],
         color: ColorNamer,
         device: torch.device,
         thresholds: Mapping[str, float] = THRESHOLDS,
     ) -> None:
         self.vocabulary = tuple(RENAMED.get(name, name) for name in model.labels)
         self.thresholds = checked_thresholds(thresholds)
-        self._about, self._color = dict(about), color
+        self._description, self._color = dict(description), color
         self._device = device
         self._model = model.float().eval().to(device)
         self._processor = processor
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         return {
             "id": "mask2former",
-            **self._about,
+            **self._description,
             "thresholds": dict(self.thresholds),
             "color": self._color.describe(),
         }
@@ -132,7 +135,7 @@ def load_mask2former(
     judge = Mask2FormerJudge(
         model,
         Mask2FormerImageProcessor.from_pretrained(folder),
-        about=describe_folder(folder),
+        description=describe_folder(folder),
         color=load_color(color, color_weights, device),
         device=judge_device(device),
         thresholds=THRESHOLDS | dict(thresholds),

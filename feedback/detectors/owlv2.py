@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from PIL import Image
@@ -30,6 +30,9 @@ from sipo.feedback.rule.boxes import Box, Xyxy
 from sipo.feedback.rule.verdict import Verdict
 from sipo.feedback.scorers.clip import VIT_L
 
+if TYPE_CHECKING:
+    from transformers import Owlv2ForObjectDetection, Owlv2Processor
+
 MODEL = "google/owlv2-base-patch16-ensemble"
 TEMPLATE = "a photo of a {name}"  # what it was trained with
 THRESHOLDS = dict.fromkeys(TAGS, 0.2) | {"counting": 0.3}
@@ -40,11 +43,11 @@ NMS_IOU = 0.5  # its own post-processing leaves doubles, which would be counted
 class Owlv2Judge:
     def __init__(
         self,
-        model: Any,
-        processor: Any,
+        model: Owlv2ForObjectDetection,
+        processor: Owlv2Processor,
         vocabulary: Sequence[str],
         *,
-        about: Mapping[str, Any],
+        description: Mapping[str, object],
         color: ColorNamer,
         device: torch.device,
         thresholds: Mapping[str, float] = THRESHOLDS,
@@ -53,15 +56,15 @@ class Owlv2Judge:
         self.vocabulary = tuple(vocabulary)
         self.thresholds = checked_thresholds(thresholds)
         self._nms_iou = checked_iou(nms_iou)
-        self._about, self._color = dict(about), color
+        self._description, self._color = dict(description), color
         self._model = model.float().eval().to(device)
         self._processor = processor
         self._texts = [TEMPLATE.format(name=name) for name in self.vocabulary]
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         return {
             "id": "owlv2",
-            **self._about,
+            **self._description,
             "vocabulary": list(self.vocabulary),
             "thresholds": dict(self.thresholds),
             "nms_iou": self._nms_iou,
@@ -89,7 +92,7 @@ class Owlv2Judge:
     def _boxes(
         self, seen: dict[str, Tensor], image: Image.Image, asked: Collection[str]
     ) -> list[Box]:
-        ops: Any = import_module("torchvision.ops")
+        ops = import_module("torchvision.ops")
         kept = ops.batched_nms(seen["boxes"], seen["scores"], seen["labels"], self._nms_iou)
         boxes = []
         for i in kept.tolist():
@@ -120,7 +123,7 @@ def load_owlv2(
         Owlv2ForObjectDetection.from_pretrained(folder, use_safetensors=True),
         Owlv2Processor.from_pretrained(folder),
         vocabulary,
-        about=describe_folder(folder),
+        description=describe_folder(folder),
         color=load_color(color, color_weights, device),
         device=judge_device(device),
         thresholds=THRESHOLDS | dict(thresholds),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import NamedTuple, TypedDict, cast
 
 from PIL import Image
 
@@ -51,7 +51,29 @@ def see(detector: Detector, rows: Sequence[Labelled]) -> list[Seen]:
     return [(row.prompt, boxes[row.image], row.correct) for row in rows]
 
 
-def calibrate_judge(name: str, judge: Any, rows: Sequence[Labelled]) -> dict[str, Any]:
+class TagWorth(TypedDict):
+    """How often a threshold is right, beside the one that was there before."""
+
+    images: int
+    balanced_accuracy: float
+    before: float
+
+
+class Calibrated(NamedTuple):
+    """A detector's thresholds for these weights, and what they are worth by tag that had images."""
+
+    name: str
+    thresholds: dict[str, float]
+    weights_sha256: object
+    worth: dict[str, TagWorth]
+
+    def settings(self) -> dict[str, object]:
+        """As --judge-settings takes them."""
+        own = {"thresholds": self.thresholds, "weights_sha256": self.weights_sha256}
+        return {self.name: own, "calibration": {self.name: self.worth}}
+
+
+def calibrate_judge(name: str, judge: object, rows: Sequence[Labelled]) -> Calibrated:
     """The settings that hold `judge` to thresholds found on `rows`, and what they were worth.
 
     A tag without images keeps its threshold. Raises ValueError for a judge that detects nothing.
@@ -63,28 +85,22 @@ def calibrate_judge(name: str, judge: Any, rows: Sequence[Labelled]) -> dict[str
     found = calibrate(seen)
     thresholds = dict(detector.thresholds) | {tag: c.threshold for tag, c in found.items()}
     worth = {
-        tag: {
-            "images": c.images,
-            "balanced_accuracy": round(c.accuracy, 4),
-            "before": round(balanced_accuracy(_of(tag, seen), detector.thresholds[tag]), 4),
-        }
+        tag: TagWorth(
+            images=c.images,
+            balanced_accuracy=round(c.accuracy, 4),
+            before=round(balanced_accuracy(_of(tag, seen), detector.thresholds[tag]), 4),
+        )
         for tag, c in found.items()
     }
-    hashed = detector.describe()["weights_sha256"]
-    return {
-        name: {"thresholds": thresholds, "weights_sha256": hashed},
-        "calibration": {name: worth},
-    }
+    return Calibrated(name, thresholds, detector.describe()["weights_sha256"], worth)
 
 
-def calibration_lines(settings: dict[str, Any]) -> list[str]:
+def calibration_lines(found: Calibrated) -> list[str]:
     """One a tag: its threshold, and how often it is right, beside the one before."""
-    ((name, worth),) = settings["calibration"].items()
-    thresholds = settings[name]["thresholds"]
     return [
-        f"{tag:14} {thresholds[tag]:.2f}  right {row['balanced_accuracy']:.3f} "
+        f"{tag:14} {found.thresholds[tag]:.2f}  right {row['balanced_accuracy']:.3f} "
         f"(before {row['before']:.3f}) of {row['images']} images"
-        for tag, row in worth.items()
+        for tag, row in found.worth.items()
     ]
 
 

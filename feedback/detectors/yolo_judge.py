@@ -6,7 +6,7 @@ Nothing of ultralytics; what runs and loads the network is yolo_world.py. B imag
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
 import torch
 from PIL import Image
@@ -21,6 +21,7 @@ from sipo.feedback.detectors.base import (
     letterbox,
 )
 from sipo.feedback.detectors.color import ColorNamer, PixelColor
+from sipo.feedback.detectors.embedded import DetectorConfig
 from sipo.feedback.prompts.prompt import TAGS, Prompt
 from sipo.feedback.rule.boxes import Box, Xyxy
 from sipo.feedback.rule.verdict import Verdict
@@ -38,6 +39,16 @@ A row is x1, y1, x2, y2, score, class. Raises FloatingPointError for what is not
 """
 
 
+def published_use(vocabulary: Sequence[str]) -> DetectorConfig:
+    """How published weights are used unless told otherwise."""
+    return DetectorConfig(
+        classes=tuple(vocabulary),
+        thresholds=PUBLISHED_THRESHOLDS,
+        image_px=PUBLISHED_PX,
+        nms_iou=NMS_IOU,
+    )
+
+
 class YoloWorldJudge:
     """Not to be shared between threads."""
 
@@ -47,7 +58,7 @@ class YoloWorldJudge:
         texts: Tensor,
         vocabulary: Sequence[str],
         *,
-        about: Mapping[str, Any],
+        description: Mapping[str, object],
         thresholds: Mapping[str, float] = PUBLISHED_THRESHOLDS,
         image_px: int = PUBLISHED_PX,
         nms_iou: float = NMS_IOU,
@@ -55,8 +66,8 @@ class YoloWorldJudge:
     ) -> None:
         """`texts` (N, 512) are the embeddings of the N classes of `vocabulary`.
 
-        `about` says where the weights come from. Raises ValueError for an `image_px` that is no
-        multiple of 32, for an `nms_iou` that is no share and for a tag without threshold.
+        `description` says where the weights come from. Raises ValueError for an `image_px` that is
+        no multiple of 32, for an `nms_iou` that is no share and for a tag without threshold.
         """
         if image_px % 32 or not 0 < image_px <= MAX_PX:
             raise ValueError(
@@ -66,15 +77,15 @@ class YoloWorldJudge:
         self.thresholds = checked_thresholds(thresholds)
         self.image_px = image_px
         self._nms_iou = checked_iou(nms_iou)
-        self._about = dict(about)
+        self._description = dict(description)
         self._color = color or PixelColor()
         self._texts = torch.nn.functional.normalize(texts.float(), dim=-1)[None]
         self._network = network
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         return {
             "id": "yolo-world",
-            **self._about,
+            **self._description,
             "thresholds": dict(self.thresholds),
             "nms_iou": self._nms_iou,
             "image_px": self.image_px,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -63,7 +63,7 @@ def embed_classes(vocabulary: Sequence[str], text_encoder: str) -> Tensor:
 
     folder = find_folder(text_encoder)
     tokenizer = CLIPTokenizer.from_pretrained(folder)
-    encoder: Any = CLIPTextModelWithProjection.from_pretrained(folder, use_safetensors=True)
+    encoder = CLIPTextModelWithProjection.from_pretrained(folder, use_safetensors=True)
     require_quick_gelu(encoder.config, folder)
     tokens = tokenizer(list(vocabulary), padding=True, return_tensors="pt")
     return cast(Tensor, encoder.eval()(**tokens).text_embeds)

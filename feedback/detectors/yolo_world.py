@@ -11,25 +11,33 @@ import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from sipo.common.devices import judge_device
-from sipo.feedback.detectors.base import known_classes
 from sipo.feedback.detectors.clip_color import ColorName, load_color
-from sipo.feedback.detectors.yolo_judge import PUBLISHED_THRESHOLDS, YoloWorldJudge
+from sipo.feedback.detectors.embedded import DetectorConfig, read_detector
+from sipo.feedback.detectors.yolo_judge import YoloWorldJudge, published_use
 from sipo.feedback.detectors.yolo_weights import TEXT_ENCODER, embed_classes, published_file
-from sipo.feedback.judge_weights import read_folder, sha256
+from sipo.feedback.judge_weights import describe_file
 from sipo.feedback.scorers.clip import VIT_L
+from sipo.weights import weights_folder
+
+if TYPE_CHECKING:
+    from ultralytics.nn.tasks import WorldModel
+
+
+Loaded = tuple["WorldModel", Tensor, DetectorConfig, dict[str, object]]
+"""Network, (N, 512) embeddings of its N classes, how it is used by default, name and hash."""
 
 
 class WorldNetwork:
     """ultralytics' WorldModel for a vocabulary of `classes`, with its suppression of doubles."""
 
-    def __init__(self, model: Any, classes: int, device: torch.device) -> None:
+    def __init__(self, model: WorldModel, classes: int, device: torch.device) -> None:
         self._device = device
         self._model = model.float().eval().to(self._device)
         self._model.model[-1].nc = classes
@@ -71,18 +79,23 @@ def load_yolo_world(
     Raises ValueError for missing weights and for a class that the embedded judge does not know.
     """
     quiet_ultralytics()
-    if weights is None:
-        from sipo.weights import weights_folder
-
-        weights = weights_folder("yolo-world-mini")
-    given = {"thresholds": thresholds, "image_px": image_px, "nms_iou": nms_iou}
-    asked: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    asked["color"] = load_color(color, color_weights, device)
-    path = Path(weights)
+    namer = load_color(color, color_weights, device)
+    path = weights_folder("yolo-world-mini") if weights is None else Path(weights)
     if path.is_dir():
-        return _load_folder(path, vocabulary, asked, judge_device(device))
-    path = published_file(path)
-    return _load_published(path, vocabulary, text_encoder, asked, judge_device(device))
+        model, texts, config, description = _embedded(path, vocabulary)
+    else:
+        file = published_file(path)
+        model, texts, config, description = _published(file, vocabulary, text_encoder)
+    return YoloWorldJudge(
+        WorldNetwork(model, len(config.classes), judge_device(device)),
+        texts,
+        config.classes,
+        description=description,
+        thresholds=config.thresholds | dict(thresholds or {}),
+        image_px=config.image_px if image_px is None else image_px,
+        nms_iou=config.nms_iou if nms_iou is None else nms_iou,
+        color=namer,
+    )
 
 
 def quiet_ultralytics() -> None:
@@ -97,47 +110,32 @@ def quiet_ultralytics() -> None:
     Image.open = pil_open
 
 
-def _load_folder(
-    folder: Path, vocabulary: Sequence[str], asked: Mapping[str, Any], device: torch.device
-) -> YoloWorldJudge:
+def _embedded(folder: Path, vocabulary: Sequence[str]) -> Loaded:
     """Scores depend on the whole vocabulary: the one it was trained and calibrated with stays."""
-    tasks: Any = import_module("ultralytics.nn.tasks")
-    config, tensors = read_folder(folder)
-    classes = config["classes"]
-    known_classes(vocabulary, classes, folder.name)
+    from ultralytics.nn.tasks import WorldModel
+
+    config, tensors, description = read_detector(folder, vocabulary)
     texts = tensors.pop("txt_feats")
-    model = tasks.WorldModel(config["yaml"], nc=len(classes), verbose=False)
+    model = WorldModel(config.yaml, nc=len(config.classes), verbose=False)
     model.load_state_dict(tensors, strict=True)
-    about = {"weights": folder.name, "weights_sha256": sha256(folder / "model.safetensors")}
-    own = {name: config[name] for name in ("thresholds", "image_px", "nms_iou")}
-    own |= dict(asked) | {"thresholds": own["thresholds"] | dict(asked.get("thresholds", {}))}
-    network = WorldNetwork(model, len(classes), device)
-    return YoloWorldJudge(network, texts, classes, about=about, **own)
+    return model, texts, config, description
 
 
-def _load_published(
-    path: Path,
-    vocabulary: Sequence[str],
-    text_encoder: str,
-    asked: Mapping[str, Any],
-    device: torch.device,
-) -> YoloWorldJudge:
+def _published(path: Path, vocabulary: Sequence[str], text_encoder: str) -> Loaded:
     """Official weights and any class names, embedded by the text encoder they were trained with."""
-    tasks: Any = import_module("ultralytics.nn.tasks")
+    from ultralytics.nn.tasks import WorldModel, torch_safe_load
+
     if not vocabulary:
         raise ValueError("vocabulary is empty; name the classes that the prompts speak of")
     try:
-        model = tasks.torch_safe_load(path, safe_only=True)[0]["model"]
+        model = torch_safe_load(path, safe_only=True)[0]["model"]
     except (TypeError, KeyError):
         model = None
-    if not isinstance(model, tasks.WorldModel):
+    if not isinstance(model, WorldModel):
         raise ValueError(
             f"judge weights {str(path)!r} hold no YOLO-World model; "
             "give an official file like yolov8x-worldv2.pt"
         )
-    about = {"weights": path.name, "weights_sha256": sha256(path), "text_encoder": text_encoder}
-    thresholds = PUBLISHED_THRESHOLDS | dict(asked.get("thresholds", {}))
     texts = embed_classes(vocabulary, text_encoder)
-    own = dict(asked) | {"thresholds": thresholds}
-    network = WorldNetwork(model, len(vocabulary), device)
-    return YoloWorldJudge(network, texts, vocabulary, about=about, **own)
+    description = describe_file(path) | {"text_encoder": text_encoder}
+    return model, texts, published_use(vocabulary), description

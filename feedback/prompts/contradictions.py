@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from sipo.feedback.prompts.prompt import Clause
+from sipo.feedback.prompts.clause import MAX_OBJECTS, Clause
 
-MAX_OBJECTS = 1000  # asked of one image, in all: more than any detector tells apart
 MAX_PLACED = 8  # of a class whose clauses stand in relations: whose box is whose is then searched
 
 
@@ -55,7 +52,7 @@ def _excluded_and_included(include: Sequence[Clause], exclude: Sequence[Clause])
             if one.class_name == clause.class_name and clause.color in (None, one.color)
         )
         if asked >= clause.count:
-            name = f"{clause.color} {clause.class_name}" if clause.color else clause.class_name
+            name = clause.name
             return (
                 f"exclude[{number}] forbids {clause.count} or more {name!r}, and {asked} are "
                 f"included: no image can show that; exclude from {asked + 1} on"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sipo.feedback.judge import MOST_BOXES, JudgeSettings, read_settings, split_names
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.prompts.questions import read_questions
+from sipo.feedback.registry import MOST_BOXES, JudgeSettings, read_settings, split_names
 
 READERS = "pickscore, hpsv2.1, image-reward"
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import cast
 
-from sipo.feedback.prompts.prompt import Clause, Color, Prompt, Relation
+from sipo.feedback.prompts.clause import Clause, Color, Relation
+from sipo.feedback.prompts.prompt import Prompt
 
 NUMBER_WORDS = (
     "zero",

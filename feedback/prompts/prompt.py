@@ -8,13 +8,12 @@ What no image can show (contradictions.py) is no prompt.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -23,23 +22,17 @@ from pydantic import (
 )
 
 from sipo.common.files.strict_json import parse_json
-from sipo.common.files.writing import write_text
-from sipo.feedback.prompts.contradictions import MAX_OBJECTS, contradiction
+from sipo.feedback.prompts.clause import Clause, Color, Relation
+from sipo.feedback.prompts.contradictions import contradiction
 from sipo.feedback.prompts.prompt_files import prompt_rows
 
-TAGS = ("single_object", "two_object", "counting", "colors", "position", "color_attr")
+Tag = Literal["single_object", "two_object", "counting", "colors", "position", "color_attr", "text"]
+
+TAGS: tuple[str, ...] = get_args(Tag)[:-1]
 """GenEval's six tasks in the order of its tables."""
 
-COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white")
-"""GenEval's ten colours in the order of its prompt generator."""
-
-RELATIONS = ("left of", "right of", "above", "below")
-
-Tag = Literal["single_object", "two_object", "counting", "colors", "position", "color_attr", "text"]
-Color = Literal[
-    "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white"
-]
-Relation = Literal["left of", "right of", "above", "below"]
+COLORS: tuple[str, ...] = get_args(Color)
+RELATIONS: tuple[str, ...] = get_args(Relation)
 
 _CLAUSES = {"tag", "include", "exclude"}
 """What a row of GenEval has beside its prompt."""
@@ -50,35 +43,6 @@ _OPPOSITE: dict[Relation, Relation] = {
     "above": "below",
     "below": "above",
 }
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("write a number")
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_number)]
-"""No true, which Python takes for 1; 2.0, as tables write it, is 2."""
-
-
-class Clause(BaseModel):
-    """One requirement: `count` objects of a class, perhaps of a colour or in a relation."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    class_name: Annotated[str, Field(alias="class", min_length=1)]
-    count: Annotated[Whole, Field(ge=1, le=MAX_OBJECTS)]
-    color: Color | None = None
-    position: tuple[Relation, Whole] | None = None
-    """(relation, index of the target clause in `include`)."""
-
-    @field_validator("class_name")
-    @classmethod
-    def _without_spaces_around(cls, name: str) -> str:
-        if name != name.strip():
-            raise ValueError("begins or ends with a space, which makes another class of it")
-        return name
 
 
 class Prompt(BaseModel):
@@ -93,7 +57,7 @@ class Prompt(BaseModel):
 
     @field_validator("include", "exclude", mode="before")
     @classmethod
-    def _null_is_none(cls, clauses: Any) -> Any:
+    def _null_is_none(cls, clauses: object) -> object:
         """As tables write what a row does not have."""
         return () if clauses is None else clauses
 
@@ -120,17 +84,17 @@ class Prompt(BaseModel):
         """The classes of which some clause asks the colour."""
         return frozenset(c.class_name for c in self.include + self.exclude if c.color)
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> dict[str, object]:
         """The row as GenEval writes it: keys in its order, absent fields left out."""
-        row: dict[str, Any] = {"tag": self.tag, "include": [_clause_row(c) for c in self.include]}
+        row: dict[str, object] = {"tag": self.tag, "include": [c.to_row() for c in self.include]}
         if self.exclude:
-            row["exclude"] = [_clause_row(c) for c in self.exclude]
+            row["exclude"] = [c.to_row() for c in self.exclude]
         return row | {"prompt": self.text}
 
     def to_json(self) -> str:
         return json.dumps(self.to_row())
 
-    def meaning(self) -> tuple[Any, ...]:
+    def meaning(self) -> Hashable:
         """A key equal for prompts that ask for the same image.
 
         Sorted (class, count, colour) clauses, with "A left of B" the same as "B right of A"; a
@@ -150,15 +114,6 @@ class Prompt(BaseModel):
         return (tuple(sorted(things)), tuple(sorted(relations)))
 
 
-def _clause_row(clause: Clause) -> dict[str, Any]:
-    row: dict[str, Any] = {"class": clause.class_name, "count": clause.count}
-    if clause.color:
-        row["color"] = clause.color
-    if clause.position:
-        row["position"] = list(clause.position)
-    return row
-
-
 def plain_text(text: str) -> Prompt:
     return Prompt(tag="text", include=(), text=text.strip())
 
@@ -168,7 +123,7 @@ def parse_prompt(line: str, where: str) -> Prompt:
     return prompt_of(parse_json(line, where), where)
 
 
-def prompt_of(row: Any, where: str) -> Prompt:
+def prompt_of(row: object, where: str) -> Prompt:
     """A JSON value as a prompt. A string is a plain text, and so is an object that has a prompt
 
     and says neither tag nor clauses. Raises ValueError that says `where` and what is wrong with it.
@@ -201,10 +156,6 @@ def read_prompts(path: str | Path) -> list[Prompt]:
     if not prompts:
         raise ValueError(f"prompt file {str(path)!r} has no prompts; give one JSON row per line")
     return prompts
-
-
-def write_prompts(prompts: Iterable[Prompt], path: str | Path) -> None:
-    write_text(Path(path), "".join(p.to_json() + "\n" for p in prompts))
 
 
 def without_meanings(prompts: Iterable[Prompt], held_out: Iterable[Prompt]) -> Iterator[Prompt]:

@@ -10,12 +10,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from sipo.common.files.strict_json import parse_json
-from sipo.common.files.text import read_text, split_lines
+from sipo.common.files.text import numbered_lines, read_text
+from sipo.feedback.prompts.clause import Clause
 from sipo.feedback.prompts.grammar import NUMBER_WORDS, article, number_word, plural
-from sipo.feedback.prompts.prompt import Clause, Prompt
+from sipo.feedback.prompts.prompt import Prompt
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _PLACED = {"left of": "to the left of", "right of": "to the right of"}
 
@@ -45,7 +49,7 @@ def accepted(answer: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(space + word for word in words for space in ("", " ")))
 
 
-def first_tokens(tokenizer: Any, answer: str) -> tuple[int, ...]:
+def first_tokens(tokenizer: PreTrainedTokenizerBase, answer: str) -> tuple[int, ...]:
     """The tokens that are an accepted answer whole, each once.
 
     A way to write it that takes several (" 2" as a space and a digit) is left out: it would count
@@ -56,14 +60,13 @@ def first_tokens(tokenizer: Any, answer: str) -> tuple[int, ...]:
     return tuple(sorted(whole or {ways[0][0]}))
 
 
-def arithmetic_mean(chances: Sequence[float]) -> float:
-    """Share of atoms that hold."""
-    return sum(chances) / len(chances)
+def means(chances: Sequence[float]) -> dict[str, float]:
+    """`arithmetic`: the share of atoms that hold. `geometric`: near 0 as soon as one fails, so it
 
-
-def geometric_mean(chances: Sequence[float]) -> float:
-    """Near 0 as soon as one atom fails, so it ranks whole prompts."""
-    return math.prod(chances) ** (1 / len(chances))
+    ranks whole prompts.
+    """
+    count = len(chances)
+    return {"arithmetic": sum(chances) / count, "geometric": math.prod(chances) ** (1 / count)}
 
 
 def read_questions(path: str | Path) -> Mapping[str, tuple[Atom, ...]]:
@@ -75,10 +78,7 @@ def read_questions(path: str | Path) -> Mapping[str, tuple[Atom, ...]]:
     if not path.is_file():
         raise ValueError(f"judge setting questions={str(path)!r} is no file; give JSONL rows")
     table: dict[str, tuple[Atom, ...]] = {}
-    for number, line in enumerate(split_lines(read_text(path, "file of questions")), 1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
+    for where, line in numbered_lines(read_text(path, "file of questions"), path):
         row = parse_json(line, where)
         try:
             prompt = row["prompt"].strip()
@@ -95,7 +95,7 @@ def read_questions(path: str | Path) -> Mapping[str, tuple[Atom, ...]]:
     return table
 
 
-def _said(value: Any) -> str:
+def _said(value: object) -> str:
     """A question, or an answer, which may be a number. Raises ValueError for what says nothing."""
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
         raise ValueError
@@ -122,7 +122,7 @@ def _clause_atoms(clause: Clause, prompt: Prompt) -> list[Atom]:
 
 def _shared_atoms(clause: Clause, prompt: Prompt) -> list[Atom]:
     """Of a class that several clauses ask for, where "the dog" would be any of them."""
-    name = f"{clause.color} {clause.class_name}" if clause.color else clause.class_name
+    name = clause.name
     if clause.color:
         count = clause.count
     else:
@@ -142,7 +142,7 @@ def _shared_atoms(clause: Clause, prompt: Prompt) -> list[Atom]:
 
 def _absence_atoms(clause: Clause, prompt: Prompt) -> list[Atom]:
     """What "How many ...?" asks already, as in all official prompts, is not asked again."""
-    name = f"{clause.color} {clause.class_name}" if clause.color else clause.class_name
+    name = clause.name
     same = [c for c in prompt.include if c.class_name == clause.class_name]
     counted = len(same) == 1 and (same[0].count > 1 or prompt.tag == "counting")
     if counted and not clause.color and same[0].count + 1 == clause.count:

@@ -12,7 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
-from sipo.feedback.prompts.prompt import Clause, Prompt
+from sipo.feedback.prompts.clause import Clause
+from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.boxes import Box, relations
 
 Boxes = Mapping[str, Sequence[Box]]

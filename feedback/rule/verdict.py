@@ -9,20 +9,23 @@ is ours (see `_grade`); the form it replaces is flow_grpo's, whose faults are na
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    computed_field,
     model_serializer,
     model_validator,
 )
 
-from sipo.feedback.prompts.prompt import Clause, Prompt
+from sipo.feedback.prompts.clause import Clause
+from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.assignment import Boxes, assign, holds, targets_first
 from sipo.feedback.rule.boxes import Box, relations
+from sipo.feedback.rule.complaint import Complaint, in_english, in_words
 
 MAX_PER_CLASS = 16  # official, MAX_OBJECTS
 _CORRECT_FLOOR = 0.9  # scores of correct images lie in [0.9, 1], of all others in [0, 0.85]
@@ -31,21 +34,38 @@ _CONFIDENCE_SHARE = 0.1  # of a score that the detector's confidence may decide
 
 
 class Verdict(BaseModel):
-    """A judge's word on one image. `score` in [0, 1]; None when the judge failed, never a 0."""
+    """A judge's word on one image. `score` in [0, 1]; None when the judge failed, never a 0.
+
+    Its JSON has the complaints in English, too, as `reason`; where it has that alone (a judge's own
+    words, folders of earlier versions) it is one complaint of kind "other".
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     score: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None
     correct: bool
-    reason: str  # which clauses fail and how; "" when correct
+    complaints: tuple[Complaint, ...] = ()  # which clauses fail and how; () when correct
     boxes: tuple[Box, ...] = ()
-    judge: dict[str, Any] = {}  # id, weights hash, thresholds
+    judge: dict[str, object] = {}  # id, weights hash, thresholds
     failure: str | None = None  # the cause when the judge could not look at the image
-    evidence: dict[str, Any] = {}  # what else was seen: raw scores, answers, members' verdicts
+    evidence: dict[str, object] = {}  # what else was seen: raw scores, answers, members' verdicts
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def reason(self) -> str:
+        return in_english(self.complaints)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _words_alone(cls, given: object) -> object:
+        if not isinstance(given, dict) or not isinstance(given.get("reason"), str):
+            return given
+        row = {"complaints": in_words(given["reason"]), **given}
+        return {name: value for name, value in row.items() if name != "reason"}
 
     @model_serializer(mode="wrap")
-    def _without_empty_evidence(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        row: dict[str, Any] = write(self)
+    def _without_empty_evidence(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        row: dict[str, object] = write(self)
         return row if self.evidence else {k: v for k, v in row.items() if k != "evidence"}
 
     @model_validator(mode="after")
@@ -59,23 +79,22 @@ class Verdict(BaseModel):
         return self.failure is not None
 
 
-def failed_verdict(cause: str, judge: dict[str, Any]) -> Verdict:
-    return Verdict(score=None, correct=False, reason="", judge=judge, failure=cause)
+def failed_verdict(cause: str, judge: dict[str, object]) -> Verdict:
+    return Verdict(score=None, correct=False, judge=judge, failure=cause)
 
 
-def decide(prompt: Prompt, boxes: Iterable[Box], judge: dict[str, Any] | None = None) -> Verdict:
+def decide(prompt: Prompt, boxes: Iterable[Box], judge: dict[str, object] | None = None) -> Verdict:
     """Judge one image by its boxes, which are already over the detector's threshold."""
     if not prompt.include:
         return failed_verdict("the prompt is plain text, without clauses to check", judge or {})
     by_class = _strongest_first(prompt, boxes)
     mine = assign(prompt, by_class)
-    reasons = [*_missing(prompt, by_class, mine), *_unwanted(prompt, by_class)]
-    kept = tuple(box for group in by_class.values() for box in group)
+    complaints = [*_missing(prompt, by_class, mine), *_unwanted(prompt, by_class)]
     return Verdict(
-        score=_grade(prompt, by_class, mine, correct=not reasons),
-        correct=not reasons,
-        reason="\n".join(dict.fromkeys(reasons)),
-        boxes=kept,
+        score=_grade(prompt, by_class, mine, correct=not complaints),
+        correct=not complaints,
+        complaints=tuple({str(one): one for one in complaints}.values()),
+        boxes=tuple(box for group in by_class.values() for box in group),
         judge=judge or {},
     )
 
@@ -98,51 +117,53 @@ def _strongest_first(prompt: Prompt, boxes: Iterable[Box]) -> dict[str, list[Box
     return {name: group[: most_of_a_class(prompt, name)] for name, group in by_class.items()}
 
 
-def _missing(prompt: Prompt, by_class: Boxes, mine: Sequence[Sequence[Box]]) -> Iterator[str]:
+def _missing(prompt: Prompt, by_class: Boxes, mine: Sequence[Sequence[Box]]) -> list[Complaint]:
     """Why include clauses fail, in their order. One fails with the one that it is placed by."""
     complaints = [_number_and_color(prompt, i, by_class, mine[i]) for i in range(len(mine))]
     for i in targets_first(prompt.include):
-        if prompt.include[i].position and not complaints[i]:
-            complaints[i] = _place(prompt, i, mine, complaints)
-    yield from filter(None, complaints)
+        complaints[i] = complaints[i] or _place(prompt.include[i], mine[i], mine, complaints)
+    return [complaint for complaint in complaints if complaint]
 
 
-def _number_and_color(prompt: Prompt, i: int, by_class: Boxes, found: Sequence[Box]) -> str:
-    """Why clause `i` fails but for its place, in the official words; "" when it holds."""
+def _number_and_color(
+    prompt: Prompt, i: int, by_class: Boxes, found: Sequence[Box]
+) -> Complaint | None:
+    """Why clause `i` fails but for its place; None when it holds."""
     clause = prompt.include[i]
     name = clause.class_name
     if len(found) < clause.count:
         asked = sum(other.count for other in prompt.include if other.class_name == name)
-        return f"expected {name}>={asked}, found {len(by_class.get(name, ()))}"
-    if clause.color:
-        colored = sum(box.color == clause.color for box in found)
-        if colored < clause.count:
-            seen = ", ".join(sorted({box.color or "unknown" for box in found}))
-            return f"expected {clause.color} {name}>={clause.count}, found {colored} ({seen})"
-    return ""
+        seen = len(by_class.get(name, ()))
+        return Complaint(name, "count" if seen else "missing", asked, seen)
+    if clause.color and any(box.color != clause.color for box in found):
+        colors = sorted(box.color or "unknown" for box in found)
+        return Complaint(name, "colour", clause.color, tuple(colors))
+    return None
 
 
-def _place(prompt: Prompt, i: int, mine: Sequence[Sequence[Box]], complaints: Sequence[str]) -> str:
-    """Why clause `i`, which has a position, is not there."""
-    clause = prompt.include[i]
-    assert clause.position is not None
+def _place(
+    clause: Clause,
+    found: Sequence[Box],
+    mine: Sequence[Sequence[Box]],
+    complaints: Sequence[Complaint | None],
+) -> Complaint | None:
+    """Why a clause that is there is not where it should be."""
+    if clause.position is None:
+        return None
     relation, target = clause.position
     if complaints[target]:
-        return f"no target for {clause.class_name} to be {relation}"
-    for box in mine[i]:
-        for other in mine[target]:
-            held = relations(box.xyxy, other.xyxy)
-            if relation not in held:
-                seen = " and ".join(sorted(held)) or "no relation"
-                return f"expected {clause.class_name} {relation} target, found {seen}"
-    return ""
+        return Complaint(clause.class_name, "target", relation, "")
+    held = (relations(box.xyxy, other.xyxy) for box in found for other in mine[target])
+    wrong = next((names for names in held if relation not in names), None)
+    if wrong is None:
+        return None
+    return Complaint(clause.class_name, "position", relation, tuple(sorted(wrong)))
 
 
-def _unwanted(prompt: Prompt, by_class: Boxes) -> Iterator[str]:
+def _unwanted(prompt: Prompt, by_class: Boxes) -> Iterator[Complaint]:
     for clause in prompt.exclude:
-        if (count := _excluded(clause, by_class)) >= clause.count:
-            name = f"{clause.color} {clause.class_name}" if clause.color else clause.class_name
-            yield f"expected {name}<{clause.count}, found {count}"
+        if (seen := _excluded(clause, by_class)) >= clause.count:
+            yield Complaint(clause.name, "unwanted", clause.count, seen)
 
 
 def _excluded(clause: Clause, by_class: Boxes) -> int:
@@ -154,38 +175,46 @@ def _excluded(clause: Clause, by_class: Boxes) -> int:
 def _grade(prompt: Prompt, by_class: Boxes, mine: Sequence[Sequence[Box]], correct: bool) -> float:
     """How well the boxes fit, in [0, 1].
 
-    Per include clause 1 - |found - count| / count clamped to [0, 1] (in flow_grpo 8 found of 3 give
-    -0.67), times 1/2 for a missing colour or relation; an excluded count reached halves the whole
-    (there ignored). The mean over clauses is then blended with the detector's confidence, so that
-    ties break and a margin means something; correct images stand strictly above all others.
+    The mean over include clauses of `_clause_credit`, halved by an excluded count that is reached
+    (flow_grpo ignores that), is blended with the detector's confidence, so that ties break and a
+    margin means something; correct images stand strictly above all others.
     """
-    counted = {clause.class_name for clause in prompt.exclude if not clause.color}
+    exactly = {clause.class_name for clause in prompt.exclude if not clause.color}
     credits = []
-    confidences = []
     for clause, own in zip(prompt.include, mine, strict=True):
-        found = len(own)
-        if clause.class_name in counted:
-            found += _left_over(prompt, by_class, mine, clause.class_name)
-        credit = max(0.0, 1 - abs(found - clause.count) / clause.count)
-        if clause.color and own:
-            credit *= 0.5 + 0.5 * sum(b.color == clause.color for b in own) / clause.count
-        if clause.position and own:
-            held = holds(clause.position[0], own, mine[clause.position[1]])
-            credit *= 0.5 + 0.5 * (sum(held) / len(held) if held else 0.0)
-        credits.append(credit)
-        confidences.append(sum(b.score for b in own) / clause.count)
+        excess = _left_over(prompt, by_class, mine, clause) if clause.class_name in exactly else 0
+        targets = mine[clause.position[1]] if clause.position else ()
+        credits.append(_clause_credit(clause, own, len(own) + excess, targets))
+    fit = sum(fit for fit, _ in credits) / len(credits)
+    confidence = min(1.0, sum(confidence for _, confidence in credits) / len(credits))
     if any(_excluded(clause, by_class) >= clause.count for clause in prompt.exclude):
-        credits = [credit / 2 for credit in credits]
-    fit = sum(credits) / len(credits)
-    confidence = min(1.0, sum(confidences) / len(confidences))
+        fit /= 2
     if correct:
         return _CORRECT_FLOOR + (1 - _CORRECT_FLOOR) * confidence
     return _WRONG_CEILING * ((1 - _CONFIDENCE_SHARE) * fit + _CONFIDENCE_SHARE * confidence)
 
 
-def _left_over(prompt: Prompt, by_class: Boxes, mine: Sequence[Sequence[Box]], name: str) -> int:
-    """Boxes of a class that no clause has."""
-    taken = sum(
-        len(own) for c, own in zip(prompt.include, mine, strict=True) if c.class_name == name
-    )
-    return len(by_class.get(name, ())) - taken
+def _clause_credit(
+    clause: Clause, own: Sequence[Box], counted: int, targets: Sequence[Box]
+) -> tuple[float, float]:
+    """(fit, the detector's confidence) of one clause.
+
+    1 - |counted - count| / count clamped to [0, 1] (in flow_grpo 8 found of 3 give -0.67), times
+    1/2 for a missing colour or relation.
+    """
+    fit = max(0.0, 1 - abs(counted - clause.count) / clause.count)
+    if clause.color and own:
+        fit *= 0.5 + 0.5 * sum(box.color == clause.color for box in own) / clause.count
+    if clause.position and own:
+        held = holds(clause.position[0], own, targets)
+        fit *= 0.5 + 0.5 * (sum(held) / len(held) if held else 0.0)
+    return fit, sum(box.score for box in own) / clause.count
+
+
+def _left_over(
+    prompt: Prompt, by_class: Boxes, mine: Sequence[Sequence[Box]], clause: Clause
+) -> int:
+    """Boxes of its class that no clause has."""
+    pairs = zip(prompt.include, mine, strict=True)
+    taken = sum(len(own) for c, own in pairs if c.class_name == clause.class_name)
+    return len(by_class.get(clause.class_name, ())) - taken

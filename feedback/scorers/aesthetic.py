@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
 
 from sipo.common.devices import judge_device
-from sipo.feedback.judge_weights import load_tensors, sha256
+from sipo.feedback.judge_weights import describe_file, load_tensors
 from sipo.feedback.scorers.base import LinearHead, LinearScale, ScorerJudge
 from sipo.feedback.scorers.clip import VIT_L, Clip, load_clip, require_quick_gelu
 
@@ -25,13 +24,13 @@ CENTER = 5.5  # middle of the ratings it was trained on
 
 
 class Aesthetic:
-    def __init__(self, clip: Clip, head: LinearHead, about: dict[str, Any]) -> None:
+    def __init__(self, clip: Clip, head: LinearHead, description: dict[str, object]) -> None:
         self._clip = clip
         self._head = head.float().eval().to(clip.model.device)
-        self._about = about
+        self._description = description
 
-    def describe(self) -> dict[str, Any]:
-        return {"id": "aesthetic", **self._about}
+    def describe(self) -> dict[str, object]:
+        return {"id": "aesthetic", **self._description}
 
     @torch.inference_mode()
     def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
@@ -56,15 +55,15 @@ def load_aesthetic(
         raise ValueError(f"judge weights {str(weights)!r} are no file; give {FILE}")
     path = Path(weights)
     tensors = load_tensors(path)
-    model, about = load_clip(clip, judge_device(device))
+    model, described = load_clip(clip, judge_device(device))
     require_quick_gelu(model.model.config.vision_config, clip)
     head = LinearHead(model.model.config.projection_dim)
     try:
         head.load_state_dict(tensors)
     except RuntimeError:
         raise ValueError(
-            f"judge weights {str(path)!r} are no head for {about['weights']!r}; give the file "
-            "that was trained on that CLIP"
+            f"judge weights {str(path)!r} are no head for {described['weights']!r}; give the "
+            "file that was trained on that CLIP"
         ) from None
-    about = {"weights": path.name, "weights_sha256": sha256(path), "clip": about}
-    return ScorerJudge(Aesthetic(model, head, about), LinearScale(center, 1.0, 10.0))
+    description = describe_file(path) | {"clip": described}
+    return ScorerJudge(Aesthetic(model, head, description), LinearScale(center, 1.0, 10.0))

@@ -8,20 +8,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import ClassVar, Protocol
 
 from PIL import Image
 from torch import Tensor, nn
 
 from sipo.feedback.judge_batches import Asked, judge_in_batches
 from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.complaint import Complaint
 from sipo.feedback.rule.verdict import Verdict
 
 BATCH = 16
 
 
 class Scorer(Protocol):
-    def describe(self) -> dict[str, Any]: ...
+    def describe(self) -> dict[str, object]: ...
 
     def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
         """One raw score an image, in the scorer's own unit."""
@@ -36,6 +37,7 @@ class SigmoidScale:
     difference of two scores means what it meant there. Never ties what the raw scores part.
     """
 
+    rule: ClassVar[str] = "Preferred"  # as folders name it
     center: float
     slope: float
 
@@ -47,6 +49,7 @@ class SigmoidScale:
 class LinearScale:
     """A rating between `low` and `high`, linearly; what lies outside is clamped."""
 
+    rule: ClassVar[str] = "Rating"
     center: float
     low: float
     high: float
@@ -68,27 +71,28 @@ class ScorerJudge:
         self.scorer = scorer
         self.scale = scale
 
-    def describe(self) -> dict[str, Any]:
-        rule = {"rule": type(self.scale).__name__, **asdict(self.scale)}
-        return {**self.scorer.describe(), "scale": rule}
+    def describe(self) -> dict[str, object]:
+        scale = {"rule": self.scale.rule, **asdict(self.scale)}
+        return {**self.scorer.describe(), "scale": scale}
 
     def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
         return judge_in_batches(self, self._judge_batch, images, prompts, BATCH)
 
-    def _judge_batch(self, batch: Sequence[Asked], about: dict[str, Any]) -> list[Verdict]:
+    def _judge_batch(self, batch: Sequence[Asked], description: dict[str, object]) -> list[Verdict]:
         raws = self.scorer.score([image for image, _ in batch], [p.text for _, p in batch])
         if not all(math.isfinite(raw) for raw in raws):
             raise FloatingPointError("the score is not finite")
         assert len(raws) == len(batch), f"{len(raws)} scores of {len(batch)} images"
-        return [self._verdict(raw, about) for raw in raws]
+        return [self._verdict(raw, description) for raw in raws]
 
-    def _verdict(self, raw: float, about: dict[str, Any]) -> Verdict:
+    def _verdict(self, raw: float, description: dict[str, object]) -> Verdict:
         correct = raw >= self.scale.center
+        complaint = Complaint(str(description["id"]), "score", self.scale.center, raw)
         return Verdict(
             score=self.scale.unit(raw),
             correct=correct,
-            reason="" if correct else f"{about['id']} {raw:.4g} < {self.scale.center:g}",
-            judge=about,
+            complaints=() if correct else (complaint,),
+            judge=description,
             evidence={"raw": raw},
         )
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from sipo.feedback.scorers.base import LinearHead
+
+if TYPE_CHECKING:
+    from transformers import BlipTextConfig, BlipTextModel, BlipVisionConfig, BlipVisionModel
 
 HEAD = 64
 
@@ -34,7 +37,7 @@ _TOWER_WHOLE = {
 
 def blip_from_image_reward(
     tensors: Mapping[str, Tensor], where: str | Path
-) -> tuple[Any, Any, LinearHead]:
+) -> tuple[BlipVisionModel, BlipTextModel, LinearHead]:
     """(image tower, text reader, head), float32. Raises ValueError where they are not in there."""
     from transformers import BlipTextModel, BlipVisionModel
 
@@ -42,8 +45,8 @@ def blip_from_image_reward(
     reader_tensors = _under("blip.text_encoder.", tensors)
     reader_tensors.pop("embeddings.position_ids", None)  # a buffer that only counts
     try:
-        tower: Any = BlipVisionModel(_tower_config(tower_tensors))
-        reader: Any = BlipTextModel(_reader_config(reader_tensors), add_pooling_layer=False)
+        tower = BlipVisionModel(_tower_config(tower_tensors))
+        reader = BlipTextModel(_reader_config(reader_tensors), add_pooling_layer=False)
         head = LinearHead(reader.config.hidden_size)
         tower.load_state_dict(tower_tensors)
         reader.load_state_dict(reader_tensors)
@@ -72,7 +75,7 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t.float() for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def _tower_config(tensors: Mapping[str, Tensor]) -> Any:
+def _tower_config(tensors: Mapping[str, Tensor]) -> BlipVisionConfig:
     from transformers import BlipVisionConfig
 
     patches = tensors["embeddings.patch_embedding.weight"]  # (width, 3, P, P)
@@ -88,7 +91,7 @@ def _tower_config(tensors: Mapping[str, Tensor]) -> Any:
     )
 
 
-def _reader_config(tensors: Mapping[str, Tensor]) -> Any:
+def _reader_config(tensors: Mapping[str, Tensor]) -> BlipTextConfig:
     from transformers import BlipTextConfig
 
     words = tensors["embeddings.word_embeddings.weight"]  # (words, width)

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from sipo.feedback.judge_weights import describe_folder, find_folder
+
+if TYPE_CHECKING:
+    from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer, PreTrainedConfig
 
 VIT_L = "openai/clip-vit-large-patch14"
 VIT_H = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
@@ -24,7 +27,11 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 
 class Clip:
     def __init__(
-        self, model: Any, tokenizer: Any, image_processor: Any, device: torch.device
+        self,
+        model: CLIPModel,
+        tokenizer: CLIPTokenizer,
+        image_processor: CLIPImageProcessorPil,
+        device: torch.device,
     ) -> None:
         self.model = model.float().eval().to(device)
         self._tokenizer = tokenizer
@@ -63,18 +70,18 @@ class Clip:
 
 def load_clip(
     weights: str | Path, device: torch.device, processor: str | Path | None = None
-) -> tuple[Clip, dict[str, Any]]:
+) -> tuple[Clip, dict[str, object]]:
     """A CLIP and what to say of it. `processor` is asked where the weights come without one."""
     from transformers import CLIPModel
 
     folder = find_folder(weights)
-    model: Any = CLIPModel.from_pretrained(folder, use_safetensors=True)
+    model = CLIPModel.from_pretrained(folder, use_safetensors=True)
     if processor is None or (folder / "preprocessor_config.json").is_file():
         processor = folder
     return Clip(model, *load_processor(processor), device), describe_folder(folder)
 
 
-def load_processor(folder: str | Path) -> tuple[Any, Any]:
+def load_processor(folder: str | Path) -> tuple[CLIPTokenizer, CLIPImageProcessorPil]:
     """Tokenizer and image processor; PIL's resampling, which the published scorers used."""
     from transformers import CLIPImageProcessorPil, CLIPTokenizer
 
@@ -82,7 +89,7 @@ def load_processor(folder: str | Path) -> tuple[Any, Any]:
     return CLIPTokenizer.from_pretrained(folder), CLIPImageProcessorPil.from_pretrained(folder)
 
 
-def require_quick_gelu(config: Any, folder: str | Path) -> None:
+def require_quick_gelu(config: PreTrainedConfig, folder: str | Path) -> None:
     """OpenAI's weights are wrong by a little with the exact GELU, and nothing else says so."""
     if config.hidden_act != "quick_gelu":
         raise ValueError(

@@ -6,9 +6,8 @@ Scores of the two versions are not comparable. Source: tgxs002/HPSv2, `hpsv2/img
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from sipo.common.devices import judge_device
-from sipo.feedback.judge_weights import find_file, load_tensors, sha256
+from sipo.feedback.judge_weights import describe_file, find_file, load_tensors
 from sipo.feedback.scorers.base import ScorerJudge, SigmoidScale
 from sipo.feedback.scorers.clip import MEAN, STD, VIT_H, Clip, load_processor
 from sipo.feedback.scorers.open_clip_weights import clip_from_open_clip
@@ -28,13 +27,13 @@ SLOPE = 100.0  # CLIP's logit scale at its ceiling, with which it was trained
 
 
 class Hps:
-    def __init__(self, clip: Clip, about: dict[str, Any]) -> None:
+    def __init__(self, clip: Clip, description: dict[str, object]) -> None:
         self._clip = clip
-        self._about = about
+        self._description = description
         self._side_px = int(clip.model.config.vision_config.image_size)
 
-    def describe(self) -> dict[str, Any]:
-        return dict(self._about)
+    def describe(self) -> dict[str, object]:
+        return dict(self._description)
 
     @torch.inference_mode()
     def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
@@ -54,34 +53,24 @@ def padded_pixels(image: Image.Image, side_px: int) -> Tensor:
     return (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
 
-def load_hpsv2(
-    weights: str | Path | None,
-    vocabulary: Sequence[str],
-    *,
-    center: float = CENTERS["hpsv2"],
-    processor: str = VIT_H,
-    device: str = "auto",
-) -> ScorerJudge:
-    return _load("hpsv2", weights, center, processor, device)
+def _loader(name: str) -> Callable[..., ScorerJudge]:
+    def load(
+        weights: str | Path | None,
+        vocabulary: Sequence[str],
+        *,
+        center: float = CENTERS[name],
+        processor: str = VIT_H,
+        device: str = "auto",
+    ) -> ScorerJudge:
+        """`processor`: folder or hub id of the tokenizer of CLIP ViT-H/14."""
+        path = find_file(weights, REPOSITORY, FILES[name])
+        model = clip_from_open_clip(load_tensors(path), path)
+        clip = Clip(model, *load_processor(processor), judge_device(device))
+        return ScorerJudge(
+            Hps(clip, {"id": name, **describe_file(path)}), SigmoidScale(center, SLOPE)
+        )
+
+    return load
 
 
-def load_hpsv21(
-    weights: str | Path | None,
-    vocabulary: Sequence[str],
-    *,
-    center: float = CENTERS["hpsv2.1"],
-    processor: str = VIT_H,
-    device: str = "auto",
-) -> ScorerJudge:
-    return _load("hpsv2.1", weights, center, processor, device)
-
-
-def _load(
-    name: str, weights: str | Path | None, center: float, processor: str, device: str
-) -> ScorerJudge:
-    """`processor`: folder or hub id of the tokenizer of CLIP ViT-H/14."""
-    path = find_file(weights, REPOSITORY, FILES[name])
-    model = clip_from_open_clip(load_tensors(path), path)
-    about = {"id": name, "weights": path.name, "weights_sha256": sha256(path)}
-    clip = Clip(model, *load_processor(processor), judge_device(device))
-    return ScorerJudge(Hps(clip, about), SigmoidScale(center, SLOPE))
+load_hpsv2, load_hpsv21 = _loader("hpsv2"), _loader("hpsv2.1")

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
 
 from sipo.common.devices import judge_device
-from sipo.feedback.judge_weights import find_file, find_folder, load_tensors, sha256
+from sipo.feedback.judge_weights import describe_file, find_file, find_folder, load_tensors
 from sipo.feedback.scorers.base import LinearHead, ScorerJudge, SigmoidScale
 from sipo.feedback.scorers.blip_weights import blip_from_image_reward
 from sipo.feedback.scorers.clip import MEAN, STD
+
+if TYPE_CHECKING:
+    from transformers import BertTokenizer, BlipTextModel, BlipVisionModel
 
 REPOSITORY, FILE = "THUDM/ImageReward", "ImageReward.pt"
 TOKENIZER = "google-bert/bert-base-uncased"
@@ -27,19 +30,19 @@ REWARD_MEAN, REWARD_STD = 0.16717362830052426, 1.0333394966054072
 class ImageReward:
     def __init__(
         self,
-        tower: Any,
-        reader: Any,
+        tower: BlipVisionModel,
+        reader: BlipTextModel,
         head: LinearHead,
-        tokenizer: Any,
+        tokenizer: BertTokenizer,
         device: torch.device,
-        about: dict[str, Any],
+        description: dict[str, object],
     ) -> None:
         from transformers import CLIPImageProcessorPil
 
         self._tower, self._reader, self._head = (
             part.float().eval().to(device) for part in (tower, reader, head)
         )
-        self._tokenizer, self._device, self._about = tokenizer, device, about
+        self._tokenizer, self._device, self._description = tokenizer, device, description
         side = int(tower.config.image_size)
         self._image_processor = CLIPImageProcessorPil(
             size={"shortest_edge": side},
@@ -48,8 +51,8 @@ class ImageReward:
             image_std=STD,
         )
 
-    def describe(self) -> dict[str, Any]:
-        return {"id": "image-reward", **self._about}
+    def describe(self) -> dict[str, object]:
+        return {"id": "image-reward", **self._description}
 
     @torch.inference_mode()
     def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
@@ -89,6 +92,5 @@ def load_image_reward(
     path = find_file(weights, REPOSITORY, FILE)
     tower, reader, head = blip_from_image_reward(load_tensors(path), path)
     words = BertTokenizer.from_pretrained(find_folder(tokenizer, needs_weights=False))
-    about = {"weights": path.name, "weights_sha256": sha256(path)}
-    scorer = ImageReward(tower, reader, head, words, judge_device(device), about)
+    scorer = ImageReward(tower, reader, head, words, judge_device(device), describe_file(path))
     return ScorerJudge(scorer, SigmoidScale(center, REWARD_STD))

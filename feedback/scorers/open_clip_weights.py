@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from transformers import CLIPConfig, CLIPModel
 
 IMAGE_HEAD, TEXT_HEAD = 80, 64
 ACTIVATION = "gelu"
@@ -41,12 +44,12 @@ _INSIDE = {
 _BLOCK = re.compile(r"(visual\.)?transformer\.resblocks\.(\d+)\.(.+)")
 
 
-def clip_from_open_clip(tensors: Mapping[str, Tensor], where: str | Path) -> Any:
+def clip_from_open_clip(tensors: Mapping[str, Tensor], where: str | Path) -> CLIPModel:
     """A CLIPModel with these weights, float32. ValueError where they are no open_clip CLIP."""
     from transformers import CLIPModel
 
     try:
-        model: Any = CLIPModel(_config(tensors))
+        model = CLIPModel(_config(tensors))
         model.load_state_dict(rename(tensors))
     except (KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()[:120]
@@ -81,7 +84,7 @@ def _block(layer: str, name: str, tensor: Tensor) -> dict[str, Tensor]:
     return {f"{layer}.{_INSIDE[stem]}.{kind}": tensor.float()}
 
 
-def _config(tensors: Mapping[str, Tensor]) -> Any:
+def _config(tensors: Mapping[str, Tensor]) -> CLIPConfig:
     from transformers import CLIPConfig
 
     patches = tensors["visual.conv1.weight"]  # (width, 3, P, P)

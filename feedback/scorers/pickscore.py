@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
@@ -22,12 +21,12 @@ SLOPE = 1.0  # it was trained by a softmax over two such scores
 
 
 class PickScore:
-    def __init__(self, clip: Clip, about: dict[str, Any]) -> None:
+    def __init__(self, clip: Clip, description: dict[str, object]) -> None:
         self._clip = clip
-        self._about = about
+        self._description = description
 
-    def describe(self) -> dict[str, Any]:
-        return {"id": "pickscore", **self._about}
+    def describe(self) -> dict[str, object]:
+        return {"id": "pickscore", **self._description}
 
     @torch.inference_mode()
     def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
@@ -45,5 +44,5 @@ def load_pickscore(
     device: str = "auto",
 ) -> ScorerJudge:
     """`weights`: a folder or hub id, the published ones by default."""
-    clip, about = load_clip(weights or MODEL, judge_device(device), processor)
-    return ScorerJudge(PickScore(clip, about), SigmoidScale(center, SLOPE))
+    clip, description = load_clip(weights or MODEL, judge_device(device), processor)
+    return ScorerJudge(PickScore(clip, description), SigmoidScale(center, SLOPE))

@@ -14,8 +14,9 @@ from typing import Any
 
 from sipo.common.files.text import read_json
 from sipo.feedback.frames import FrameJudge
-from sipo.feedback.judge import JUDGES, Judge, load_judge, vocabulary_of
+from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.demands import check_prompts
+from sipo.feedback.registry import load_judge, require_judge, vocabulary_of
 from sipo.feedback.rule.verdict import Verdict
 from sipo.geneval import layout
 from sipo.geneval.comparison.outputs import Outputs, open_same
@@ -44,8 +45,7 @@ def score_runs(
     half. A run that the same weights scored before is not scored again. Raises ValueError for an
     unknown metric and for runs that differ in prompts.
     """
-    if metric not in JUDGES:
-        raise ValueError(f"--metric {metric!r} is unknown; choose one of {', '.join(JUDGES)}")
+    require_judge(metric, "--metric")
     if not evaluations:
         raise ValueError("no evaluation was given; give one folder or more")
     runs = open_same(evaluations)
@@ -107,12 +107,13 @@ def paired(a: Scores, b: Scores) -> dict[str, Any]:
 
 def raw_score(verdict: Verdict) -> float:
     """In the scorer's own unit where it has one, else in [0, 1]; of a clip its frames' mean."""
-    evidence = verdict.evidence
-    if "frames" in evidence:
-        frames = evidence["frames"].values()
-        return fmean(frame.get("evidence", {}).get("raw", frame["score"]) for frame in frames)
-    assert verdict.score is not None, "a failed verdict has no score"
-    return float(evidence.get("raw", verdict.score))
+    frames = verdict.evidence.get("frames")
+    if isinstance(frames, dict):
+        by_frame = frames.values()
+        return fmean(frame.get("evidence", {}).get("raw", frame["score"]) for frame in by_frame)
+    raw = verdict.evidence.get("raw", verdict.score)
+    assert isinstance(raw, int | float), "a failed verdict has no score"
+    return float(raw)
 
 
 def _score(judge: Judge, run: Outputs, file: Path, batch_size: int) -> dict[str, Any]:

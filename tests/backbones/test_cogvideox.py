@@ -31,7 +31,7 @@ def test_predictions_are_the_pipelines(kind: str, tmp_path: Path) -> None:
     for fed, got, stepped in zip(calls.fed, calls.got, calls.stepped, strict=True):
         noisy = fed["hidden_states"].transpose(1, 2)
         with torch.no_grad():
-            ours = backbone.predict(noisy, fed["timestep"], texts)
+            ours = backbone.predict(backbone.denoiser, noisy, fed["timestep"], texts)
         assert ours.shape == noisy.shape
         assert_same_values(ours, got.transpose(1, 2))
         without, with_prompt = ours.transpose(1, 2).chunk(2)

@@ -146,7 +146,7 @@ def test_predictions_are_the_pipelines(family: Family, monkeypatch: pytest.Monke
     conditioning = backbone.encode_prompts(TEXTS)
     guidance = UNGUIDED.get(family.name, 1.0)
     for step in steps_of(family, guidance, monkeypatch):
-        ours = backbone.predict(step.noisy, told(family, step), conditioning)
+        ours = backbone.predict(backbone.denoiser, step.noisy, told(family, step), conditioning)
         assert_same_values(ours, step.output)
 
 
@@ -161,9 +161,11 @@ def test_both_halves_of_guidance_are_the_pipelines(
         arguments = (step.noisy, told(family, step))
         if family.name == "flux":
             monkeypatch.setattr(backbone, "guidance", guidance)
-            ours = backbone.predict(*arguments, conditioning)
+            ours = backbone.predict(backbone.denoiser, *arguments, conditioning)
         else:
-            with_prompt, without = (backbone.predict(*arguments, c) for c in (conditioning, empty))
+            with_prompt, without = (
+                backbone.predict(backbone.denoiser, *arguments, c) for c in (conditioning, empty)
+            )
             start = with_prompt if family.name == "z_image" else without
             ours = start + guidance * (with_prompt - without)
         assert_same_values(ours, step.output)
@@ -246,7 +248,7 @@ def test_training_needs_neither_vae_nor_text_encoder(family: Family) -> None:
     t = torch.tensor([10])
     noisy = whole.add_noise(latents, torch.randn_like(latents), t)
     with torch.no_grad():
-        ours, theirs = (b.predict(noisy, t, conditioning) for b in (alone, whole))
+        ours, theirs = (b.predict(b.denoiser, noisy, t, conditioning) for b in (alone, whole))
     assert_same_values(ours, theirs)
     assert torch.equal(alone.snr(t), whole.snr(t))
 
@@ -282,7 +284,7 @@ def test_half_precision(family: Family) -> None:
     latents, conditioning = one_row(family)
     with torch.no_grad():
         half, whole = (
-            b.predict(latents, torch.tensor([499]), conditioning)
+            b.predict(b.denoiser, latents, torch.tensor([499]), conditioning)
             for b in (backbone, family.backbone)
         )
     assert half.dtype == torch.bfloat16

@@ -59,7 +59,8 @@ def test_an_int8_base_samples_and_carries_a_lora(tmp_path: Path) -> None:
     conditioning = {name: value[None] for name, value in pairs[0].conditioning.items()}
     with torch.no_grad():
         ours, theirs = (
-            b.predict(latents, torch.tensor([500]), conditioning) for b in (small, whole)
+            b.predict(b.denoiser, latents, torch.tensor([500]), conditioning)
+            for b in (small, whole)
         )
     assert 0 < (ours - theirs).abs().max() < 0.05 * theirs.abs().max()
 

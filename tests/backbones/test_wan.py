@@ -39,7 +39,9 @@ def test_predictions_are_the_pipelines(folder: Path, backbone: Backbone) -> None
             fed = calls.fed[place]
             with torch.no_grad():
                 t = fed["timestep"] - 1  # the pipeline tells T sigma, we count from 0
-                ours = backbone.predict(fed["hidden_states"], t, backbone.encode_prompts([text]))
+                ours = backbone.predict(
+                    backbone.denoiser, fed["hidden_states"], t, backbone.encode_prompts([text])
+                )
             assert_same_values(ours, calls.got[place])
             halves.append(ours)
         with_prompt, without = halves

@@ -10,7 +10,6 @@ import pytest
 from click.testing import CliRunner
 
 from sipo.common.errors import STOPPED, Terminated, sigterm_is_ctrl_c, user_errors
-from sipo.common.options import FiniteRange
 
 
 def _ended_by(error: BaseException) -> tuple[int, str]:
@@ -59,18 +58,6 @@ def test_sigterm_closes_what_is_open_and_says_how_to_go_on() -> None:
     assert (result.exit_code, result.stderr) == (128 + signal.SIGTERM, f"\n{STOPPED}\n")
     assert closed
     assert signal.getsignal(signal.SIGTERM) is before
-
-
-@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "NaN", "1e999"])
-def test_a_number_that_is_not_finite_is_refused(value: str) -> None:
-    @click.command()
-    @click.option("--margin", type=FiniteRange(0))
-    def command(margin: float) -> None:
-        raise AssertionError(margin)
-
-    result = CliRunner().invoke(command, ["--margin", value])
-    assert result.exit_code == 2
-    assert "--margin" in result.stderr
 
 
 @pytest.mark.parametrize(("stop", "code"), [(Terminated, 143), (KeyboardInterrupt, 130)])

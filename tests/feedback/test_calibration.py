@@ -19,9 +19,9 @@ from sipo.feedback.detectors.threshold_calibration import (
     calibrate_judge,
 )
 from sipo.feedback.fake import FakeJudge
-from sipo.feedback.judge import load_judge
 from sipo.feedback.labelled_images import read_labelled
 from sipo.feedback.prompts import grammar
+from sipo.feedback.registry import load_judge
 from sipo.feedback.rule.boxes import Box
 from sipo.mini.train.labelled_scenes import tagged_scenes
 

@@ -11,7 +11,7 @@ from damage import DAMAGE
 from safetensors.torch import load_file, save_file
 from tiny_judges import tiny_clip
 
-from sipo.feedback.judge import load_judge
+from sipo.feedback.registry import load_judge
 from sipo.weights import weights_folder
 
 FOLDERS = {"mini-evaluator": "evaluator", "yolo-world": "yolo-world-mini"}

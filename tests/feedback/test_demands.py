@@ -15,10 +15,10 @@ import sipo.geneval.evaluate
 import sipo.loop.stage_settings
 from sipo.datagen.cli import main as data_command
 from sipo.feedback.detectors import centernet, yolo_world
-from sipo.feedback.judge import JUDGES, MOST_BOXES
 from sipo.feedback.prompts import grammar
 from sipo.feedback.prompts.demands import check_prompts
 from sipo.feedback.prompts.prompt import plain_text, prompt_of
+from sipo.feedback.registry import JUDGES, MOST_BOXES
 from sipo.geneval.cli import main as geneval_command
 from sipo.loop.settings import LoopSettings
 from sipo.train.build import open_data

@@ -19,11 +19,13 @@ from sipo.feedback.detectors import yolo_world
 from sipo.feedback.detectors.centernet import CenterNet, CenterNetJudge
 from sipo.feedback.detectors.yolo_judge import YoloWorldJudge
 from sipo.feedback.detectors.yolo_weights import find_published
-from sipo.feedback.judge import Judge, load_judge
+from sipo.feedback.judge import Judge
 from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.mini_prompts import CLASSES
 from sipo.feedback.prompts.prompt import TAGS
+from sipo.feedback.registry import load_judge
 from sipo.mini.train.labelled_scenes import tagged_scenes
-from sipo.mini.world import CLASSES, Layout, Scene, Thing, render
+from sipo.mini.world import Layout, Scene, Thing, render
 
 NAMES = ("yolo-world", "mini-evaluator")
 
@@ -95,11 +97,11 @@ def test_an_object_in_its_own_colors_has_a_color(judge: Judge, name: str, color:
 
 
 def test_describe_makes_verdicts_comparable(judge: Judge) -> None:
-    about = judge.describe()
-    assert len(about["weights_sha256"]) == 64
-    assert set(about["thresholds"]) == set(TAGS)
+    description = judge.describe()
+    assert len(description["weights_sha256"]) == 64
+    assert set(description["thresholds"]) == set(TAGS)
     scene = scenes("counting", obey=True, count=1)[0]
-    assert judge.judge(images([scene]), [scene.prompt])[0].judge == about
+    assert judge.judge(images([scene]), [scene.prompt])[0].judge == description
 
 
 def test_one_bad_image_fails_alone(judge: Judge) -> None:
@@ -139,7 +141,7 @@ def test_outputs_that_are_not_finite_are_a_failure() -> None:
         next(model.parameters()).fill_(float("nan"))
     thresholds = dict.fromkeys(TAGS, 0.3)
     broken = CenterNetJudge(
-        model, ("cat", "dog"), ("red",), about={}, thresholds=thresholds, image_px=64
+        model, ("cat", "dog"), ("red",), description={}, thresholds=thresholds, image_px=64
     )
     verdict = broken.judge([Image.new("RGB", (64, 64))], [grammar.single_object("cat")])[0]
     assert verdict.failed
@@ -153,9 +155,11 @@ def test_arguments_that_cannot_work_are_named() -> None:
         judge.judge([Image.new("RGB", (64, 64))] * 2, [grammar.single_object("cat")])
     texts = torch.eye(512)[:1]
     with pytest.raises(ValueError, match="image_px=100 must be a multiple of 32"):
-        YoloWorldJudge(no_network, texts, ("cat",), about={}, image_px=100)
+        YoloWorldJudge(no_network, texts, ("cat",), description={}, image_px=100)
     with pytest.raises(ValueError, match="thresholds lack two_object"):
-        YoloWorldJudge(no_network, texts, ("cat",), about={}, thresholds={"single_object": 0.5})
+        YoloWorldJudge(
+            no_network, texts, ("cat",), description={}, thresholds={"single_object": 0.5}
+        )
 
 
 def no_network(pixels: Tensor, texts: Tensor, floor: float, nms_iou: float) -> list[Tensor]:

@@ -18,10 +18,10 @@ from sipo.feedback.detectors.base import Colored, judge_all
 from sipo.feedback.ensemble import make_ensemble
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.frames import FrameJudge
-from sipo.feedback.judge import load_judge, read_settings
 from sipo.feedback.judge_batches import judge_in_batches
 from sipo.feedback.prompts import grammar
 from sipo.feedback.prompts.prompt import TAGS, Prompt
+from sipo.feedback.registry import load_judge, read_settings
 from sipo.feedback.rule.boxes import Box
 from sipo.feedback.rule.verdict import Verdict
 from sipo.feedback.scorers.base import ScorerJudge, SigmoidScale
@@ -42,11 +42,11 @@ class Raises:
     def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
         return judge_in_batches(self, self._judge, images, prompts, 4)
 
-    def _judge(self, batch: Sequence[Any], about: dict[str, Any]) -> list[Verdict]:
+    def _judge(self, batch: Sequence[Any], description: dict[str, Any]) -> list[Verdict]:
         for image, _ in batch:
             if image.getpixel((0, 0)) != (255, 0, 0):
                 raise self.error
-        return [Verdict(score=0.5, correct=True, reason="", judge=about) for _ in batch]
+        return [Verdict(score=0.5, correct=True, reason="", judge=description) for _ in batch]
 
 
 @pytest.mark.parametrize(
@@ -90,10 +90,10 @@ def test_what_no_image_causes_goes_through(error: Exception) -> None:
 
 def test_memory_for_one_at_a_time_is_enough() -> None:
     class Small(Raises):
-        def _judge(self, batch: Sequence[Any], about: dict[str, Any]) -> list[Verdict]:
+        def _judge(self, batch: Sequence[Any], description: dict[str, Any]) -> list[Verdict]:
             if len(batch) > self.most:
                 raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
-            return super()._judge(batch, about)
+            return super()._judge(batch, description)
 
         most = 1
 

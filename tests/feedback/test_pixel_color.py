@@ -188,8 +188,10 @@ def judge_with(namer: PixelColor) -> YoloWorldJudge:
         return [rows] * len(pixels)
 
     texts = torch.eye(512)[:2]
-    about = {"weights_sha256": "0" * 64}
-    return YoloWorldJudge(network, texts, ("dog", "cat"), about=about, image_px=64, color=namer)
+    description = {"weights_sha256": "0" * 64}
+    return YoloWorldJudge(
+        network, texts, ("dog", "cat"), description=description, image_px=64, color=namer
+    )
 
 
 RED_DOG = grammar.colors("dog", "red")
@@ -224,8 +226,8 @@ def test_calibration_names_what_some_prompt_of_the_image_asks(tmp_path: Path) ->
 
 
 def test_verdicts_tell_which_rule_named_the_colours() -> None:
-    about: dict[str, Any] = judge_with(PixelColor()).describe()
-    assert about["color"] == {"id": "pixels", "version": 2}
+    description: dict[str, Any] = judge_with(PixelColor()).describe()
+    assert description["color"] == {"id": "pixels", "version": 2}
 
 
 def test_coloured_classes_of_a_prompt() -> None:

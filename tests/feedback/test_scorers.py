@@ -25,8 +25,9 @@ from tiny_judges import (
 from torch import Tensor
 from transformers import CLIPModel
 
-from sipo.feedback.judge import Judge, load_judge
+from sipo.feedback.judge import Judge
 from sipo.feedback.prompts import grammar
+from sipo.feedback.registry import load_judge
 from sipo.feedback.scorers.base import LinearHead, LinearScale, SigmoidScale
 from sipo.feedback.scorers.clip import MEAN, STD, load_processor
 from sipo.feedback.scorers.hps import padded_pixels

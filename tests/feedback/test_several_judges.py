@@ -16,9 +16,10 @@ from sipo.datagen.cli import main
 from sipo.feedback.ensemble import make_ensemble, require_company
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.frames import FrameJudge
-from sipo.feedback.judge import JUDGES, Judge, load_judge, read_settings, split_names
+from sipo.feedback.judge import Judge
 from sipo.feedback.prompts import grammar
 from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.registry import JUDGES, load_judge, read_settings, split_names
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
 from sipo.loop.reward_hacking import divergence_warning
 
@@ -127,7 +128,7 @@ def test_several_names_make_an_ensemble(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "weights", "settings", "says"),
     [
-        ("faek", None, {}, r"--judge 'faek' is unknown; choose one of yolo-world, owlv2"),
+        ("faek", None, {}, r"--judge 'faek' is unknown; choose one of fake, yolo-world, owlv2"),
         ("fake,mini-evaluator", "x", {}, r"'x' does not say of which judge; write --judge fake=x"),
         ("fake", None, {"faek": {}}, r"judge settings for 'faek', which is no judge"),
         ("fake", None, {"fake": 3}, r"settings for 'fake' are 3; give a JSON object"),
@@ -167,8 +168,8 @@ def test_every_judge_is_on_its_page() -> None:
 
 
 def test_a_judge_is_a_file_of_under_150_lines() -> None:
-    room = Path(__file__).parents[2] / "feedback"
-    files = {room / f"{where.split(':')[0].split('.')[-1]}.py" for where in JUDGES.values()}
+    names = {where.removeprefix("sipo.").partition(":")[0] for where in JUDGES.values()}
+    files = [Path(__file__).parents[2] / f"{name.replace('.', '/')}.py" for name in names]
     assert [path.name for path in files if len(path.read_text().splitlines()) >= 150] == []
 
 

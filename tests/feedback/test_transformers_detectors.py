@@ -22,9 +22,9 @@ from sipo.feedback.detectors.clip_color import load_color
 from sipo.feedback.detectors.mask2former import THRESHOLDS, Mask2FormerJudge
 from sipo.feedback.detectors.masks import box_of, instances, upscale
 from sipo.feedback.detectors.owlv2 import Owlv2Judge
-from sipo.feedback.judge import load_judge
 from sipo.feedback.prompts import grammar
 from sipo.feedback.prompts.prompt import COLORS, TAGS
+from sipo.feedback.registry import load_judge
 from sipo.feedback.rule.boxes import Box
 from sipo.feedback.scorers.clip import load_processor
 

@@ -14,18 +14,17 @@ from PIL import Image
 from tiny_judges import tiny_vlm
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from sipo.feedback.judge import load_judge
 from sipo.feedback.prompts import grammar
 from sipo.feedback.prompts.prompt import Prompt, plain_text, prompt_of
 from sipo.feedback.prompts.questions import (
     Atom,
     accepted,
-    arithmetic_mean,
     atoms_of,
     first_tokens,
-    geometric_mean,
+    means,
     read_questions,
 )
+from sipo.feedback.registry import load_judge
 from sipo.feedback.vlm import BRIEF, VlmJudge
 
 NOISE = np.random.default_rng(0).integers(0, 256, (56, 40, 3), np.uint8)
@@ -143,9 +142,8 @@ def test_accepted_answers() -> None:
 
 
 def test_means_over_atoms() -> None:
-    assert arithmetic_mean([0.9, 0.4]) == pytest.approx(0.65)
-    assert geometric_mean([0.9, 0.4]) == pytest.approx(0.6)
-    assert geometric_mean([1.0, 0.0, 1.0]) == 0
+    assert means([0.9, 0.4]) == pytest.approx({"arithmetic": 0.65, "geometric": 0.6})
+    assert means([1.0, 0.0, 1.0])["geometric"] == 0
 
 
 def test_answers_of_several_tokens_are_left_out(folder: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mutations import damaged, json_files, odd_values, written
 from outcome import outcome
 
-from sipo.feedback.judge import read_settings
+from sipo.feedback.registry import read_settings
 from sipo.recipes import names, section
 from sipo.train.settings import TrainSettings, make_settings, read_yaml
 

@@ -73,8 +73,10 @@ def test_layout_and_rows_are_official(
         "reason": "",
         "metadata": prompts[0].to_json(),
         "details": '{"cat": [[1.0, 2.0, 3.0, 4.0, 0.5]]}',
+        "complaints": [],
     }
     assert rows[2]["reason"] == "expected dog>=1, found 0"
+    assert rows[2]["complaints"] == [{"clause": "dog", "kind": "missing", "wanted": 1, "seen": 0}]
 
 
 def test_the_summary_says_what_it_depends_on(
@@ -88,6 +90,11 @@ def test_the_summary_says_what_it_depends_on(
     assert summary["tags"]["single_object"]["images"] == 4
     assert summary["tags"]["counting"]["interval"] == [0, 0]
     assert summary["empty_share"] == 0
+    assert [(row["tag"], row["kind"]) for row in summary["complaints"]] == [
+        (tag, "missing") for tag in ("single_object", "counting", "colors")
+    ]
+    assert summary["complaints"][0]["share"] == 0.5
+    assert summary["complaints"][0]["example"] == "expected dog>=1, found 0"
     assert summary["detector"] == {"id": "sees-a-cat"}
     assert summary["sampler"] == {"steps": 1, "guidance": 2.0, "height": None, "width": None}
     assert summary["seeds"]["seed"] == 0

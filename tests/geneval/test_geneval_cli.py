@@ -26,6 +26,7 @@ def test_evaluate_compare_and_evaluate_what_was_made(
     )
     assert code == 0
     assert "overall" in said
+    assert "the hash says so" in said  # in the table of why images fail
     assert "No object at all was found in 100.0% of the images." in said
     assert run("--images", base, "--out", again, "--judge", "fake", *same)[0] == 0
     assert "+0.000" in run("compare", base, again)[1]
@@ -53,19 +54,19 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
         (["--prompts", "nowhere.jsonl"], "'nowhere.jsonl' does not exist"),
         (["--images", "nowhere"], "'nowhere' is not a folder"),
         (["--images", "x", "--steps", "3"], "--steps has no effect with --images"),
-        (["--images-per-prompt", "0"], "--images-per-prompt: Input should be greater"),
+        (["--images-per-prompt", "0"], "--images-per-prompt 0: Input should be greater"),
         (["--weights", "nowhere"], "--weights 'nowhere' does not exist"),
         (["--seed", "1", "compare", "a", "b"], "--seed has no effect on 'compare'"),
         (["--weights", ""], "--weights '' is empty; give a value, or leave it out"),
         (["--prompts", ""], "--prompts '' is empty"),
         (["--images", " "], "--images ' ' is empty"),
-        (["--out", ""], "--output_dir '' is empty"),
+        (["--out", ""], "--out '' is empty"),
         (["--suite", ""], "--suite '' is empty"),
         (["--judge", ""], "--judge '' is empty"),
-        (["--backbone", ""], "--pretrained_model_name_or_path '' is empty"),
+        (["--backbone", ""], "--backbone '' is empty"),
         (["--backbone", "FLUX.1-dev"], "--backbone 'FLUX.1-dev' is neither an embedded model"),
-        (["--batch-size", "0"], "--batch-size: Input should be greater"),
-        (["--height", "0"], "--height: Input should be greater"),
+        (["--batch-size", "0"], "--batch-size 0: Input should be greater"),
+        (["--height", "0"], "--height 0: Input should be greater"),
         (["--images", "x", "--width", "64"], "--width has no effect with --images"),
         (
             ["--backbone", "owner/model", "--judge", "yolo-world"],

@@ -10,13 +10,11 @@ from sipo.recipes import FOLDER
 def environment(config: str, *options: str) -> dict[str, str]:
     """Of recipes/accelerate/`config`.yaml: accelerate's own variables."""
     from accelerate.commands.launch import _validate_launch_command, launch_command_parser
-    from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
+    from accelerate.utils.launch import prepare_multi_gpu_env
 
     file = str(FOLDER / "accelerate" / f"{config}.yaml")
     with warnings.catch_warnings(action="ignore"):  # that there is no GPU
         asked = launch_command_parser().parse_args(["--config_file", file, *options, "script"])
         asked, *_ = _validate_launch_command(asked)
-        asked.deepspeed_fields_from_accelerate_config = ""
-        deepspeed = asked.use_deepspeed
-        made = prepare_deepspeed_cmd_env(asked)[1] if deepspeed else prepare_multi_gpu_env(asked)
+        made = prepare_multi_gpu_env(asked)
     return {key: made[key] for key in made if key.startswith(("ACCELERATE_", "FSDP_"))}

@@ -32,9 +32,10 @@ def test_the_loss_is_the_published_formulas(
     settings = make_settings({"out": str(tmp_path / "x"), "rank": 2, **given})
     policy = Policy(load_backbone(str(tiny_folder), denoiser_only=True), settings)
     source = PairSource(policy, MemoryPairs(5), settings)
-    batch = source.draw(range(3), 0)
+    batch = source.draw(range(3))
     one = torch.ones(3)
-    ours = diffusion_dpo(source.errors(batch), Weights(one, one, one, one), BETA).losses.detach()
+    errors = source.measure(range(3), 0).errors
+    ours = diffusion_dpo(errors, Weights(one, one, one, one), BETA).losses.detach()
 
     tuned = load_backbone(str(tiny_folder), tmp_path / "first", denoiser_only=True)
     base = load_backbone(str(tiny_folder), denoiser_only=True)
@@ -45,7 +46,9 @@ def test_the_loss_is_the_published_formulas(
             noisy = base.add_noise(latents[row : row + 1], eps, t)
             text = {name: value[place : place + 1] for name, value in batch.conditioning.items()}
             with torch.no_grad():
-                theta, ref = (model.predict(noisy, t, text) for model in (tuned, base))
+                theta, ref = (
+                    model.predict(model.denoiser, noisy, t, text) for model in (tuned, base)
+                )
             squared = [
                 float(np.mean((eps.double().numpy() - e.double().numpy()) ** 2))
                 for e in (theta, ref)

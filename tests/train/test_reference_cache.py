@@ -34,14 +34,14 @@ def test_draws_come_again_and_are_computed_once(
     source, rows = PairSource(policy, MemoryPairs(5), settings), []
     whole = denoising_errors.frozen_errors
 
-    def counted(policy: Policy, batch: Any, which: Any) -> Any:
-        rows.append(len(batch.keys))
-        return whole(policy, batch, which)
+    def counted(policy: Policy, noised: Any, which: Any) -> Any:
+        rows.append(len(noised.timesteps) // 2)
+        return whole(policy, noised, which)
 
     monkeypatch.setattr(denoising_errors, "frozen_errors", counted)
-    epochs = [source.draw(range(5 * e, 5 * e + 5), 0) for e in range(3)]
-    for batch in epochs:
-        source.errors(batch)
+    epochs = [source.draw(range(5 * e, 5 * e + 5)) for e in range(3)]
+    for e in range(3):
+        source.measure(range(5 * e, 5 * e + 5), 0)
     assert sum(rows) == 20
     assert set(epochs[0].draws) == set(epochs[2].draws)
     assert set(epochs[0].draws).isdisjoint(epochs[1].draws)
@@ -52,8 +52,8 @@ def test_the_losses_are_those_without_a_cache(
 ) -> None:
     run("kept", max_train_steps=8, checkpointing_steps=8, **GIVEN)
 
-    def nothing_is_kept(self: ReferenceCache, batch: Any, compute: Any) -> Any:
-        return compute(batch)
+    def nothing_is_kept(self: ReferenceCache, draws: Any, compute: Any) -> Any:
+        return compute(range(len(draws)))
 
     monkeypatch.setattr(ReferenceCache, "errors", nothing_is_kept)
     run("computed", max_train_steps=8, checkpointing_steps=8, **GIVEN)

@@ -6,12 +6,10 @@ Holds while the reference does not move, and it never does within a run. Draws c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
-
-from sipo.train.data.pair_batches import Batch
 
 
 class ReferenceCache:
@@ -22,19 +20,18 @@ class ReferenceCache:
         self.known: dict[str, tuple[float, float]] = {}
 
     def errors(
-        self, batch: Batch, compute: Callable[[Batch], tuple[Tensor, Tensor]]
+        self, draws: Sequence[str], compute: Callable[[Sequence[int]], tuple[Tensor, Tensor]]
     ) -> tuple[Tensor, Tensor]:
-        """(R,) each; `compute` is asked for the rows that are not known yet."""
-        missing = [row for row, draw in enumerate(batch.draws) if draw not in self.known]
+        """(R,) each, on the CPU; `compute` is asked for the rows that are not known yet."""
+        missing = [row for row, draw in enumerate(draws) if draw not in self.known]
         if missing:
-            found = zip(*(side.tolist() for side in compute(batch.rows(missing))), strict=True)
-            self.known.update(zip((batch.draws[row] for row in missing), found, strict=True))
-        rows = torch.tensor([self.known[draw] for draw in batch.draws], device=batch.noise.device)
-        winner, loser = rows.unbind(1)
+            found = zip(*(side.tolist() for side in compute(missing)), strict=True)
+            self.known.update(zip((draws[row] for row in missing), found, strict=True))
+        winner, loser = torch.tensor([self.known[draw] for draw in draws]).unbind(1)
         return winner, loser
 
     def state_dict(self) -> dict[str, tuple[float, float]]:
         return dict(self.known)
 
-    def load_state_dict(self, state: dict[str, tuple[float, float]]) -> None:
+    def load_state_dict(self, state: Mapping[str, tuple[float, float]]) -> None:
         self.known = dict(state)

@@ -11,6 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -18,25 +19,38 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from sipo.backbones.base import Backbone, Conditioning, Sampler
+from sipo.backbones.base import Conditioning, Sampler
+from sipo.common.files.writing import atomic
 from sipo.datagen.storage.prompt_dataset import PromptDataset
 from sipo.feedback.judge import Judge
 from sipo.feedback.judge_batches import judge_sound
+from sipo.feedback.rule.verdict import Verdict
 from sipo.train.data.pair_batches import generator
+from sipo.train.data.reference_cache import ReferenceCache
 from sipo.train.objective.ddim import chain, negative_log_density, transition
+from sipo.train.objective.denoising_errors import Measured
 from sipo.train.objective.importance import Weights
 from sipo.train.objective.losses import Errors
-from sipo.train.policy import Policy
+from sipo.train.policy import Network, Policy
 from sipo.train.settings import TrainSettings
 
 ATTEMPTS = 8  # draws of prompts without a single pair before giving up
 STATES = ("winner", "loser")
+"""Of a block's tensors; all others are the prompts' conditioning."""
+
+
+@dataclass(frozen=True)
+class Guided:
+    """Prompts, and the empty one beside each: (B, ...)."""
+
+    conditioning: Conditioning
+    empty: Conditioning
 
 
 @dataclass(frozen=True)
 class Transitions:
     """R pairs of steps x_t -> x_s: `timesteps` and `previous` are (R,), `noisy` and `next`
-    (2R, C, H, W), conditioning (2R, ...), winners first.
+    (2R, C, H, W), `prompts` 2R, winners first.
     """
 
     keys: list[str]
@@ -44,12 +58,13 @@ class Transitions:
     next: Tensor
     timesteps: Tensor
     previous: Tensor
-    conditioning: Conditioning
-    empty: Conditioning
+    prompts: Guided
 
 
 class Trajectories:
     """A source of D3PO's batches and errors. `folder` keeps the blocks."""
+
+    cache: ReferenceCache | None = None
 
     def __init__(
         self,
@@ -71,6 +86,17 @@ class Trajectories:
         self._number, self._block = -1, dict[str, Tensor]()
         self._failures: list[str] = []
 
+    def measure(self, positions: Sequence[int], step: int) -> Measured:
+        """Errors are -log p(x_s | x_t), mean over dimensions, guided as sampled; weights all one:
+        D3PO has its own clip.
+        """
+        batch = self.draw(positions, step)
+        ref_winner, ref_loser = self._density(self.policy.reference, batch).chunk(2)
+        winner, loser = self._density("trained", batch).chunk(2)
+        ones, zeros = torch.ones_like(ref_winner), torch.zeros_like(ref_winner)
+        errors = Errors(winner, loser, ref_winner, ref_loser, cross=zeros)
+        return Measured(batch.keys, batch.timesteps, errors, Weights(ones, ones, ones, ones))
+
     def draw(self, positions: Sequence[int], step: int) -> Transitions:
         """The rows at `positions` of optimizer step `step`."""
         number = step // self.settings.d3po_block
@@ -89,52 +115,48 @@ class Trajectories:
             next=torch.cat([winner[pair, at + 1], loser[pair, at + 1]]),
             timesteps=self.timesteps[at].to(winner.device),
             previous=self.timesteps[at + 1].to(winner.device),
-            conditioning={name: _twice(self._block[name][pair]) for name in names},
-            empty={n: _rows(self.prompts.empty[n], 2 * len(at)).to(winner.device) for n in names},
+            prompts=Guided(
+                {name: _twice(self._block[name][pair]) for name in names},
+                _rows(self.prompts.empty, 2 * len(at), winner.device),
+            ),
         )
 
-    def errors(self, batch: Transitions) -> Errors:
-        """-log p(x_s | x_t) of policy and reference, mean over dimensions, guided as sampled."""
-        timesteps, previous = _twice(batch.timesteps), _twice(batch.previous)
-        arguments = (batch.noisy, timesteps, previous, batch.conditioning, batch.empty)
-
-        def density() -> Tensor:
-            return negative_log_density(batch.next, *self._step(*arguments))
-
-        with self.policy.as_frozen(self.policy.reference), torch.no_grad():
-            reference = density()
-        with self.policy.as_trained():
-            trained = density()
-        (winner, loser), (ref_winner, ref_loser) = trained.chunk(2), reference.chunk(2)
-        return Errors(winner, loser, ref_winner, ref_loser, cross=torch.zeros_like(ref_winner))
-
-    def weights(self, batch: Transitions, errors: Errors) -> Weights:
-        """All one: D3PO has its own clip."""
-        ones = torch.ones_like(errors.ref_winner)
-        return Weights(ones, ones, ones, ones)
+    def _density(self, which: Network, batch: Transitions) -> Tensor:
+        step = _twice(batch.timesteps), _twice(batch.previous)
+        return negative_log_density(
+            batch.next, *self._step(which, batch.noisy, *step, batch.prompts)
+        )
 
     def _step(
-        self,
-        noisy: Tensor,
-        timesteps: Tensor,
-        previous: Tensor,
-        conditioning: Conditioning,
-        empty: Conditioning,
+        self, which: Network, noisy: Tensor, timesteps: Tensor, previous: Tensor, prompts: Guided
     ) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the guided sampler's step."""
         backbone = self.policy.backbone
-        output = _guided(backbone, noisy, timesteps, conditioning, empty, self.sampler.guidance)
+        output = self._guided(which, noisy, timesteps, prompts)
         return transition(
             backbone.prediction, noisy, output, backbone.snr(timesteps), backbone.snr(previous)
         )
+
+    def _guided(self, which: Network, noisy: Tensor, timesteps: Tensor, prompts: Guided) -> Tensor:
+        """Classifier-free guidance (Ho & Salimans 2022), as the pipeline's: none at 1 or below."""
+        if (guidance := self.sampler.guidance) <= 1:
+            return self.policy.predict(which, noisy, timesteps, prompts.conditioning)
+        both = {
+            name: torch.cat([prompts.empty[name], value])
+            for name, value in prompts.conditioning.items()
+        }
+        output = self.policy.predict(which, _twice(noisy), _twice(timesteps), both)
+        without, with_prompt = output.chunk(2)
+        return without + guidance * (with_prompt - without)
 
     def _open(self, number: int) -> dict[str, Tensor]:
         path = self.folder / f"block-{number:06d}.safetensors"
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            beside = path.with_suffix(f".{os.getpid()}.tmp")
-            beside.write_bytes(save(self._sample(number)))
-            os.replace(beside, path)
+            ours = path.with_suffix(f".{os.getpid()}")  # of several processes each samples it
+            with atomic(ours) as file:
+                file.write(save(self._sample(number)))
+            ours.replace(path)
         try:
             block = load_file(path)
         except SafetensorError as error:
@@ -164,65 +186,57 @@ class Trajectories:
             f"prompts{cause}; give more --d3po_candidates"
         )
 
-    @torch.no_grad()
     def _pair(self, place: int) -> dict[str, Tensor] | None:
         """The best and the worst candidate of a prompt; None where they tie or fail."""
         epoch, index = divmod(place, len(self.prompts))
         chosen = self.prompts.order(self.settings.seed + epoch)[index]
-        prompt, conditioning = self.prompts.prompts[chosen], self.prompts.conditioning(chosen)
-        count, backbone = self.settings.d3po_candidates, self.policy.backbone
-        device = self.policy.device
+        conditioning, count = self.prompts.conditioning(chosen), self.settings.d3po_candidates
+        states, latents = self.rollout(place, conditioning)
+        images = self.policy.backbone.decode_latents(latents)
+        verdicts = judge_sound(self.judge, images, [self.prompts.prompts[chosen]] * count)
+        self._failures += [v.failure for v in verdicts if v.failure is not None]
+        if (pair := choose(verdicts)) is None:
+            return None
+        return dict(zip(STATES, (states[at] for at in pair), strict=True)) | conditioning
+
+    @torch.no_grad()
+    def rollout(self, place: int, conditioning: Conditioning) -> tuple[Tensor, Tensor]:
+        """Of the policy, N candidates: their states (N, S, C, H, W) and clean latents."""
+        count, device = self.settings.d3po_candidates, self.policy.device
         seeds = [generator(self.settings.seed, "d3po", place, i) for i in range(count)]
+        prompts = Guided(
+            _rows(conditioning, count, device), _rows(self.prompts.empty, count, device)
+        )
 
         def noise() -> Tensor:
             shape = self.prompts.latents_shape
             return torch.stack([torch.randn(shape, generator=seed) for seed in seeds]).to(device)
 
-        rows = {name: _rows(value, count).to(device) for name, value in conditioning.items()}
-        empty = {n: _rows(value, count).to(device) for n, value in self.prompts.empty.items()}
         states = [noise()]
-        with self.policy.as_trained():
-            for t, s in zip(self.timesteps, self.timesteps[1:], strict=False):
-                both = (t.expand(count).to(device), s.expand(count).to(device))
-                mean, std = self._step(states[-1], *both, rows, empty)
-                states.append(mean + std * noise())
-            last = self.timesteps[-1].expand(count).to(device)
-            output = _guided(backbone, states[-1], last, rows, empty, self.sampler.guidance)
-            # To the clean end the step is deterministic: SNR_s is infinite, a_s = 1, b_s = 0.
-            clean = torch.full((count,), 1e12, dtype=torch.float64, device=device)
-            arguments = (backbone.prediction, states[-1], output, backbone.snr(last), clean)
-            latents, _ = transition(*arguments)
-        images = backbone.decode_latents(latents)
-        verdicts = judge_sound(self.judge, images, [prompt] * count)
-        self._failures += [v.failure for v in verdicts if v.failure is not None]
-        scored = [(v.score, i) for i, v in enumerate(verdicts) if v.score is not None]
-        if not scored or max(scored)[0] == min(scored)[0]:
-            return None
-        trajectory = torch.stack(states, dim=1)
-        pair = {"winner": trajectory[max(scored)[1]], "loser": trajectory[min(scored)[1]]}
-        return pair | {name: value[0] for name, value in rows.items()}
+        for t, s in pairwise(self.timesteps):
+            step = t.expand(count).to(device), s.expand(count).to(device)
+            mean, std = self._step("trained", states[-1], *step, prompts)
+            states.append(mean + std * noise())
+        last = self.timesteps[-1].expand(count).to(device)
+        output, backbone = self._guided("trained", states[-1], last, prompts), self.policy.backbone
+        # To the clean end the step is deterministic: SNR_s is infinite, a_s = 1, b_s = 0.
+        clean = torch.full((count,), 1e12, dtype=torch.float64, device=device)
+        latents, _ = transition(backbone.prediction, states[-1], output, backbone.snr(last), clean)
+        return torch.stack(states, dim=1), latents
 
 
-def _guided(
-    backbone: Backbone,
-    noisy: Tensor,
-    timesteps: Tensor,
-    conditioning: Conditioning,
-    empty: Conditioning,
-    guidance: float,
-) -> Tensor:
-    """Classifier-free guidance (Ho & Salimans 2022), as the pipeline's: none at 1 or below."""
-    if guidance <= 1:
-        return backbone.predict(noisy, timesteps, conditioning)
-    both = {name: torch.cat([empty[name], value]) for name, value in conditioning.items()}
-    output = backbone.predict(_twice(noisy), _twice(timesteps), both)
-    without, with_prompt = output.chunk(2)
-    return without + guidance * (with_prompt - without)
+def choose(verdicts: Sequence[Verdict]) -> tuple[int, int] | None:
+    """The places of the best and the worst; None where all that were judged tie."""
+    scored = [(v.score, place) for place, v in enumerate(verdicts) if v.score is not None]
+    if not scored or max(scored)[0] == min(scored)[0]:
+        return None
+    return max(scored)[1], min(scored)[1]
 
 
 def _twice(values: Tensor) -> Tensor:
     return torch.cat([values, values])
 
 
-def _rows(value: Tensor, count: int) -> Tensor:
-    return value.expand(count, *value.shape)
+def _rows(values: Conditioning, count: int, device: torch.device) -> Conditioning:
+    """Of one prompt (...) -> (count, ...)."""
+    return {name: value.expand(count, *value.shape).to(device) for name, value in values.items()}

@@ -51,7 +51,10 @@ def measure_curve(
     for point in points:
         timesteps = point.to(device).expand(len(latents))
         predicted = backbone.predict(
-            backbone.add_noise(latents, noise, timesteps), timesteps, conditioning
+            backbone.denoiser,
+            backbone.add_noise(latents, noise, timesteps),
+            timesteps,
+            conditioning,
         )
         target = backbone.target(latents, noise, timesteps).float()
         errors.append(float(mse(predicted, target).mean()))

@@ -6,12 +6,13 @@ Shapes: B pairs, K draws of (timestep, noise) each, R = B K rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from sipo.backbones.base import Backbone
+from sipo.backbones.base import Backbone, Conditioning
 from sipo.train.data.pair_batches import Batch, Pairs, PairStream, draw_batch
 from sipo.train.data.reference_cache import ReferenceCache
 from sipo.train.objective.importance import (
@@ -25,13 +26,47 @@ from sipo.train.objective.losses import Errors
 from sipo.train.policy import Frozen, Policy
 from sipo.train.settings import TrainSettings
 
+Sides = tuple[Tensor, Tensor]
+"""Of winners and of losers, (R,) each."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """R rows of pairs: which, at which timesteps, their errors and importance weights."""
+
+    keys: list[str]
+    timesteps: Tensor
+    errors: Errors
+    weights: Weights
+
 
 class Source(Protocol):
-    """Where a step's rows come from and what their errors are. A batch has `keys`, `timesteps`."""
+    """Where a step's rows come from, and what the networks make of them."""
 
-    def draw(self, positions: Sequence[int], step: int, /) -> Any: ...
-    def errors(self, batch: Any, /) -> Errors: ...
-    def weights(self, batch: Any, errors: Errors, /) -> Weights: ...
+    cache: ReferenceCache | None
+
+    def measure(self, positions: Sequence[int], step: int, /) -> Measured: ...
+
+
+@dataclass(frozen=True)
+class Noised:
+    """What every network is asked alike: winners, then losers, 2R rows of all four."""
+
+    noisy: Tensor
+    timesteps: Tensor
+    target: Tensor
+    conditioning: Conditioning
+
+    def rows(self, chosen: Sequence[int]) -> Noised:
+        """Of those pairs alone."""
+        at = torch.tensor(chosen, device=self.timesteps.device)
+        both = torch.cat([at, at + len(self.timesteps) // 2])
+        return Noised(
+            self.noisy[both],
+            self.timesteps[both],
+            self.target[both],
+            {name: value[both] for name, value in self.conditioning.items()},
+        )
 
 
 class PairSource:
@@ -42,57 +77,61 @@ class PairSource:
         self.stream = PairStream(pairs, settings.seed)
         self.cache = ReferenceCache() if settings.reference_draws else None
 
-    def draw(self, positions: Sequence[int], step: int) -> Batch:
-        """The rows at `positions`; they do not depend on the step."""
+    def draw(self, positions: Sequence[int]) -> Batch:
         steps = self.policy.backbone.num_train_timesteps
         batch = draw_batch(self.stream, positions, self.settings, steps)
         return batch.to(self.policy.device)
 
-    def errors(self, batch: Batch) -> Errors:
-        def reference(rows: Batch) -> tuple[Tensor, Tensor]:
-            return frozen_errors(self.policy, rows, self.policy.reference)
+    def measure(self, positions: Sequence[int], step: int) -> Measured:
+        """Of the pairs at `positions`; they do not depend on the step."""
+        batch = self.draw(positions)
+        noised = noise_pairs(self.policy.backbone, batch)
+        errors = pair_errors(self.policy, noised, self._reference(batch.draws, noised))
+        return Measured(batch.keys, batch.timesteps, errors, self._weights(noised, errors))
 
-        known = self.cache.errors(batch, reference) if self.cache else reference(batch)
-        return pair_errors(self.policy, batch, *known)
+    def _reference(self, draws: Sequence[str], noised: Noised) -> Sides:
+        policy = self.policy
+        if self.cache is None:
+            return frozen_errors(policy, noised, policy.reference)
+        winner, loser = self.cache.errors(
+            draws, lambda rows: frozen_errors(policy, noised.rows(rows), policy.reference)
+        )
+        return winner.to(policy.device), loser.to(policy.device)
 
-    def weights(self, batch: Batch, errors: Errors) -> Weights:
+    def _weights(self, noised: Noised, errors: Errors) -> Weights:
         policy, which = self.policy, self.settings.denominator
-        below: tuple[Tensor, Tensor] | None = None
+        denominator: Sides | None = None
         if which == "ref" or (which == "behaviour" and policy.behaviour == policy.reference):
-            below = errors.ref_winner, errors.ref_loser
+            denominator = errors.ref_winner, errors.ref_loser
         elif policy.behaviour:
-            below = frozen_errors(policy, batch, policy.behaviour)
-        return batch_weights(policy.backbone, batch, errors, self.settings, below)
+            denominator = frozen_errors(policy, noised, policy.behaviour)
+        return batch_weights(policy.backbone, noised, errors, self.settings, denominator)
 
 
-def pair_errors(policy: Policy, batch: Batch, ref_winner: Tensor, ref_loser: Tensor) -> Errors:
+def pair_errors(policy: Policy, noised: Noised, reference: Sides) -> Errors:
     """One forward of 2R rows for the policy, with gradient, beside the reference's errors."""
-    noisy, timesteps, target = noised(policy.backbone, batch)
-    with policy.as_trained():
-        prediction = policy.backbone.predict(noisy, timesteps, batch.conditioning)
-    winner, loser = mse(prediction, target).chunk(2)
-    residual_w, residual_l = (prediction.detach().float() - target).flatten(1).chunk(2)
+    prediction = policy.predict("trained", noised.noisy, noised.timesteps, noised.conditioning)
+    winner, loser = mse(prediction, noised.target).chunk(2)
+    residual_w, residual_l = (prediction.detach().float() - noised.target).flatten(1).chunk(2)
     cross = (residual_w * residual_l).mean(1)
-    return Errors(winner, loser, ref_winner, ref_loser, cross)
+    return Errors(winner, loser, *reference, cross)
 
 
-@torch.no_grad()
-def frozen_errors(policy: Policy, batch: Batch, which: Frozen) -> tuple[Tensor, Tensor]:
+def frozen_errors(policy: Policy, noised: Noised, which: Frozen) -> Sides:
     """mse of winner and loser under one of the policy's frozen networks: (R,) each."""
-    noisy, timesteps, target = noised(policy.backbone, batch)
-    with policy.as_frozen(which):
-        prediction = policy.backbone.predict(noisy, timesteps, batch.conditioning)
-    winner, loser = mse(prediction, target).chunk(2)
+    prediction = policy.predict(which, noised.noisy, noised.timesteps, noised.conditioning)
+    winner, loser = mse(prediction, noised.target).chunk(2)
     return winner, loser
 
 
-def noised(backbone: Backbone, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Noisy latents, timesteps and target of winners, then losers: 2R rows."""
+def noise_pairs(backbone: Backbone, batch: Batch) -> Noised:
+    """Winner and loser of a row share timestep and noise."""
     timesteps = batch.timesteps.repeat(2)
     noise = batch.noise.repeat(2, *[1] * (batch.noise.ndim - 1))
     latents = torch.cat([batch.winner, batch.loser])
     noisy = backbone.add_noise(latents, noise, timesteps)
-    return noisy, timesteps, backbone.target(latents, noise, timesteps).float()
+    target = backbone.target(latents, noise, timesteps).float()
+    return Noised(noisy, timesteps, target, batch.conditioning)
 
 
 def mse(prediction: Tensor, target: Tensor) -> Tensor:
@@ -109,20 +148,21 @@ def timestep_coefficient(backbone: Backbone, timesteps: Tensor, settings: TrainS
 
 def batch_weights(
     backbone: Backbone,
-    batch: Batch,
+    noised: Noised,
     errors: Errors,
     settings: TrainSettings,
-    below: tuple[Tensor, Tensor] | None,
+    denominator: Sides | None,
 ) -> Weights:
     """The importance weights of a batch under the settings' options.
 
-    `below` are the errors (winner, loser) of the model in the denominator; None: it is q.
+    `denominator` are the errors of the model in it; None: it is q.
     """
-    c = timestep_coefficient(backbone, batch.timesteps.cpu(), settings)  # float64: not on a GPU
-    scale = settings.ratio_scale * float(torch.tensor(batch.winner[0].numel()).log())
+    timesteps = noised.timesteps[: len(errors.winner)]
+    c = timestep_coefficient(backbone, timesteps.cpu(), settings)  # float64: not on a GPU
+    scale = settings.ratio_scale * float(torch.tensor(noised.noisy[0].numel()).log())
     winner, loser = errors.winner, errors.loser
-    if below:  # p_theta / p_other: log w = -c (mse_theta - mse_other)
-        winner, loser = winner - below[0], loser - below[1]
+    if denominator:  # p_theta / p_other: log w = -c (mse_theta - mse_other)
+        winner, loser = winner - denominator[0], loser - denominator[1]
     return pair_weights(
         log_weight(c, winner, scale),
         log_weight(c, loser, scale),

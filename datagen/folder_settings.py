@@ -1,0 +1,78 @@
+"""What the commands beside `generate` and `import` are asked."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from sipo.backbones import settings as model
+from sipo.common.settings import ARGUMENTS, DEVICE, OUT, StrictModel, setting
+from sipo.datagen.export import EXPORTS
+from sipo.datagen.settings import MARGIN, MAX_PAIRS, POLICY
+from sipo.feedback import settings as feedback
+from sipo.feedback.frames import FrameScore
+
+_AS_BEFORE = "as before"
+_NEW = partial(setting, "Output", "New folder for it.", None, without="in place", metavar="NEW")
+
+
+class FolderSettings(StrictModel):
+    shards: Path = setting(ARGUMENTS, "Folder that sipo-data wrote.", ..., metavar="SHARDS")
+
+
+class JudgeAgainSettings(FolderSettings):
+    judge: str = feedback.JUDGE(...)
+    judge_weights: Path | None = feedback.JUDGE_WEIGHTS(None)
+    judge_settings: Path | None = feedback.JUDGE_SETTINGS(None)
+    judged_frames: int | None = feedback.JUDGED_FRAMES(None, without=_AS_BEFORE)
+    frame_score: FrameScore | None = feedback.FRAME_SCORE(None, without=_AS_BEFORE)
+    out: Path | None = _NEW()
+
+
+class PairAgainSettings(FolderSettings):
+    policy: str | None = POLICY(None, without=_AS_BEFORE)
+    margin: float | None = MARGIN(None, without=_AS_BEFORE)
+    max_pairs_per_prompt: int | None = MAX_PAIRS(None, without=_AS_BEFORE)
+    out: Path | None = _NEW()
+
+
+class InspectSettings(FolderSettings):
+    rows: int = setting("Output", "Pairs on the contact sheet.", 48, ge=1)
+    out: Path | None = setting("Output", "HTML file to write.", None, without="SHARDS/contact.html")
+
+
+class ReviewSettings(FolderSettings):
+    rater: str = setting("Pairs", "Name of who decides, for the record.", "rater")
+    port: int = setting("Machine", "Port of the page.", 0, without="a free one")
+
+
+class CalibrateJudgeSettings(StrictModel):
+    images: Path = setting(
+        ARGUMENTS,
+        "Folder in GenEval's layout (with results.jsonl its labels count; without, every image is "
+        'taken to show its prompt), or JSONL rows {"image", "prompt", "correct"}.',
+        ...,
+        metavar="IMAGES",
+    )
+    judge: str = feedback.JUDGE("yolo-world")
+    judge_weights: Path | None = feedback.JUDGE_WEIGHTS(None)
+    judge_settings: Path | None = feedback.JUDGE_SETTINGS(None)
+    out: Path = setting("Output", "JSON file of --judge-settings to write.", Path("judge.json"))
+
+
+class EncodingSettings(StrictModel):
+    """How a backbone's VAE and text encoders are run."""
+
+    backbone: str | None = model.BACKBONE(None, without="do not encode yet")
+    batch_size: int = setting("Machine", "Pictures that are encoded at a time.", 8, ge=1)
+    dtype: model.Dtype = model.DTYPE("float32")
+    device: str = DEVICE("auto")
+
+
+class EncodeSettings(EncodingSettings, FolderSettings):
+    backbone: str = model.BACKBONE("mini-sd")
+
+
+class ExportSettings(FolderSettings):
+    format: str = setting("Output", "Layout to write.", "parquet", choices=EXPORTS)
+    out: Path = OUT(...)

@@ -1,0 +1,84 @@
+"""What the commands that compare evaluations are asked."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from sipo.common.settings import ARGUMENTS, OUT, StrictModel, setting
+from sipo.feedback.registry import JUDGES
+
+_EVAL = partial(setting, ARGUMENTS, default=...)
+_JSON = partial(setting, "Output", "Print JSON instead of a table.", False)
+
+
+class CompareSettings(StrictModel):
+    eval_a: Path = _EVAL("Evaluation, or result of VBench, to compare with.", metavar="EVAL_A")
+    eval_b: Path = _EVAL("Evaluation, or result of VBench, to compare.", metavar="EVAL_B")
+    metric: str | None = setting(
+        "Evaluation", "Metric whose scores are compared, of `metrics`.", None, choices=JUDGES
+    )
+    ranks: Path | None = setting(
+        "Evaluation", "Study of `rank` by whose people they are compared.", None
+    )
+    vbench: bool = setting("Evaluation", "Compare results of VBench.", False)
+    json_: bool = _JSON()
+
+
+class MetricsSettings(StrictModel):
+    evals: tuple[Path, ...] = _EVAL("Evaluations to score.", metavar="EVAL...")
+    metric: str = setting(
+        "Evaluation",
+        "Judge that scores; several are a table.",
+        ...,
+        metavar="NAME[=WEIGHTS]",
+        choices=JUDGES,
+        several=True,
+    )
+    metric_weights: Path | None = setting(
+        "Evaluation", "Weights of the one metric.", None, without="the metric's own"
+    )
+    metric_settings: Path | None = setting(
+        "Evaluation", "JSON file of settings by judge: processor, tokenizer, ...", None
+    )
+    batch_size: int = setting("Machine", "Images that are scored at a time.", 32, also="bs", ge=1)
+    json_: bool = _JSON()
+
+
+class AgreeSettings(StrictModel):
+    eval_a: Path = _EVAL("Evaluation by one judge.", metavar="EVAL_A")
+    eval_b: Path = _EVAL("Evaluation of the same images by another.", metavar="EVAL_B")
+    images: Path | None = setting("Data", "Folder where the images lie.", None, without="EVAL_A")
+    page: Path | None = setting("Output", "HTML file of the disagreements to write.", None)
+    most: int = setting("Output", "Images on that page at most.", 100)
+    json_: bool = _JSON()
+
+
+class RankSettings(StrictModel):
+    evals: tuple[Path, ...] = setting(ARGUMENTS, "Evaluations to rank.", (), metavar="EVAL...")
+    out: Path = OUT(Path("rank"))
+    rater: str = setting("Evaluation", "Name of who ranks; each has a file.", "rater")
+    images_per_prompt: int = setting(
+        "Evaluation", "Images of each prompt to rank, of each run.", 1, ge=1
+    )
+    num_prompts: int | None = setting(
+        "Evaluation", "Prompts to rank, drawn of the runs'.", None, without="all", ge=1
+    )
+    port: int = setting("Machine", "Port of the page.", 0, without="a free one")
+    results: Path | None = setting(
+        "Evaluation", "Study whose answers are evaluated; nothing is served.", None
+    )
+    json_: bool = _JSON()
+
+
+class VbenchSettings(StrictModel):
+    results: tuple[Path, ...] = _EVAL(
+        "Files *_eval_results.json of VBench, or their folder.", metavar="RESULTS..."
+    )
+    json_: bool = _JSON()
+
+
+class VbenchExportSettings(StrictModel):
+    evaluation: Path = _EVAL("Evaluation whose clips are linked.", metavar="EVAL")
+    prompts: Path = setting("Prompts", "VBench_full_info.json, or a .txt.", ...)
+    out: Path = OUT(...)
