@@ -137,8 +137,10 @@ def compare_command(
 
     By accuracies, by the scores of a metric, by what people ranked, or by VBench's dimensions.
     """
+    from sipo.common.records import Record
     from sipo.geneval import tables
 
+    result: Record
     ways = {f"--metric {metric!r}": metric, f"--ranks {str(ranks)!r}": ranks, "--vbench": vbench}
     if len(asked := [way for way, given in ways.items() if given]) > 1:
         raise ValueError(f"{' and '.join(asked)} were both given; give one")
@@ -146,24 +148,24 @@ def compare_command(
     if metric:
         from sipo.geneval.comparison.metric_scores import compare_metric
 
-        result = compare_metric(eval_a, eval_b, metric)
-        table = tables.paired_table(result, a, b, metric)
+        result = scores = compare_metric(eval_a, eval_b, metric)
+        table = tables.paired_table(scores, a, b, metric)
     elif ranks:
         from sipo.geneval.comparison.ranking import compare_ranks
 
-        result = compare_ranks(ranks, a, b)
-        table = tables.paired_table(result, a, b, "mean rank")
+        result = means = compare_ranks(ranks, a, b)
+        table = tables.paired_table(means, a, b, "mean rank")
     elif vbench:
         from sipo.geneval.vbench.paired_clips import compare_vbench
 
-        result = compare_vbench(eval_a, eval_b)
-        table = tables.vbench_comparison_table(result, a, b)
+        result = dimensions = compare_vbench(eval_a, eval_b)
+        table = tables.vbench_comparison_table(dimensions, a, b)
     else:
         from sipo.geneval.comparison.paired import compare
 
-        result = compare(eval_a, eval_b)
-        table = tables.comparison_table(result, a, b)
-    click.echo(json.dumps(result, indent=2) if as_json else table)
+        result = tags = compare(eval_a, eval_b)
+        table = tables.comparison_table(tags, a, b)
+    click.echo(result.to_json() if as_json else table)
 
 
 @main.command("metrics")
@@ -193,11 +195,10 @@ def metrics_command(
 
     With several metrics each has its table, and all means stand in a last one; JSON is a list.
     """
-    from sipo.feedback.judge import split_names
-    from sipo.geneval.comparison.metric_scores import score_runs
+    from sipo.geneval.comparison.metric_scores import score_runs, split_metrics
     from sipo.geneval.tables import means_table, metrics_table
 
-    asked = split_names(metric, "--metric")
+    asked = split_metrics(metric)
     if metric_weights and (len(asked) > 1 or asked[0][1]):
         raise ValueError(
             f"--metric-weights {str(metric_weights)!r} does not say of which metric; write "
@@ -210,7 +211,8 @@ def metrics_command(
         if not as_json:
             click.echo(metrics_table(results[-1]) + "\n" * (len(asked) > 1))
     if as_json:
-        click.echo(json.dumps(results if len(results) > 1 else results[0], indent=2))
+        tables = [result.to_dict() for result in results]
+        click.echo(json.dumps(tables if len(tables) > 1 else tables[0], indent=2))
     elif len(results) > 1:
         click.echo(means_table(results))
 
@@ -231,7 +233,7 @@ def agree_command(
     from sipo.geneval.tables import agreement_table
 
     result = agreement(eval_a, eval_b)
-    click.echo(json.dumps(result, indent=2) if as_json else agreement_table(result))
+    click.echo(result.to_json() if as_json else agreement_table(result))
     if page:
         count = write_page(result, images or eval_a, page, str(eval_a), str(eval_b), most)
         click.echo(f"{count} disagreements on {page}", err=as_json)
@@ -280,7 +282,7 @@ def rank_command(
     if evals:
         raise ValueError(f"--results reads the study alone; leave {str(evals[0])!r} out")
     result = rank_results(results)
-    click.echo(json.dumps(result, indent=2) if as_json else rank_table(result))
+    click.echo(result.to_json() if as_json else rank_table(result))
 
 
 @main.command("vbench")
@@ -296,7 +298,7 @@ def vbench_command(results: tuple[Path, ...], as_json: bool) -> None:
     from sipo.geneval.vbench.scores import vbench_scores
 
     scores = vbench_scores(results)
-    three = {name: scores[name] for name in ("total", "quality", "semantic")}
+    three = scores.model_dump(exclude={"dimensions"})
     click.echo(json.dumps(three, indent=2) if as_json else vbench_table(scores))
 
 
