@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from sipo.common.files.text import read_json
 from sipo.common.files.writing import write_json as write
 from sipo.common.held_settings import first_difference, option_of, refuse
+from sipo.common.records import Record, read_record
+
+R = TypeVar("R", bound=Record)
 
 CONFIG = "config.json"
 RESULTS = "results.jsonl"
@@ -30,7 +33,7 @@ _OPTIONS = {
 }
 
 
-def hold(folder: Path, config: Mapping[str, Any]) -> None:
+def hold(folder: Path, config: Mapping[str, object]) -> None:
     """Write `config.json`; where one is there already it must say the same.
 
     Raises ValueError naming the first setting that differs.
@@ -46,7 +49,7 @@ def hold(folder: Path, config: Mapping[str, Any]) -> None:
         refuse(folder, option_of(difference.name, _OPTIONS), difference)
 
 
-def hold_early(folder: Path, known: Mapping[str, Any]) -> None:
+def hold_early(folder: Path, known: Mapping[str, object]) -> None:
     """As `hold`, for what is known before a model is loaded: nothing is written, and of a setting
 
     that the folder does not name nothing is said.
@@ -55,7 +58,7 @@ def hold_early(folder: Path, known: Mapping[str, Any]) -> None:
         refuse(folder, option_of(difference.name, _OPTIONS), difference)
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, object]:
     """{} where there is none yet. Raises ValueError for a damaged one."""
     path = folder / CONFIG
     if not path.is_file():
@@ -66,22 +69,15 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{error}; restore it, or give another --out") from None
 
 
-def read_summary(folder: Path) -> dict[str, Any]:
-    """Raises ValueError for a folder without a whole `summary.json`."""
+def read_summary(folder: Path, kind: type[R]) -> R:
+    """`summary.json`, as far as `kind` names it. Raises ValueError where there is no whole one."""
     path = folder / SUMMARY
     remedy = "run the same sipo-geneval again"
     if not path.is_file():
         raise ValueError(f"{str(folder)!r} has no {SUMMARY}; {remedy}")
-    try:
-        summary = read_json(path)
-    except ValueError as error:
-        raise ValueError(f"{error}; remove it and {remedy}") from None
-    for key in ("detector", "images_per_prompt", "prompts"):
-        if key not in summary:
-            raise ValueError(f"{str(path)!r} does not say {key!r}; remove it and {remedy}")
-    return summary
+    return read_record(path, kind, f"remove it and {remedy}")
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
+def write_json(path: Path, value: Mapping[str, object]) -> None:
     """Keys in the order that readers meet them: tags as GenEval has them, runs as given."""
     write(path, value, indent=2, sort_keys=False)
