@@ -33,9 +33,10 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from sipo.feedback.detectors.color import PixelColor
+from sipo.feedback.prompts.mini_prompts import CLASSES, COLORS
 from sipo.feedback.rule.boxes import Box, Xyxy
 from sipo.mini.train.labelled_scenes import labelled_scenes
-from sipo.mini.world import CLASSES, COLORS, Thing, sprite
+from sipo.mini.world import Thing, sprite
 
 LABELS = Path(__file__).with_name("colors.json")
 HALVES = ("tuning", "held-out")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 import torch
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 Spread = Callable[[Iterable[T]], Iterator[R]]
 
-_work: Callable[[Any], Any]
+_work: Callable[..., object]
 AHEAD = 2  # results that may wait, for each worker
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -60,7 +60,7 @@ def spread(work: Callable[[T], R], count: int) -> Iterator[Spread[T, R]]:
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(count, forked, _begin, (work, os.getpid()))
     try:
-        yield lambda items: _in_order(pool, items, AHEAD * count)
+        yield lambda items: _in_order(pool, work, items, AHEAD * count)
     except BaseException:
         for worker in set(multiprocessing.active_children()) - others:
             worker.kill()
@@ -69,11 +69,14 @@ def spread(work: Callable[[T], R], count: int) -> Iterator[Spread[T, R]]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _in_order(pool: ProcessPoolExecutor, items: Iterable[T], ahead: int) -> Iterator[Any]:
-    asked: deque[Future[Any]] = deque()
+def _in_order(
+    pool: ProcessPoolExecutor, work: Callable[[T], R], items: Iterable[T], ahead: int
+) -> Iterator[R]:
+    """Of `work`, which the pool's processes have from their beginning, as `_work`."""
+    asked: deque[Future[R]] = deque()
     try:
         for item in items:
-            asked.append(pool.submit(_call, item))
+            asked.append(cast("Future[R]", pool.submit(_call, item)))
             if len(asked) > ahead:
                 yield asked.popleft().result()
         while asked:
@@ -85,7 +88,7 @@ def _in_order(pool: ProcessPoolExecutor, items: Iterable[T], ahead: int) -> Iter
         ) from None
 
 
-def _begin(work: Callable[[Any], Any], parent: int) -> None:
+def _begin(work: Callable[..., object], parent: int) -> None:
     global _work
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends these
@@ -103,5 +106,5 @@ def end_with(parent: int) -> None:
         os._exit(1)
 
 
-def _call(item: Any) -> Any:
+def _call(item: object) -> object:
     return _work(item)

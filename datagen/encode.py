@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
@@ -22,6 +23,7 @@ from sipo.backbones.registry import load_backbone
 from sipo.common.devices import find_device
 from sipo.common.files.strict_json import load_json
 from sipo.common.pictures.picture import Clip, Picture, from_bytes
+from sipo.common.pictures.tensors import to_tensor
 from sipo.datagen.generation.config import PACKAGES, described, named
 from sipo.datagen.generation.run import finish, pairs_hold, state_of
 from sipo.datagen.generation.sampling import batches
@@ -149,6 +151,5 @@ def _of_clip(clip: Clip) -> Tensor:
     return torch.stack([_of_image(frame) for frame in clip.frames], dim=1)
 
 
-def _of_image(image: Any) -> Tensor:
-    pixels = torch.from_numpy(np.array(image.convert("RGB")))  # HWC uint8
-    return pixels.permute(2, 0, 1).float() / 127.5 - 1
+def _of_image(image: Image.Image) -> Tensor:
+    return to_tensor(np.array(image.convert("RGB")))

@@ -13,20 +13,17 @@ from sipo.common.settings import DEVICE, OUT, SEED, StrictModel, setting
 from sipo.datagen.generation.pairing import POLICIES
 from sipo.feedback import settings as feedback
 from sipo.feedback.frames import FRAMES, FrameScore
+from sipo.feedback.prompts.suites import TRAIN_SUITES
 
 if TYPE_CHECKING:
     from sipo.backbones.base import Sampler
 
-SUITES = {
-    "mini-train": "sipo.mini.suites:mini_train_suite",
-    "geneval-train": "sipo.feedback.prompts.geneval_prompts:geneval_train_suite",
-}
 SUITE_PROMPTS = 256  # taken of a suite when --num-prompts is not given
 SUITE = partial(
     setting,
     "Prompts",
     "Suite of prompts to learn from, instead of a file.",
-    choices=SUITES,
+    choices=TRAIN_SUITES,
     without="mini-train with mini-sd, else geneval-train",
 )
 NUM_PROMPTS = partial(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sipo.common.files.strict_json import parse_json
-from sipo.common.files.text import read_text, split_lines
+from sipo.common.files.text import numbered_lines, read_text
 from sipo.feedback.prompts.prompt import Prompt, parse_prompt, prompt_of
 
 RESULTS = "results.jsonl"
@@ -48,12 +48,8 @@ def read_labelled(path: str | Path) -> list[Labelled]:
 
 
 def _read_rows(path: Path, root: Path) -> list[Labelled]:
-    lines = split_lines(read_text(path, "list"))
-    return [
-        _row(line, root, f"{path}, line {number}")
-        for number, line in enumerate(lines, 1)
-        if line.strip()
-    ]
+    lines = numbered_lines(read_text(path, "list"), path)
+    return [_row(line, root, where) for where, line in lines]
 
 
 def _row(line: str, root: Path, where: str) -> Labelled:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sipo.common.files.strict_json import parse_json
-from sipo.common.files.text import read_text, split_lines
+from sipo.common.files.text import numbered_lines, read_text, split_lines
 from sipo.feedback.prompts.prompt import Prompt, parse_prompt, plain_text
 
 IMAGE = ("image", "filename", "file_name", "path", "video")
@@ -92,9 +92,8 @@ def _delimiter(text: str) -> str:
 
 
 def _jsonl(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
-    for number, line in enumerate(split_lines(text), 1):
-        if line.strip():
-            yield _object(f"{path}, line {number}", line)
+    for where, line in numbered_lines(text, path):
+        yield _object(where, line)
 
 
 def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 from pydantic import model_validator
@@ -17,15 +16,8 @@ from sipo.feedback import settings as feedback
 from sipo.feedback.frames import FRAMES, FrameScore
 from sipo.feedback.prompts.demands import require_published
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
+from sipo.feedback.prompts.suites import load_suite
 from sipo.feedback.registry import read_settings, split_names
-
-SUITES = {
-    "mini": "sipo.mini.suites:mini_suite",
-    "mini-train": "sipo.mini.suites:mini_train_suite",
-    "geneval": "sipo.feedback.prompts.geneval_prompts:geneval_suite",
-    "geneval-train": "sipo.feedback.prompts.geneval_prompts:geneval_train_suite",
-}
-"""Prompt sets by name; `geneval` is the official one of 553."""
 
 SAMPLER = ("steps", "guidance", "height", "width", "frames")
 """What is asked of the checkpoint's sampler; None leaves it its own."""
@@ -126,18 +118,6 @@ class EvalSettings(StrictModel):
             elif value != field.default:
                 words += ["--" + name.replace("_", "-"), str(value)]
         return shlex.join(words)
-
-
-def load_suite(name: str) -> list[Prompt]:
-    """The prompt set of that name. Raises ValueError for an unknown one."""
-    if name not in SUITES:
-        raise ValueError(
-            f"--suite {name!r} is unknown; choose one of {', '.join(sorted(SUITES))}, "
-            "or give a GenEval JSONL file with --prompts"
-        )
-    module, function = SUITES[name].split(":")
-    prompts: list[Prompt] = getattr(import_module(module), function)()
-    return prompts
 
 
 def wanted_prompts(settings: EvalSettings) -> list[Prompt]:

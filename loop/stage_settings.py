@@ -10,13 +10,9 @@ from typing import TYPE_CHECKING, Any
 from sipo.backbones.loading.names import check_name, in_embedded_world
 from sipo.feedback.prompts.demands import check_prompts, require_published
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
+from sipo.feedback.prompts.suites import load_suite
 from sipo.feedback.registry import split_names
-from sipo.geneval.settings import (
-    SAMPLER,
-    EvalSettings,
-    load_suite,
-    wanted_prompts,
-)
+from sipo.geneval.settings import SAMPLER, EvalSettings, wanted_prompts
 from sipo.loop.settings import LoopSettings
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from sipo.feedback.prompts.mini_prompts import random_prompt
 from sipo.feedback.prompts.prompt import Prompt
-from sipo.mini.suites import random_prompt
 from sipo.mini.world import Layout, Rng, Scene, depict, render
 
 NOISE = 0.5  # share of lies among the noisy captions, single-object ones excepted

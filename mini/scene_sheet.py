@@ -7,8 +7,8 @@ import sys
 import numpy as np
 from PIL import Image
 
+from sipo.feedback.prompts.mini_prompts import random_prompt
 from sipo.feedback.prompts.prompt import TAGS
-from sipo.mini.suites import random_prompt
 from sipo.mini.world import depict, render
 
 COLUMNS, ZOOM = 12, 2

@@ -15,13 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sipo.feedback.prompts.mini_prompts import CLASSES, COLORS
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.boxes import Box, Xyxy, relations
 
-CLASSES = (
-    "cat", "dog", "horse", "cow", "elephant", "bear", "bird", "car",
-    "bus", "airplane", "boat", "apple", "banana", "chair", "clock", "umbrella",
-)  # fmt: skip
 TINTS = {
     "red": (225, 25, 30),
     "orange": (255, 130, 10),
@@ -32,7 +29,6 @@ TINTS = {
     "pink": (250, 110, 190),
     "brown": (115, 65, 30),
 }
-COLORS = tuple(TINTS)
 SIZE_PX = 64
 _CELL_PX = 64
 _GAP_PX = 1

@@ -23,18 +23,21 @@ MAY_KNOW = {
 EVERYWHERE = ("common", "recipes")
 
 
-def _imports(tree: ast.Module) -> list[tuple[str, bool]]:
-    """(module, whether at the top level) of every import of ours."""
-    top = {id(node) for node in tree.body}
+NAMED = re.compile(r"sipo\.[\w.]+:\w+")
+"""A module and what is to be imported of it, as a string."""
+
+
+def _imports(tree: ast.Module) -> list[str]:
+    """The modules of ours that a file imports, or names to be imported later."""
     found = []
     for node in ast.walk(tree):
-        names = []
         if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
+            found.append(node.module)
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        found += [(name, id(node) in top) for name in names if name.startswith("sipo.")]
-    return found
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.Constant) and NAMED.fullmatch(str(node.value)):
+            found.append(str(node.value))
+    return [name for name in found if name.startswith("sipo.")]
 
 
 @pytest.mark.parametrize("room", MAY_KNOW)
@@ -42,11 +45,10 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
     files = list((ROOT / room).rglob("*.py"))
     assert files
     for path in files:
-        for module, top_level in _imports(ast.parse(path.read_text())):
+        for module in _imports(ast.parse(path.read_text())):
             other = module.split(".")[1]
             allowed = other == room or other in MAY_KNOW[room] or other in EVERYWHERE
-            lazy_default = other == "mini" and not top_level
-            assert allowed or lazy_default, f"{path.relative_to(ROOT)} imports {module}"
+            assert allowed, f"{path.relative_to(ROOT)} imports {module}"
 
 
 def test_ultralytics_is_imported_in_two_places() -> None:

@@ -108,7 +108,12 @@ def behaviour_of(settings: TrainSettings, data: Data, base: Backbone) -> Frozen 
     for who, weights in candidates.items():
         if who == "base" or weights:  # loaded as for sampling: the dtype is in the hash
             sampler = load_backbone(
-                base.name, weights, True, data.meta["dtype"], data.meta["quantize"], INIT
+                base.name,
+                weights,
+                True,
+                str(data.meta["dtype"]),
+                str(data.meta["quantize"]),
+                INIT,
             )
             if data.meta["sampled_by"] == [sampler.weights_sha256()]:
                 return who

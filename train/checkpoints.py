@@ -11,9 +11,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import torch
 
@@ -23,6 +24,7 @@ from sipo.common.files.text import read_text
 from sipo.common.files.torch_files import read_torch
 from sipo.common.files.writing import write_text
 from sipo.common.files.yaml_files import to_yaml
+from sipo.train.monitor.log_rows import Row
 from sipo.train.settings import FREE_TO_CHANGE, TrainSettings
 
 COMPLETE, STATE = "complete", "state.pt"
@@ -30,12 +32,48 @@ BETWEEN = "between"
 """Marks a checkpoint between those of --checkpointing_steps: it goes when a newer one is there."""
 RUN, SUMMARY = "run.json", "summary.json"
 BEST, STEP = "best", "step"
-MADE_OF = {
+OPTIONS_OF_FACTS = {
     "pairs_per_step": "--train_batch_size times --gradient_accumulation_steps times processes"
 }
 _NAME = re.compile(r"checkpoint-(\d+)")
 SavePolicy = Callable[[Path], object]
 """Writes the policy into a folder."""
+
+
+class Facts(TypedDict):
+    """What the weights depend on beside the settings."""
+
+    data: str  # a hash
+    backbone_weights: str  # a hash
+    steps: int
+    pairs_per_step: int
+
+
+class Run(Facts):
+    """run.json."""
+
+    settings: dict[str, object]
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A finished run, as summary.json has it."""
+
+    out: str
+    steps: int
+    pairs_seen: int
+    epochs: float
+    policy_of_step: int | None = None
+    """After which step the policy was as it is saved; None where an older run does not say."""
+    warnings: Sequence[str] = ()
+    """Each cause once, with the steps at which it was seen."""
+    stopped: bool = False
+    """Before the last step, by --stop_on_collapse."""
+    last: Row | None = None
+    """Of log.jsonl; None where the log was taken away."""
+
+    def to_json(self) -> dict[str, object]:
+        return {**vars(self), "last": self.last or {}}
 
 
 def checkpoints(out: Path) -> list[Path]:
@@ -48,9 +86,14 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
+def is_due(settings: TrainSettings, step: int, last: int) -> bool:
+    """Whether --checkpointing_steps, or the end of the run, asks for one after this step."""
+    return step % settings.checkpointing_steps == 0 or step == last
+
+
 def new_checkpoint(
     out: Path,
-    state: dict[str, Any],
+    state: Mapping[str, object],
     save_policy: SavePolicy,
     limit: int | None,
     between: bool = False,
@@ -127,14 +170,16 @@ def best_step(out: Path) -> int:
         ) from None
 
 
-def is_finished(out: Path, resume: Path | None, steps: int, stop_on_collapse: bool) -> bool:
-    """All steps are done, or it was stopped and would be again."""
-    if resume is None or not (done := summary(out)):
-        return False
-    return step_of(resume) >= steps or (stop_on_collapse and bool(done.get("stopped")))
+def finished(
+    out: Path, resume: Path | None, steps: int, stop_on_collapse: bool
+) -> RunSummary | None:
+    """Where all steps are done, or it was stopped and would be again."""
+    if resume is None or (done := summary(out)) is None:
+        return None
+    return done if step_of(resume) >= steps or (stop_on_collapse and done.stopped) else None
 
 
-def load_state(checkpoint: Path) -> dict[str, Any]:
+def load_state(checkpoint: Path) -> dict[str, object]:
     """Raises ValueError for a damaged one, naming the newest before it that is whole."""
     try:
         return _read_state(checkpoint)
@@ -147,7 +192,7 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
         raise ValueError(f"{error}; {remedy}") from None
 
 
-def _read_state(checkpoint: Path) -> dict[str, Any]:
+def _read_state(checkpoint: Path) -> dict[str, object]:
     path = checkpoint / STATE
     try:
         state = read_torch(path, archive=True)
@@ -192,21 +237,19 @@ def checkpoint_to_resume(out: Path, settings: TrainSettings) -> Path | None:
     return found[0]
 
 
-def open_run(out: Path, settings: TrainSettings, facts: dict[str, Any]) -> None:
-    """Create the run folder, or refuse it where it has checkpoints of other settings or data.
-
-    `facts` are what the weights depend on beside the settings: data, backbone, length.
-    """
-    facts = {"settings": settings.model_dump(mode="json"), **facts}
+def open_run(out: Path, settings: TrainSettings, facts: Facts) -> None:
+    """Create the run folder, or refuse it where it has checkpoints of other settings or data."""
+    run = Run(settings=settings.model_dump(mode="json"), **facts)
     ours = (RUN, "weights.json", "weights.png", "curves.png", "curves.html")
     if (out / RUN).is_file() and checkpoints(out):
         before = _read_run(out)
-        for name, value in _comparable(facts).items():
+        for name, value in _comparable(run).items():
             was = _comparable(before).get(name)
             if was != value:
+                what = OPTIONS_OF_FACTS.get(name, name)
                 raise ValueError(
-                    f"{MADE_OF.get(name, name)} is {value!r}, but run {str(out)!r} was started "
-                    f"with {was!r}; give that value to go on, or another --out"
+                    f"{what} is {value!r}, but run {str(out)!r} was started with {was!r}; give "
+                    "that value to go on, or another --out"
                 )
     foreign = [p.name for p in out.glob("[!.]*") if p.name not in ours]
     if foreign and not (out / RUN).is_file():
@@ -214,12 +257,12 @@ def open_run(out: Path, settings: TrainSettings, facts: dict[str, Any]) -> None:
             f"--out {str(out)!r} holds {foreign[0]!r} and is no run folder; give a new one"
         )
     out.mkdir(parents=True, exist_ok=True)
-    write_text(out / RUN, json.dumps(facts, indent=1))
+    write_text(out / RUN, json.dumps(run, indent=1))
     given = settings.model_dump(mode="json", exclude_none=True)
     write_text(out / "settings.yaml", to_yaml(given))
 
 
-def _read_run(out: Path) -> dict[str, Any]:
+def _read_run(out: Path) -> Run:
     try:
         content = load_json(read_text(out / RUN))
         if not isinstance(content["settings"], dict):
@@ -229,30 +272,31 @@ def _read_run(out: Path) -> dict[str, Any]:
             f"{str(out / RUN)!r} is damaged ({reason_of(error)}), so nobody knows whether this "
             f"command is the one that made the checkpoints; {_go_back(out)}"
         ) from None
-    return dict(content)
+    return cast(Run, content)
 
 
-def _comparable(facts: dict[str, Any]) -> dict[str, Any]:
+def _comparable(run: Run) -> dict[str, object]:
     """Settings that matter as '--name', then the other facts; without those that may change.
 
     A setting that is younger than the run had its default.
     """
     defaults = {name: field.default for name, field in TrainSettings.model_fields.items()}
-    settings = defaults | facts["settings"]
+    settings = defaults | run["settings"]
     flags = {f"--{key}": value for key, value in settings.items() if key not in FREE_TO_CHANGE}
-    others = {key: value for key, value in facts.items() if key not in ("settings", "steps")}
+    others = {key: value for key, value in run.items() if key not in ("settings", "steps")}
     if settings["lr_scheduler"] in ("cosine", "linear"):  # their learning rate knows the end
-        others["steps"] = facts["steps"]
+        others["steps"] = run["steps"]
     return flags | others
 
 
-def summary(out: Path) -> dict[str, Any]:
-    """Of a finished run; empty for any other. Raises ValueError for a damaged one."""
+def summary(out: Path) -> RunSummary | None:
+    """Of a finished run; None for any other. Raises ValueError for a damaged one."""
     path = out / SUMMARY
     if not path.is_file():
-        return {}
+        return None
     try:
-        return dict(load_json(read_text(path)))
+        content = dict(load_json(read_text(path)))
+        return RunSummary(**content | {"last": content.get("last") or None})
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"{str(path)!r} is damaged ({reason_of(error)}); remove it, and the same command again "
@@ -260,5 +304,12 @@ def summary(out: Path) -> dict[str, Any]:
         ) from None
 
 
-def write_summary(out: Path, content: dict[str, Any]) -> None:
-    write_text(out / SUMMARY, json.dumps(content, indent=1))
+def summary_of(out: Path) -> RunSummary:
+    """Of a run that has just finished."""
+    found = summary(out)
+    assert found is not None
+    return found
+
+
+def write_summary(out: Path, content: RunSummary) -> None:
+    write_text(out / SUMMARY, json.dumps(content.to_json(), indent=1))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from sipo.backbones.base import Backbone
+    from sipo.train.checkpoints import RunSummary
 
 Given = dict[str, object]
 CONFIG = click.argument(
@@ -66,7 +67,7 @@ def main(given: Given, config: str | None, dry_run: bool) -> None:
         summary = train_on_cores(settings)
     except FloatingPointError as error:
         raise click.ClickException(str(error)) from error
-    for warning in summary.get("warnings", ()):
+    for warning in summary.warnings:
         click.echo(f"warning, {warning}", err=True)
     click.echo(_last_word(summary))
 
@@ -108,9 +109,9 @@ def plot(settings: PlotSettings) -> None:
     click.echo(f"See {draw(settings.runs, settings.out or settings.runs[0])}")
 
 
-def _last_word(summary: dict[str, Any]) -> str:
-    done = f"{summary['out']}: {summary['steps']} steps, {summary['pairs_seen']} pairs"
-    if not (last := summary["last"]):  # its log was taken away
+def _last_word(summary: RunSummary) -> str:
+    done = f"{summary.out}: {summary.steps} steps, {summary.pairs_seen} pairs"
+    if not (last := summary.last):  # its log was taken away
         return done
     rewards = f"psi_w {last['psi_w']:+.3f}, psi_l {last['psi_l']:+.3f}"
     return f"{done}; {rewards}, acc {last['implicit_acc']:.2f}"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from sipo.train.distributed.fsdp import divided
+from sipo.train.distributed.fsdp import shard_like
 
 
 class Ema:
@@ -44,4 +44,4 @@ class Ema:
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         for name, value in state.items():
-            self.average[name].copy_(divided(value, self.average[name]))
+            self.average[name].copy_(shard_like(value, self.average[name]))

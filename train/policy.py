@@ -25,7 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sipo.backbones.base import LORA_FILE, Backbone, Conditioning
 from sipo.backbones.loading.trained_weights import find_weights
-from sipo.train.distributed.fsdp import divided, shard, whole
+from sipo.train.distributed.fsdp import full_tensor, shard, shard_like
 from sipo.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class Policy:
         parameters = self.trainable()
         assert parameters.keys() == state.keys()
         for name, value in state.items():
-            parameters[name].copy_(divided(value, parameters[name]))
+            parameters[name].copy_(shard_like(value, parameters[name]))
 
     def prepare(self, accelerator: Accelerator) -> None:
         """Onto the device; wrapped where there are several processes."""
@@ -212,8 +212,8 @@ class Policy:
     def weights(self) -> dict[str, Tensor]:
         """For `save`, gathered: every process must ask. {} where it has them at hand."""
         if not self.full:
-            return whole(self._lora(ADAPTER))
-        return whole(dict(self.denoiser.state_dict())) if self.sharded else {}
+            return full_tensor(self._lora(ADAPTER))
+        return full_tensor(dict(self.denoiser.state_dict())) if self.sharded else {}
 
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
         """As diffusers loads it: LORA_FILE or the denoiser's folder. Replaces what is there."""

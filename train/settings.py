@@ -44,7 +44,7 @@ learning rate depends on it.)"""
 BETAS = {"diffusion-dpo": 5000.0, "flow-dpo": 5000.0, "diffusion-sdpo": 5000.0}
 BETAS |= {"mapo": 0.1, "d3po": 0.1}
 """Their papers' beta, where it is not 1000, in beta_dpo units (MaPO's weighs the ratio's term)."""
-WITHOUT_Z = frozenset({"sft", "mapo", "d3po"})
+NO_MARGIN_OBJECTIVES = frozenset({"sft", "mapo", "d3po"})
 """Objectives whose z is not a difference of rewards, or not in the loss."""
 
 

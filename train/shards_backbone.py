@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from sipo.backbones.registry import EMBEDDED, load_backbone
 from sipo.datagen.storage.backbone_places import places, recall
 
 
-def backbone_of(shards: Path, meta: Mapping[str, Any]) -> str:
+def backbone_of(shards: Path, meta: Mapping[str, object]) -> str:
     """An embedded name or hub id as the shards say it; a local folder where it is now.
 
     A folder counts only with the weights that the shards name by their hash, so a namesake is not
     taken for it. Raises ValueError that says where it was looked for.
     """
-    name, typed = str(meta["backbone"]["name"]), recall(shards)
+    name, typed = str(_identity(meta)["name"]), recall(shards)
     if not typed and (name in EMBEDDED or "/" in name):
         return name
     looked = places(shards, typed.get("backbone", name))
@@ -35,12 +34,20 @@ def backbone_of(shards: Path, meta: Mapping[str, Any]) -> str:
     )
 
 
-def _sampled(folder: Path, policy: Path | None, meta: Mapping[str, Any]) -> bool:
+def _sampled(folder: Path, policy: Path | None, meta: Mapping[str, object]) -> bool:
     """Whether this model, with the policy's weights on it, has the hash in the shards."""
     if policy is not None and not policy.is_dir():
         return False
     try:  # as for sampling: the dtype is in the hash
-        model = load_backbone(str(folder), policy, True, meta["dtype"], meta["quantize"])
+        dtype, bits = str(meta["dtype"]), str(meta["quantize"])
+        model = load_backbone(str(folder), policy, True, dtype, bits)
     except (OSError, ValueError, KeyError):
         return False
-    return bool(model.weights_sha256() == meta["backbone"].get("weights_sha256"))
+    return model.weights_sha256() == _identity(meta).get("weights_sha256")
+
+
+def _identity(meta: Mapping[str, object]) -> Mapping[str, object]:
+    """Of the backbone, as the shards have it."""
+    backbone = meta["backbone"]
+    assert isinstance(backbone, Mapping)
+    return backbone

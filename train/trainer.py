@@ -7,17 +7,13 @@ the same command ends with the same weights.
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from diffusers.optimization import get_scheduler
 from torch import Tensor
-from tqdm import tqdm
 
 from sipo.backbones.base import Backbone
 from sipo.common.files.locks import only_writer
@@ -30,14 +26,16 @@ from sipo.train.build import (
     open_source,
     open_validation,
 )
+from sipo.train.checkpointer import Checkpointer, Part
+from sipo.train.checkpoints import RunSummary, SavePolicy
 from sipo.train.data.pair_batches import Data, positions
 from sipo.train.distributed.accelerate_env import as_launched
-from sipo.train.distributed.fsdp import whole
 from sipo.train.distributed.stepper import Stepper
 from sipo.train.ema import Ema
-from sipo.train.monitor.health import COLLAPSE, Health, diagnose
-from sipo.train.monitor.log_rows import read_rows
-from sipo.train.monitor.metrics import Log, row_of, tally
+from sipo.train.monitor.health import diagnose
+from sipo.train.monitor.log_rows import Look, read_rows
+from sipo.train.monitor.metrics import StepStats, sum_metrics
+from sipo.train.monitor.recorder import Recorder
 from sipo.train.objective.losses import OBJECTIVES, add_terms
 from sipo.train.optimizer import make_optimizer
 from sipo.train.policy import Policy
@@ -45,13 +43,16 @@ from sipo.train.run_length import RunLength, make_plan
 from sipo.train.settings import TrainSettings
 from sipo.train.stopping import Stopping
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
 
 def train(
     settings: TrainSettings,
     backbone: Backbone | None = None,
     dataset: Data | None = None,
     stopping: Stopping | None = None,
-) -> dict[str, Any]:
+) -> RunSummary:
     """Train, or go on, or find that all is done; returns what `summary.json` holds.
 
     `backbone` must be the base model as `load_backbone` gives it; its denoiser is trained in place.
@@ -65,21 +66,22 @@ def train(
     plan = make_plan(settings, len(data), accelerator.num_processes)
     settings.timestep_range(backbone.num_train_timesteps)
     out = Path(settings.out)
-    facts = {
-        "data": data.fingerprint(),
-        "backbone_weights": backbone.weights_sha256(),
-        "steps": plan.steps,
-        "pairs_per_step": plan.pairs_per_step,
-    }
+    facts = checkpoints.Facts(
+        data=data.fingerprint(),
+        backbone_weights=backbone.weights_sha256(),
+        steps=plan.steps,
+        pairs_per_step=plan.pairs_per_step,
+    )
     alone = only_writer(out, "sipo-train") if accelerator.is_main_process else nullcontext()
     with alone:
         if accelerator.is_main_process:
             checkpoints.open_run(out, settings, facts)
         accelerator.wait_for_everyone()
         resume = checkpoints.checkpoint_to_resume(out, settings)
-        if resume and checkpoints.is_finished(out, resume, plan.steps, settings.stop_on_collapse):
+        done = checkpoints.finished(out, resume, plan.steps, settings.stop_on_collapse)
+        if resume and done:
             accelerator.print(f"{out} is finished ({resume.name}); nothing to do")
-            return checkpoints.summary(out)
+            return done
         policy = Policy(backbone, settings, behaviour_of(settings, data, backbone))
         trainer = Trainer(settings, plan, accelerator, policy, data)
         if resume:
@@ -91,18 +93,21 @@ class Trainer:
     """Everything that changes during a run, and the steps that change it."""
 
     def __init__(
-        self, settings: TrainSettings, plan: RunLength, accelerator: Any, policy: Policy, data: Data
+        self,
+        settings: TrainSettings,
+        plan: RunLength,
+        accelerator: Accelerator,
+        policy: Policy,
+        data: Data,
     ) -> None:
         self.settings, self.plan, self.accelerator = settings, plan, accelerator
-        self.policy, self.backbone = policy, policy.backbone
-        self.out, self.done = Path(settings.out), 0
-        self.sums = torch.zeros(())  # of `tally`, over the steps since the last row of the log
-        self.saved_at = time.monotonic()
+        self.policy, self.out, self.done = policy, Path(settings.out), 0
+        self.row_sums = torch.zeros(())  # of `sum_metrics`, since the last row of the log
         policy.prepare(accelerator)
         self.source = open_source(settings, policy, data)
         self.validation = open_validation(settings, policy, data)
-        self.trainable = policy.trainable()
-        optimizer = make_optimizer(settings, self.trainable.values())
+        trainable = policy.trainable()
+        optimizer = make_optimizer(settings, trainable.values())
         self.stepper = Stepper(accelerator, settings, policy, optimizer)
         # Not prepared: it is stepped once an optimizer step, whatever the number of processes.
         self.scheduler = get_scheduler(
@@ -111,87 +116,64 @@ class Trainer:
             num_warmup_steps=settings.lr_warmup_steps,
             num_training_steps=plan.steps,
         )
-        self.ema = Ema(self.trainable, settings.ema_decay)
-        self.parts: dict[str, Any] = {"policy": policy, "optimizer": self.stepper, "ema": self.ema}
-        self.parts["scheduler"] = self.scheduler
-        cache = getattr(self.source, "cache", None)
-        if cache is not None:
-            self.parts["reference_errors"] = cache
+        self.ema = Ema(trainable, settings.ema_decay)
+        parts: dict[str, Part] = {"policy": policy, "optimizer": self.stepper, "ema": self.ema}
+        parts["scheduler"] = self.scheduler
+        if self.source.cache is not None:
+            parts["reference_errors"] = self.source.cache
         if accelerator.scaler is not None:
-            self.parts["scaler"] = accelerator.scaler
+            parts["scaler"] = accelerator.scaler
+        self.checkpointer = Checkpointer(
+            settings, plan.steps, accelerator, parts, self.policy_saver
+        )
 
-    def run(self, stopping: Stopping) -> dict[str, Any]:
-        """The loop. A row of the log is the mean since the last one; checkpoints by steps end a
-        row, those by time and by signals do not: no row depends on the clock.
-        """
-        settings, plan = self.settings, self.plan
-        main = self.accelerator.is_main_process
+    def load(self, checkpoint: Path) -> None:
+        sums = self.checkpointer.load(checkpoint)
+        self.done = checkpoints.step_of(checkpoint)
+        self.row_sums = self.row_sums if sums is None else sums
+
+    def run(self, stopping: Stopping) -> RunSummary:
+        """To the last step, or until the run has collapsed or is asked to stop."""
         stopping.again_at_once = self.accelerator.num_processes == 1
-        log = Log(self.out, self.done, settings.report_to) if main else None
-        health = Health(settings=settings.model_dump())
-        for earlier in log.rows() if log else ():
-            health.look(earlier)
-        if settings.keep_best and health.best:
-            checkpoints.best_step(self.out)
-        bar = tqdm(total=plan.pairs, unit="pairs", desc=self.out.name, disable=not main)
-        bar.update(self.done * plan.pairs_per_step)
-        began, began_at, stop = time.monotonic(), self.done, False
-        [ended] = self.agreed(settings.stop_on_collapse and COLLAPSE in health.standing)
+        recorder = self.recorder() if self.accelerator.is_main_process else None
+        stop, [ended] = False, self.agreed(self.has_collapsed(recorder))
         with stopping:
-            while not (ended or stop or self.done == plan.steps):
-                lr = self.scheduler.get_last_lr()[0]
-                step_sums, grad_norm = self.step()
-                self.sums = self.sums + step_sums
-                checkpoint = (
-                    self.done % settings.checkpointing_steps == 0 or self.done == plan.steps
-                )
-                validate = self.validation_is_due()
-                bar.update(plan.pairs_per_step)
-                if log and (checkpoint or validate or self.done % settings.logging_steps == 0):
-                    pairs = (self.done - began_at) * plan.pairs_per_step
-                    row = self.row(lr, grad_norm, validate)
-                    for warning in health.look(row):
-                        row.setdefault("warnings", []).append(warning)
-                        bar.write(f"warning at step {self.done}: {warning}", file=sys.stderr)
-                    if settings.keep_best and health.best is row:
-                        checkpoints.keep_best(self.out, self.done, self.policy_saver())
-                    log.write(row | {"pairs_per_s": round(pairs / (time.monotonic() - began), 2)})
-                    bar.set_postfix({k: f"{row[k]:.3f}" for k in ("loss", "psi_w", "psi_l")})
-                    began, began_at = time.monotonic(), self.done
+            while not (ended or stop or self.done == self.plan.steps):
+                stats = self.step()
+                if recorder is not None:
+                    recorder.observe(stats)
+                    self.row_sums = recorder.sums
                 stop, late, ended = self.agreed(
                     stopping.asked,
-                    main and self.checkpoint_is_late(),
-                    settings.stop_on_collapse and COLLAPSE in health.standing,
+                    self.accelerator.is_main_process and self.checkpointer.late(),
+                    self.has_collapsed(recorder),
                 )
-                if checkpoint or ended or stop or late:
-                    self.save(between=not (checkpoint or ended))
+                due = self.checkpointer.due(self.done)
+                if due or ended or stop or late:
+                    self.checkpointer.save(self.done, self.row_sums, not (due or ended))
                 self.accelerator.wait_for_everyone()
-        bar.close()
-        if log:
-            log.close()
-        if stop and not (ended or self.done == plan.steps):
+        if recorder is not None:
+            recorder.close()
+        if stop and not (ended or self.done == self.plan.steps):
             raise stopping.interrupt(self.stopped())
         self.finish()
         self.accelerator.wait_for_everyone()
-        return checkpoints.summary(self.out)
+        return checkpoints.summary_of(self.out)
 
-    def row(self, lr: float, grad_norm: float, validate: bool) -> dict[str, Any]:
-        """Of the log: means since the last one, and what the images look like where it is due."""
-        row = {"step": self.done, "pairs_seen": self.done * self.plan.pairs_per_step, "lr": lr}
-        row |= row_of(self.sums, self.settings.beta_dpo) | {"grad_norm": grad_norm}
-        self.sums = torch.zeros(())
-        return row | ({"validation": self.look()} if validate else {})
+    def recorder(self) -> Recorder:
+        look = None if self.validation is None else self.validate
+        return Recorder(self.settings, self.plan, self.done, self.row_sums, look, self.policy_saver)
 
-    def agreed(self, *said: bool) -> list[bool]:
+    def has_collapsed(self, recorder: Recorder | None) -> bool:
+        """Where that ends the run."""
+        return self.settings.stop_on_collapse and recorder is not None and recorder.health.collapsed
+
+    def agreed(self, *votes: bool) -> list[bool]:
         """What any process says, on all of them: they must do alike."""
         if self.accelerator.num_processes == 1:
-            return list(said)
-        votes = torch.tensor([float(yes) for yes in said], device=self.accelerator.device)
-        return [bool(count > 0) for count in self.accelerator.reduce(votes).tolist()]
-
-    def checkpoint_is_late(self) -> bool:
-        minutes = self.settings.checkpointing_minutes
-        return bool(minutes) and time.monotonic() - self.saved_at >= 60 * minutes
+            return list(votes)
+        counts = torch.tensor([float(yes) for yes in votes], device=self.accelerator.device)
+        return [bool(count > 0) for count in self.accelerator.reduce(counts).tolist()]
 
     def stopped(self) -> str:
         """The last word of a run that was asked to stop."""
@@ -200,38 +182,32 @@ class Trainer:
             again = f"the same command with --resume_from_checkpoint {kept}"
         return f"stopped at step {self.done} of {self.plan.steps}; kept {kept}; {again} goes on"
 
-    def validation_is_due(self) -> bool:
-        """After each --validation_pairs pairs, and at the end."""
-        every, seen = self.settings.validation_pairs, self.done * self.plan.pairs_per_step
-        if not every:
-            return False
-        return seen // every > (seen - self.plan.pairs_per_step) // every or seen == self.plan.pairs
-
-    def look(self) -> dict[str, Any]:
+    def validate(self, step: int) -> Look:
         assert self.validation is not None
         with self.ema.in_place():
-            return self.validation.look(self.done)
+            return self.validation.look(step)
 
-    def step(self) -> tuple[Tensor, float]:
-        """One optimizer step; the sums of `tally` over all processes, and the gradient norm."""
+    def step(self) -> StepStats:
+        """One optimizer step, over all processes and micro-batches."""
         settings, accelerator = self.settings, self.accelerator
+        lr = self.scheduler.get_last_lr()[0]
         local = torch.zeros((), device=accelerator.device)
         keys: list[str] = []
         for part in range(settings.gradient_accumulation_steps):
             last = part + 1 == settings.gradient_accumulation_steps
-            with self.stepper.part(last):
+            with self.stepper.micro_step(last):
                 part_sums, part_keys = self.forward_backward(part)
             local, keys = local + part_sums, keys + part_keys
         sums: Tensor = accelerator.reduce(local)
         if not sums[0].isfinite():
             raise FloatingPointError(self.not_finite(keys))
-        grad_norm = self.stepper.step(kept=float(sums[1]))
+        grad_norm = self.stepper.step(num_kept=float(sums[1]))
         if not (grad_norm.isfinite() or accelerator.scaler):
             raise FloatingPointError(self.not_finite(keys))
         self.scheduler.step()
         self.ema.update()
         self.done += 1
-        return sums.double().cpu(), float(grad_norm)
+        return StepStats(self.done, lr, float(grad_norm), sums.double().cpu())
 
     def forward_backward(self, part: int) -> tuple[Tensor, list[str]]:
         """Adds the gradient of sum(L) of this process's pairs."""
@@ -241,20 +217,10 @@ class Trainer:
         loss = OBJECTIVES[settings.objective](rows.errors, rows.weights, settings.beta_dpo)
         loss = add_terms(loss, rows.errors, settings.winner_anchor, settings.sft_weight)
         self.stepper.backward(loss.losses.sum())
-        steps = self.backbone.num_train_timesteps
-        return tally(loss, rows.errors, rows.weights, rows.timesteps, steps), rows.keys
+        steps = self.policy.backbone.num_train_timesteps
+        return sum_metrics(loss, rows.errors, rows.weights, rows.timesteps, steps), rows.keys
 
-    def save(self, between: bool) -> None:
-        """All processes gather what they share, the main one writes."""
-        state = whole({name: part.state_dict() for name, part in self.parts.items()})
-        state |= {"step": self.done, "row_sums": self.sums}
-        saver = self.policy_saver()
-        if self.accelerator.is_main_process:
-            limit = self.settings.checkpoints_total_limit
-            checkpoints.new_checkpoint(self.out, state, saver, limit, between)
-        self.saved_at = time.monotonic()
-
-    def policy_saver(self) -> Callable[[Path], None]:
+    def policy_saver(self) -> SavePolicy:
         """Writes what is meant to be used: the moving average where there is one."""
         with self.ema.in_place():
             weights = {name: value.clone() for name, value in self.policy.weights().items()}
@@ -264,17 +230,6 @@ class Trainer:
                 self.policy.save(folder, weights)
 
         return write
-
-    def load(self, checkpoint: Path) -> None:
-        state = checkpoints.load_state(checkpoint)
-        self.done = state["step"]
-        self.sums = state.get("row_sums", self.sums)  # older ones always ended a row
-        for name, part in self.parts.items():
-            if name not in state:
-                raise ValueError(
-                    f"checkpoint {str(checkpoint)!r} has no {name}; give another --out"
-                )
-            part.load_state_dict(state[name])
 
     def finish(self) -> None:
         """The policy at the top of the run folder, then the summary that says it is finished."""
@@ -287,12 +242,17 @@ class Trainer:
             save_policy(self.out)
         rows = read_rows(self.out / "log.jsonl")
         seen = self.done * self.plan.pairs_per_step
-        done = {"out": str(self.out), "steps": self.done, "pairs_seen": seen}
-        done |= {"epochs": round(seen / self.plan.dataset_pairs, 3), "policy_of_step": policy_of}
-        found = diagnose(rows, self.settings.model_dump())
-        done |= {"warnings": [str(finding) for finding in found]}
-        done |= {"stopped": self.done < self.plan.steps, "last": rows[-1] if rows else {}}
-        checkpoints.write_summary(self.out, done)
+        summary = RunSummary(
+            out=str(self.out),
+            steps=self.done,
+            pairs_seen=seen,
+            epochs=round(seen / self.plan.dataset_pairs, 3),
+            policy_of_step=policy_of,
+            warnings=[str(finding) for finding in diagnose(rows, self.settings.model_dump())],
+            stopped=self.done < self.plan.steps,
+            last=rows[-1] if rows else None,
+        )
+        checkpoints.write_summary(self.out, summary)
 
     def not_finite(self, keys: list[str]) -> str:
         good = next(reversed(checkpoints.checkpoints(self.out)), None)

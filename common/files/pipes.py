@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 from weakref import WeakKeyDictionary
 
 from sipo.common.files.text import STDIN, read_text
 
-_stdin: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+_stdin: WeakKeyDictionary[TextIO, str] = WeakKeyDictionary()
 _pipes: dict[tuple[int, ...], str] = {}
 
 

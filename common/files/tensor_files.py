@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sipo.common.files.strict_json import load_json
 
@@ -94,7 +94,7 @@ def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
 def _parse(text: bytes, data: int, where: str) -> Header:
     """`data` is the number of bytes behind the header, which must be those it speaks of."""
     try:
-        entries: dict[str, Any] = load_json(text)
+        entries = load_json(text)
         metadata = entries.pop("__metadata__", None) or {}
         shapes = {name: tuple(entry["shape"]) for name, entry in entries.items()}
         end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,13 @@ def split_lines(text: str) -> list[str]:
     """The lines without their ends; what follows the last end is a line only if it has text."""
     *lines, last = _LINE_ENDS.split(text)
     return [*lines, last] if last else lines
+
+
+def numbered_lines(text: str, file: str | Path) -> Iterator[tuple[str, str]]:
+    """("FILE, line N", the line) of those that are not blank."""
+    for number, line in enumerate(split_lines(text), 1):
+        if line.strip():
+            yield f"{file}, line {number}", line
 
 
 def read_json(path: Path) -> dict[str, Any]:

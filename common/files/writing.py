@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 
 @contextmanager
@@ -32,12 +31,14 @@ def atomic(path: Path) -> Iterator[io.BufferedRandom]:
         raise
 
 
-def to_json(value: Any, indent: int | None = None, sort_keys: bool = True) -> bytes:
+def to_json(value: object, indent: int | None = None, sort_keys: bool = True) -> bytes:
     """Keys sorted, so that a value read back is written as it was, or in their own order."""
     return json.dumps(value, indent=indent, sort_keys=sort_keys).encode()
 
 
-def write_json(path: Path, value: Any, indent: int | None = None, sort_keys: bool = True) -> None:
+def write_json(
+    path: Path, value: object, indent: int | None = None, sort_keys: bool = True
+) -> None:
     with atomic(path) as file:
         file.write(to_json(value, indent, sort_keys) + b"\n")
 

@@ -34,10 +34,10 @@ _CORE = {
 """Tag -> which plain scalars have it, tried in this order; all others are text."""
 
 
-class YamlMap(dict[str, Any]):
+class YamlMap(dict[str, object]):
     """A mapping of a file, which knows where its keys stand."""
 
-    def __init__(self, values: Mapping[str, Any], path: str, lines: Mapping[str, int]) -> None:
+    def __init__(self, values: Mapping[str, object], path: str, lines: Mapping[str, int]) -> None:
         super().__init__(values)
         self.path, self.lines = path, lines
 
@@ -83,7 +83,7 @@ def read_yaml(path: str | Path, what: str = "file") -> Any:
         ) from None
 
 
-def to_yaml(values: Mapping[str, Any]) -> str:
+def to_yaml(values: Mapping[str, object]) -> str:
     """In the order given. What readers of YAML 1.1 or 1.2 would take for something else is quoted.
 
     `read_yaml` gives the same values back.
@@ -122,7 +122,7 @@ def _children(node: Node) -> Iterator[Node]:
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
     path = ""
 
     def mapping(self, node: MappingNode) -> YamlMap:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 
 from sipo.backbones.loading.names import in_embedded_world
-from sipo.datagen.settings import SUITE_PROMPTS, SUITES, GenerateSettings
+from sipo.datagen.settings import SUITE_PROMPTS, GenerateSettings
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
+from sipo.feedback.prompts.suites import TRAIN_SUITES, load_suite
 
 
 def asked_prompts(settings: GenerateSettings) -> list[Prompt]:
@@ -21,7 +21,7 @@ def asked_prompts(settings: GenerateSettings) -> list[Prompt]:
     if settings.prompts is not None:
         rows = read_prompts(settings.prompts)
     else:
-        rows = _suite(source)
+        rows = load_suite(source, TRAIN_SUITES)
         count = count or SUITE_PROMPTS
     end = None if count is None else settings.skip_prompts + count
     taken = rows[settings.skip_prompts : end]
@@ -46,11 +46,3 @@ def without_repeats(prompts: Sequence[Prompt]) -> list[Prompt]:
 
 def prompts_bytes(prompts: Sequence[Prompt]) -> bytes:
     return "".join(prompt.to_json() + "\n" for prompt in prompts).encode()
-
-
-def _suite(name: str) -> list[Prompt]:
-    if name not in SUITES:
-        raise ValueError(f"--suite {name!r} is unknown; choose one of {', '.join(SUITES)}")
-    module, function = SUITES[name].split(":")
-    prompts: list[Prompt] = getattr(import_module(module), function)()
-    return prompts

@@ -22,7 +22,6 @@ from pydantic import (
 )
 
 from sipo.common.files.strict_json import parse_json
-from sipo.common.files.writing import write_text
 from sipo.feedback.prompts.clause import Clause, Color, Relation
 from sipo.feedback.prompts.contradictions import contradiction
 from sipo.feedback.prompts.prompt_files import prompt_rows
@@ -157,10 +156,6 @@ def read_prompts(path: str | Path) -> list[Prompt]:
     if not prompts:
         raise ValueError(f"prompt file {str(path)!r} has no prompts; give one JSON row per line")
     return prompts
-
-
-def write_prompts(prompts: Iterable[Prompt], path: str | Path) -> None:
-    write_text(Path(path), "".join(p.to_json() + "\n" for p in prompts))
 
 
 def without_meanings(prompts: Iterable[Prompt], held_out: Iterable[Prompt]) -> Iterator[Prompt]:

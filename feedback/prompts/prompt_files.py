@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sipo.common.files.pipes import is_pipe, read_again
 from sipo.common.files.strict_json import parse_json
-from sipo.common.files.text import STDIN, split_lines
+from sipo.common.files.text import STDIN, numbered_lines
 
 Rows = Iterator[tuple[str, object]]
 """(where it stands, what it says): a JSON value, a plain text as a string."""
@@ -47,9 +47,9 @@ def _text(path: Path) -> str:
 
 
 def _lines(text: str, path: Path) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(split_lines(text), 1):
-        if said := line.strip().strip(_MARK).strip():
-            yield f"{_named(path)}, line {number}", said
+    for where, line in numbered_lines(text, _named(path)):
+        if stripped := line.strip().strip(_MARK).strip():
+            yield where, stripped
 
 
 def _named(path: Path) -> str:

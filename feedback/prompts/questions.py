@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipo.common.files.strict_json import parse_json
-from sipo.common.files.text import read_text, split_lines
+from sipo.common.files.text import numbered_lines, read_text
 from sipo.feedback.prompts.clause import Clause
 from sipo.feedback.prompts.grammar import NUMBER_WORDS, article, number_word, plural
 from sipo.feedback.prompts.prompt import Prompt
@@ -78,10 +78,7 @@ def read_questions(path: str | Path) -> Mapping[str, tuple[Atom, ...]]:
     if not path.is_file():
         raise ValueError(f"judge setting questions={str(path)!r} is no file; give JSONL rows")
     table: dict[str, tuple[Atom, ...]] = {}
-    for number, line in enumerate(split_lines(read_text(path, "file of questions")), 1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
+    for where, line in numbered_lines(read_text(path, "file of questions"), path):
         row = parse_json(line, where)
         try:
             prompt = row["prompt"].strip()

@@ -77,9 +77,9 @@ def check(
 ) -> None:
     """How often a judge is right on fresh scenes that obey or break their prompts."""
     from sipo.feedback.detectors.base import Detector
+    from sipo.feedback.prompts.mini_prompts import CLASSES
     from sipo.feedback.registry import load_judge
     from sipo.mini.train.check import check as measure
-    from sipo.mini.world import CLASSES
 
     try:
         table = measure(cast(Detector, load_judge(name, weights, CLASSES)), scenes, view, vae)

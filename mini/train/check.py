@@ -11,19 +11,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from sipo.common.pictures.tensors import to_pixels, to_tensor
 from sipo.feedback.detectors.base import BATCH, Detector
+from sipo.feedback.prompts.mini_prompts import CLASSES
 from sipo.feedback.prompts.prompt import TAGS
 from sipo.feedback.rule.boxes import Box, Xyxy
 from sipo.feedback.rule.verdict import decide
 from sipo.mini.train.labelled_scenes import soften, tagged_scenes
-from sipo.mini.world import CLASSES, Scene
+from sipo.mini.world import Scene
 
 CALIBRATION_SEED, CHECK_SEED = 51, 52
 FLOOR = 0.05  # least threshold considered
@@ -44,19 +45,21 @@ class AccuracyRow:
 
 @dataclass(frozen=True)
 class Table:
-    judge: dict[str, Any]
+    judge: dict[str, object]
     view: str
     map50: float
     rows: tuple[AccuracyRow, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         return asdict(self)
 
     def __str__(self) -> str:
+        thresholds = self.judge["thresholds"]
+        assert isinstance(thresholds, dict), "a detector's description has them"
         lines = [f"{'tag':14} {'obeys':>7} {'breaks':>7} {'threshold':>10}"]
         for row in self.rows:
-            threshold = self.judge["thresholds"][row.tag]
-            lines.append(f"{row.tag:14} {row.obeys:7.4f} {row.breaks:7.4f} {threshold:10.2f}")
+            shares = f"{row.obeys:7.4f} {row.breaks:7.4f}"
+            lines.append(f"{row.tag:14} {shares} {thresholds[row.tag]:10.2f}")
         scenes = sum(2 * row.scenes for row in self.rows)
         return "\n".join([*lines, f"mAP50 {self.map50:.4f} on {scenes} scenes, view {self.view!r}"])
 
@@ -166,14 +169,12 @@ def _decoded(vae: Path | None) -> View:
     """Encoded and decoded by an autoencoder: the best that a diffusion model could draw."""
     if vae is None:
         raise ValueError("view 'decoded' needs an autoencoder; give its diffusers folder as --vae")
-    model: Any = import_module("diffusers").AutoencoderKL.from_pretrained(vae).eval()
+    model = import_module("diffusers").AutoencoderKL.from_pretrained(vae).eval()
 
     @torch.inference_mode()
     def view(images: list[Pixels]) -> list[Pixels]:
-        pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
-        decoded = model.decode(model.encode(pixels).latent_dist.mean).sample
-        bytes_ = ((decoded + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-        return list(bytes_.permute(0, 2, 3, 1).numpy())
+        latents = model.encode(to_tensor(np.stack(images))).latent_dist.mean
+        return list(to_pixels(model.decode(latents).sample))
 
     return view
 

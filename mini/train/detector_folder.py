@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from sipo.common.files.writing import write_json
 
-def write_folder(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+
+def write_folder(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, object]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     halved = {name: _half(part) for name, part in tensors.items()}
     (folder / "model.safetensors").write_bytes(save(halved))
     write_config(folder, config)
 
 
-def write_config(folder: Path, config: Mapping[str, Any]) -> None:
-    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+def write_config(folder: Path, config: Mapping[str, object]) -> None:
+    write_json(folder / "config.json", config, indent=1, sort_keys=False)
 
 
 def _half(part: Tensor) -> Tensor:

@@ -22,13 +22,14 @@ from torch import Tensor
 from sipo.common.devices import autocast
 from sipo.feedback.detectors.centernet import load_centernet
 from sipo.feedback.detectors.centernet_network import STRIDE, CenterNet, Maps
+from sipo.feedback.prompts.mini_prompts import CLASSES, COLORS
 from sipo.feedback.prompts.prompt import TAGS
 from sipo.feedback.rule.boxes import Xyxy
 from sipo.mini.train.check import calibrate
 from sipo.mini.train.detector_folder import write_config, write_folder
 from sipo.mini.train.labelled_scenes import labelled_scenes
 from sipo.mini.train.step_loop import one_cycle, run_steps
-from sipo.mini.world import CLASSES, COLORS, SIZE_PX, Scene
+from sipo.mini.world import SIZE_PX, Scene
 
 BATCH = 32
 PEAK_LR = 3e-3

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from sipo.feedback.prompts.mini_prompts import CLASSES, COLORS, any_prompt
 from sipo.feedback.prompts.prompt import TAGS
-from sipo.mini.suites import any_prompt
-from sipo.mini.world import CLASSES, COLORS, Layout, Scene, Thing, break_one, depict, render
+from sipo.mini.world import Layout, Scene, Thing, break_one, depict, render
 
 FREE_SHARE = 0.4  # of the scenes have a layout of their own
 Pixels = NDArray[np.uint8]

@@ -15,8 +15,8 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 from sipo.common.devices import autocast
+from sipo.common.pictures.tensors import to_tensor
 from sipo.mini.captions import scenes
-from sipo.mini.train.vae import to_tensor
 
 CHUNK = 2000
 BATCH = 50

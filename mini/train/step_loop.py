@@ -6,12 +6,20 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import torch
 from tqdm import tqdm
+
+
+class Stateful(Protocol):
+    """A network, an optimizer."""
+
+    def state_dict(self) -> dict[str, object]: ...
+
+    def load_state_dict(self, state_dict: dict[str, object], /) -> object: ...
 
 
 def one_cycle(k: int, steps: int, warmup: float = 0.05, floor: float = 0.01) -> float:
@@ -25,7 +33,7 @@ def one_cycle(k: int, steps: int, warmup: float = 0.05, floor: float = 0.01) -> 
 
 def run_steps(
     out: Path,
-    parts: dict[str, Any],
+    parts: Mapping[str, Stateful],
     steps: int,
     step: Callable[[int], dict[str, float]],
     save_every: int = 250,

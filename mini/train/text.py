@@ -10,8 +10,8 @@ from tokenizers import pre_tokenizers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from sipo.feedback.prompts.grammar import NUMBER_WORDS, plural
+from sipo.feedback.prompts.mini_prompts import CLASSES
 from sipo.feedback.prompts.prompt import COLORS, RELATIONS
-from sipo.mini.world import CLASSES
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 MAX_TOKENS = 20

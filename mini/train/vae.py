@@ -17,6 +17,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from sipo.common.devices import autocast
+from sipo.common.pictures.tensors import to_tensor
 from sipo.mini.captions import scenes
 from sipo.mini.train.step_loop import one_cycle, run_steps
 from sipo.mini.world import SIZE_PX, Scene
@@ -75,11 +76,6 @@ def train_vae(out: Path, steps: int = 2100, seed: int = 0) -> None:
     run_steps(out, {"vae": vae, "optimizer": optimizer}, steps, step)
     normalize_latents(vae, seed)
     vae.save_pretrained(out / "vae")
-
-
-def to_tensor(images: np.ndarray) -> Tensor:
-    """NHWC uint8 -> NCHW float32 in [-1, 1]."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def _crop(scene: Scene, rng: np.random.Generator) -> np.ndarray:

@@ -11,7 +11,7 @@ import itertools
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,12 +20,16 @@ from torch import Tensor
 
 from sipo.common.devices import autocast
 from sipo.feedback.detectors.yolo_world import load_yolo_world, quiet_ultralytics
+from sipo.feedback.prompts.mini_prompts import CLASSES
 from sipo.feedback.prompts.prompt import TAGS
 from sipo.mini.train.check import calibrate
 from sipo.mini.train.detector_folder import write_config, write_folder
 from sipo.mini.train.labelled_scenes import labelled_scenes, soften
 from sipo.mini.train.step_loop import one_cycle, run_steps
-from sipo.mini.world import CLASSES, SIZE_PX, Scene
+from sipo.mini.world import SIZE_PX, Scene
+
+if TYPE_CHECKING:
+    from ultralytics.nn.tasks import WorldModel
 
 YAML = "yolov8n-worldv2.yaml"
 IMAGE_PX = 128
@@ -61,7 +65,7 @@ def train_judge(out: Path, steps: int = 800, seed: int = 0, vae: Path | None = N
     _export(model, texts, out / "yolo-world-mini", vae)
 
 
-def _export(model: Any, texts: Tensor, folder: Path, vae: Path | None) -> None:
+def _export(model: WorldModel, texts: Tensor, folder: Path, vae: Path | None) -> None:
     """The folder that `load_yolo_world` reads; its thresholds are those its own weights ask for."""
     config = {
         "yaml": YAML,
@@ -75,14 +79,11 @@ def _export(model: Any, texts: Tensor, folder: Path, vae: Path | None) -> None:
     write_config(folder, config)
 
 
-def new_model() -> Any:
+def new_model() -> WorldModel:
     """ultralytics' WorldModel for our classes, in training mode, with its loss's gains set."""
     quiet_ultralytics()
-    model: Any = (
-        import_module("ultralytics.nn.tasks")
-        .WorldModel(YAML, nc=len(CLASSES), verbose=False)
-        .train()
-    )
+    tasks = import_module("ultralytics.nn.tasks")
+    model = tasks.WorldModel(YAML, nc=len(CLASSES), verbose=False).train()
     model.args = SimpleNamespace(**GAINS)
     return model
 

@@ -6,13 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from written_prompts import write_prompts
 
 from sipo.backbones.base import Backbone
 from sipo.datagen.generation.run import generate
 from sipo.datagen.settings import GenerateSettings
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts import grammar
-from sipo.feedback.prompts.prompt import write_prompts
 
 PROMPTS = [
     grammar.single_object("cat"),

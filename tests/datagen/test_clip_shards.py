@@ -15,6 +15,7 @@ import pytest
 import webdataset as wds
 from PIL import Image
 from tiny_video import tiny_cogvideox
+from written_prompts import write_prompts
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
@@ -29,7 +30,7 @@ from sipo.datagen.storage.shards import read_fields
 from sipo.datagen.storage.validate import find_damage
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts import grammar
-from sipo.feedback.prompts.prompt import Prompt, write_prompts
+from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.verdict import Verdict
 
 FRAMES = 3

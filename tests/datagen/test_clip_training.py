@@ -53,7 +53,7 @@ def test_trained_on_clips(full: bool, folder: Path, shards: Path, tmp_path: Path
     given |= {"full": full, "learning_rate": 0.01 if full else 0.2}
     given |= {"gradient_checkpointing": full}
     summary = train(make_settings(given))
-    assert summary["steps"] == 3
+    assert summary.steps == 3
 
     ours = load_backbone(str(folder), weights=tmp_path)
     plain = DiffusionPipeline.from_pretrained(folder)

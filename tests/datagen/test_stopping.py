@@ -10,13 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
+from written_prompts import write_prompts
 
 from sipo.backbones.base import Backbone
 from sipo.datagen.generation.run import generate
 from sipo.datagen.settings import GenerateSettings
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts import grammar
-from sipo.feedback.prompts.prompt import COLORS, write_prompts
+from sipo.feedback.prompts.prompt import COLORS
 
 PROGRAM = "from sipo.datagen.cli import main; main()"
 OBJECTS = ("cat", "dog", "car", "bus", "boat")

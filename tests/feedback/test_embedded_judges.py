@@ -21,10 +21,11 @@ from sipo.feedback.detectors.yolo_judge import YoloWorldJudge
 from sipo.feedback.detectors.yolo_weights import find_published
 from sipo.feedback.judge import Judge
 from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.mini_prompts import CLASSES
 from sipo.feedback.prompts.prompt import TAGS
 from sipo.feedback.registry import load_judge
 from sipo.mini.train.labelled_scenes import tagged_scenes
-from sipo.mini.world import CLASSES, Layout, Scene, Thing, render
+from sipo.mini.world import Layout, Scene, Thing, render
 
 NAMES = ("yolo-world", "mini-evaluator")
 

@@ -2,6 +2,8 @@
 
 from hashlib import sha256
 
+import pytest
+
 from sipo.feedback.prompts.geneval_prompts import (
     CLASSES,
     COLORABLE,
@@ -9,6 +11,7 @@ from sipo.feedback.prompts.geneval_prompts import (
     geneval_train_suite,
 )
 from sipo.feedback.prompts.prompt import COLORS, TAGS
+from sipo.feedback.prompts.suites import SUITES, TRAIN_SUITES, load_suite
 
 OFFICIAL = "5c48e0813e812e3c373fa5c8ed07a8f0a483be30272b4427b0559c8048e67c13"
 """Of `evaluation_metadata.jsonl` as published."""
@@ -43,3 +46,25 @@ def test_what_is_left_of_the_whole_grid() -> None:
     tags = [prompt.tag for prompt in geneval_suite()]
     assert len(CLASSES) * 3 - tags.count("counting") == 160
     assert len(COLORABLE) * len(COLORS) - tags.count("colors") == 696
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "digest"),
+    [
+        ("mini", 168, "5785b66d1f1f"),
+        ("mini-train", 3664, "c3c19c92a631"),
+        ("geneval", 553, "5c48e0813e81"),
+        ("geneval-train", 6081, "2a2ca4c75320"),
+    ],
+)
+def test_a_suite_is_the_same_to_the_byte(name: str, count: int, digest: str) -> None:
+    """Folders are held to the hash of their prompts."""
+    rows = [prompt.to_json() + "\n" for prompt in load_suite(name)]
+    assert len(rows) == count
+    assert sha256("".join(rows).encode()).hexdigest()[:12] == digest
+
+
+def test_what_is_to_be_measured_is_not_to_be_learnt_from() -> None:
+    assert set(TRAIN_SUITES) < set(SUITES)
+    with pytest.raises(ValueError, match="'mini' is unknown; choose one of mini-train, geneval-tr"):
+        load_suite("mini", TRAIN_SUITES)

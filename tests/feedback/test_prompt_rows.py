@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from written_prompts import write_prompts
 
 from sipo.feedback.prompts import grammar
 from sipo.feedback.prompts.geneval_prompts import geneval_suite
@@ -13,7 +14,6 @@ from sipo.feedback.prompts.prompt import (
     parse_prompt,
     read_prompts,
     without_meanings,
-    write_prompts,
 )
 from sipo.feedback.rule.verdict import decide
 

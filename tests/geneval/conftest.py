@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from written_prompts import write_prompts
 
 from sipo.feedback.prompts import grammar
-from sipo.feedback.prompts.prompt import Prompt, write_prompts
+from sipo.feedback.prompts.prompt import Prompt
 from sipo.geneval.settings import EvalSettings
 
 PROMPTS = [

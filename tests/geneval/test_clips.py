@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from tiny_video import tiny_cogvideox
+from written_prompts import write_prompts
 
 from sipo.backbones.registry import load_backbone
 from sipo.feedback.fake import FakeJudge
-from sipo.feedback.prompts.prompt import Prompt, write_prompts
+from sipo.feedback.prompts.prompt import Prompt
 from sipo.geneval.evaluate import evaluate
 from sipo.geneval.settings import EvalSettings
 from sipo.loop.gallery import cards

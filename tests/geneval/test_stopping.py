@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from interrupted import LAST_WORD, stopped
+from written_prompts import write_prompts
 
 from sipo.feedback.prompts import grammar
-from sipo.feedback.prompts.prompt import write_prompts
 from sipo.geneval.cli import main
 
 PROMPTS = [grammar.single_object(name) for name in ("cat", "dog", "bird", "car", "bus", "boat")]

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from written_prompts import write_prompts
 
 from sipo.feedback.prompts import grammar
-from sipo.feedback.prompts.prompt import write_prompts
 from sipo.loop.rounds import loop
 from sipo.loop.settings import LoopSettings
 

@@ -25,7 +25,7 @@ def test_two_processes_train_what_one_trains(finished: Path, tmp_path: Path) -> 
     for workers, name in ((1, "one"), (2, "two")):
         asked = two(finished, tmp_path / name, workers=workers, checkpointing_steps=1)
         summary = train_on_cores(asked)
-        assert (summary["steps"], summary["pairs_seen"]) == (3, 6)
+        assert (summary.steps, summary.pairs_seen) == (3, 6)
     start = tmp_path / "one" / "checkpoint-1" / LORA
     assert_close_weights(tmp_path / "one" / LORA, tmp_path / "two" / LORA, start)
 

@@ -9,9 +9,8 @@ from diffusers import StableDiffusionPipeline
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
+from sipo.feedback.prompts.mini_prompts import CLASSES, mini_suite
 from sipo.feedback.registry import load_judge
-from sipo.mini.suites import mini_suite
-from sipo.mini.world import CLASSES
 from sipo.weights import weights_folder
 
 

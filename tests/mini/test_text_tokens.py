@@ -1,6 +1,6 @@
 """mini-sd's tokenizer: a token a word, and no text without tokens."""
 
-from sipo.mini.suites import mini_suite
+from sipo.feedback.prompts.mini_prompts import mini_suite
 from sipo.mini.train.text import MAX_TOKENS, new_text_encoder, new_tokenizer
 
 GOLDEN = [635, 637, 590, 618, 611, 578]

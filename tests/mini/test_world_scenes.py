@@ -5,12 +5,18 @@ import itertools
 import numpy as np
 import pytest
 
+from sipo.feedback.prompts.mini_prompts import (
+    CLASSES,
+    COLORS,
+    mini_suite,
+    mini_train_suite,
+    random_prompt,
+)
 from sipo.feedback.prompts.prompt import TAGS, Prompt
 from sipo.feedback.rule.boxes import Box
 from sipo.feedback.rule.verdict import decide
 from sipo.mini import captions
-from sipo.mini.suites import mini_suite, mini_train_suite, random_prompt
-from sipo.mini.world import CLASSES, COLORS, SIZE_PX, break_one, depict, render
+from sipo.mini.world import SIZE_PX, TINTS, break_one, depict, render
 
 MINI_TEST, MINI_TRAIN = mini_suite(), mini_train_suite()
 
@@ -48,6 +54,10 @@ def test_boxes_lie_inside_and_apart() -> None:
 def _overlap(a: Box, b: Box) -> bool:
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a.xyxy, b.xyxy
     return ax1 < bx2 and bx1 < ax2 and ay1 < by2 and by1 < ay2
+
+
+def test_every_color_of_the_prompts_can_be_drawn() -> None:
+    assert tuple(TINTS) == COLORS
 
 
 def test_the_suites_share_no_meaning_but_single_objects() -> None:

@@ -11,12 +11,14 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `from memory_pairs import 
 import pytest
 from memory_pairs import MemoryPairs, MemoryPrompts, Run
 
+from sipo.train.checkpoints import RunSummary
+
 
 @pytest.fixture
 def run(tiny_folder: Path, tmp_path: Path) -> Run:
     """Train a few steps into tmp_path/`name`; keywords are settings over the small ones here."""
 
-    def train_tiny(name: str, pairs: MemoryPairs | None = None, **given: Any) -> dict[str, Any]:
+    def train_tiny(name: str, pairs: MemoryPairs | None = None, **given: Any) -> RunSummary:
         from sipo.backbones.registry import load_backbone
         from sipo.train.objective.losses import ONLINE
         from sipo.train.settings import make_settings

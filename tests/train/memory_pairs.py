@@ -10,8 +10,9 @@ from torch import Tensor
 
 from sipo.datagen.storage.pair_dataset import LatentPair
 from sipo.feedback.prompts import grammar
+from sipo.train.checkpoints import RunSummary
 
-Run = Callable[..., dict[str, Any]]
+Run = Callable[..., RunSummary]
 """The fixture `run`: train a few steps into a named folder."""
 
 

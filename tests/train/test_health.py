@@ -88,8 +88,8 @@ def test_no_advice_is_what_the_run_has(
     sick: dict[str, Any], settings: dict[str, Any], advised: str, not_advised: str
 ) -> None:
     [finding] = judged({}, sick, **settings).findings.values()
-    assert advised in finding.said
-    assert not_advised not in finding.said
+    assert advised in finding.warning
+    assert not_advised not in finding.warning
 
 
 def test_a_collapse_advises_what_is_left_to_do() -> None:
@@ -107,7 +107,7 @@ def test_a_collapse_advises_what_is_left_to_do() -> None:
         health.look(HEALTHY | {"step": 3})
         [finding] = health.findings.values()
         assert (finding.first, finding.last, finding.times) == (2, 3, 1)
-        assert advised in finding.said
+        assert advised in finding.warning
 
 
 def test_two_warnings_do_not_advise_the_opposite() -> None:
@@ -122,6 +122,6 @@ def test_a_run_is_judged_by_its_folder(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"settings": {"winner_anchor": 1.0}}')
     [finding] = diagnose_run(tmp_path)
     assert (finding.first, finding.last, finding.times) == (50, 60, 1)
-    assert finding.said.endswith("Lower --learning_rate")
+    assert finding.warning.endswith("Lower --learning_rate")
     (tmp_path / "run.json").write_text('{"settings": {"objective": "sft"}}')
     assert len(diagnose_run(tmp_path)) == 1

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from tiny import tiny_pipeline
+from written_prompts import write_prompts
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
@@ -20,7 +21,6 @@ from sipo.datagen.storage.backbone_places import FILE, recall
 from sipo.datagen.storage.pair_dataset import PairDataset
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts import grammar
-from sipo.feedback.prompts.prompt import write_prompts
 from sipo.train.build import open_backbone, open_data
 from sipo.train.settings import make_settings
 
@@ -136,5 +136,5 @@ def test_data_that_is_none_is_one_sentence(shards: Path, tmp_path: Path) -> None
 def test_one_pair_is_enough(shards: Path, run: Any) -> None:
     pairs = PairDataset(shards)
     pairs._entries = pairs._entries[:1]
-    assert run("one", pairs, train_batch_size=3, max_train_steps=1)["pairs_seen"] == 3
+    assert run("one", pairs, train_batch_size=3, max_train_steps=1).pairs_seen == 3
     assert torch.isfinite(pairs[0].winner).all()

@@ -122,7 +122,7 @@ def test_a_finished_run_does_not_need_its_log(run: Run, tmp_path: Path) -> None:
     run("one")
     for name in ("log.jsonl", "summary.json"):
         (tmp_path / "one" / name).unlink()
-    assert run("one")["last"] == {}
+    assert run("one").last is None
     assert read_rows(tmp_path / "one" / "log.jsonl") == []
 
 
@@ -161,7 +161,7 @@ def test_another_runs_checkpoint_is_refused_however_it_is_written(
         with pytest.raises(ValueError, match=f"checkpoint '{wanted}' is no complete checkpoint of"):
             run("two", resume_from_checkpoint=wanted, **LONGER)
     for wanted in ("two/checkpoint-2", "checkpoint-2/", "one/../two/checkpoint-2"):
-        assert run("two", resume_from_checkpoint=wanted, **LONGER)["steps"] == 5
+        assert run("two", resume_from_checkpoint=wanted, **LONGER).steps == 5
         (tmp_path / "two" / "summary.json").unlink()
 
 

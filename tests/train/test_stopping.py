@@ -122,7 +122,7 @@ def test_a_signal_in_the_last_step_lets_the_run_end(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signalled(monkeypatch, signal.SIGINT, step=5)
-    assert run("ended", **GIVEN)["steps"] == 5
+    assert run("ended", **GIVEN).steps == 5
 
 
 def test_a_log_without_a_checkpoint_is_kept(

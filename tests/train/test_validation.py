@@ -126,11 +126,11 @@ def test_stop_on_collapse_ends_the_run(
     run: Run, tmp_path: Path, falling: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     summary = run("stopped", pairs(), stop_on_collapse=True, **falling)
-    assert (summary["steps"], summary["stopped"], summary["pairs_seen"]) == (3, True, 6)
+    assert (summary.steps, summary.stopped, summary.pairs_seen) == (3, True, 6)
     assert run("stopped", pairs(), stop_on_collapse=True, **falling) == summary
     assert "is finished (checkpoint-3)" in capsys.readouterr().out
     onwards = run("stopped", pairs(), **falling)
-    assert (onwards["steps"], onwards["stopped"]) == (4, False)
+    assert (onwards.steps, onwards.stopped) == (4, False)
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -138,7 +138,7 @@ def test_keep_best_ends_with_the_best_policy(
     run: Run, tmp_path: Path, falling: dict[str, Any], full: bool
 ) -> None:
     summary = run("best", pairs(), keep_best=True, full=full, **falling)
-    assert (summary["steps"], summary["policy_of_step"]) == (4, 2)
+    assert (summary.steps, summary.policy_of_step) == (4, 2)
     file = "unet/diffusion_pytorch_model.safetensors" if full else LORA_FILE
     out = tmp_path / "best"
     assert same_bits(out / file, out / "checkpoint-2" / file)

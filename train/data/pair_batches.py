@@ -8,10 +8,10 @@ came before it: after a restart, with another batch size, on another number of d
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -44,7 +44,7 @@ class Data(Protocol):
     """What every objective's data has; `empty` is the empty prompt's conditioning."""
 
     @property
-    def meta(self) -> dict[str, Any]: ...
+    def meta(self) -> Mapping[str, object]: ...
     @property
     def empty(self) -> Conditioning: ...
     def __len__(self) -> int: ...
@@ -128,6 +128,18 @@ def generator(seed: int, *where: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest) >> 1)
 
 
+@dataclass(frozen=True)
+class Draw:
+    """A row to be: one timestep and noise of one pair."""
+
+    name: str
+    pair: PairLike
+    noise: Tensor
+    timestep: Tensor
+    conditioning: Conditioning
+    loser_conditioning: Conditioning
+
+
 def draw_batch(
     stream: PairStream, positions: Sequence[int], settings: TrainSettings, num_train_timesteps: int
 ) -> Batch:
@@ -136,16 +148,13 @@ def draw_batch(
     With `reference_draws` K, a pair's timesteps and noise come again every K epochs.
     """
     low, high = settings.timestep_range(num_train_timesteps)
-    rows: list[tuple[PairLike, Tensor, Tensor]] = []
-    draws: list[str] = []
-    winners: list[Conditioning] = []
-    losers: list[Conditioning] = []
+    draws: list[Draw] = []
     for position in positions:
         pair = stream[position]
-        draw: tuple[str | int, ...] = (position,)
+        where: tuple[str | int, ...] = (position,)
         if settings.reference_draws:
-            draw = (pair.key, stream.epoch(position) % settings.reference_draws)
-        chance = generator(settings.seed, "draw", *draw)
+            where = (pair.key, stream.epoch(position) % settings.reference_draws)
+        chance = generator(settings.seed, "draw", *where)
         dropped = float(torch.rand((), generator=chance)) < settings.proportion_empty_prompts
         conditioning = stream.pairs.empty if dropped else pair.conditioning
         of_loser = conditioning if dropped else pair.loser_conditioning or conditioning
@@ -155,22 +164,34 @@ def draw_batch(
             else:  # logit-normal (Esser et al. 2024, section 3.1)
                 u = torch.randn((), generator=chance).sigmoid()
             timestep = (low + u * (high - low)).long().clamp(max=high - 1)
-            rows.append((pair, timestep, torch.randn(pair.winner.shape, generator=chance)))
-            draws.append("/".join(map(str, (*draw, number))))
-            winners.append(conditioning)
-            losers.append(of_loser)
-    try:
-        return Batch(
-            [pair.key for pair, _, _ in rows],
-            draws,
-            torch.stack([pair.winner.float() for pair, _, _ in rows]),
-            torch.stack([pair.loser.float() for pair, _, _ in rows]),
-            torch.stack([noise for _, _, noise in rows]),
-            torch.stack([timestep for _, timestep, _ in rows]),
-            {name: torch.stack([row[name] for row in winners + losers]) for name in winners[0]},
-        )
-    except RuntimeError as error:
+            noise = torch.randn(pair.winner.shape, generator=chance)
+            name = "/".join(map(str, (*where, number)))
+            draws.append(Draw(name, pair, noise, timestep, conditioning, of_loser))
+    return collate(draws)
+
+
+def collate(draws: Sequence[Draw]) -> Batch:
+    """Raises ValueError for rows of different sizes."""
+    texts = [draw.conditioning for draw in draws] + [draw.loser_conditioning for draw in draws]
+    _require_one_shape([side for draw in draws for side in (draw.pair.winner, draw.pair.loser)])
+    for name in texts[0]:
+        _require_one_shape([text[name] for text in texts])
+    return Batch(
+        keys=[draw.pair.key for draw in draws],
+        draws=[draw.name for draw in draws],
+        winner=torch.stack([draw.pair.winner.float() for draw in draws]),
+        loser=torch.stack([draw.pair.loser.float() for draw in draws]),
+        noise=torch.stack([draw.noise for draw in draws]),
+        timesteps=torch.stack([draw.timestep for draw in draws]),
+        conditioning={name: torch.stack([text[name] for text in texts]) for name in texts[0]},
+    )
+
+
+def _require_one_shape(tensors: Sequence[Tensor]) -> None:
+    shapes = {tuple(tensor.shape) for tensor in tensors}
+    if len(shapes) > 1:
+        one, other = sorted(shapes)[:2]
         raise ValueError(
-            f"--data holds pairs of different sizes, which one batch cannot ({error}); "
-            "generate shards of one size or set --train_batch_size 1"
-        ) from None
+            f"--data holds pairs of different sizes, which one batch cannot ({list(one)} and "
+            f"{list(other)}); generate shards of one size or set --train_batch_size 1"
+        )

@@ -26,6 +26,7 @@ from sipo.feedback.judge import Judge
 from sipo.feedback.judge_batches import judge_sound
 from sipo.feedback.rule.verdict import Verdict
 from sipo.train.data.pair_batches import generator
+from sipo.train.data.reference_cache import ReferenceCache
 from sipo.train.objective.ddim import chain, negative_log_density, transition
 from sipo.train.objective.denoising_errors import Measured
 from sipo.train.objective.importance import Weights
@@ -62,6 +63,8 @@ class Transitions:
 
 class Trajectories:
     """A source of D3PO's batches and errors. `folder` keeps the blocks."""
+
+    cache: ReferenceCache | None = None
 
     def __init__(
         self,

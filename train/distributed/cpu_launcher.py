@@ -5,24 +5,39 @@ Small networks keep one thread busy and make two wait for each other (docs/log.m
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import Any
+from typing import Protocol
+
+from torch import multiprocessing
+from torch.multiprocessing.spawn import ProcessExitedException, start_processes
 
 from sipo.common.cpu_workers import end_with, workers_for
 from sipo.common.devices import find_device
+from sipo.train.checkpoints import RunSummary, summary_of
 from sipo.train.settings import TrainSettings
 from sipo.train.stopping import Stopping, deaf, held_back
 
+Group = dict[str, str]
+"""What tells processes of one another, as environment variables."""
 
-def train_on_cores(settings: TrainSettings) -> dict[str, Any]:
+
+class Started(Protocol):
+    """PyTorch's `ProcessContext`."""
+
+    processes: Sequence[BaseProcess]
+
+    def join(self, *, grace_period: float) -> bool: ...
+
+
+def train_on_cores(settings: TrainSettings) -> RunSummary:
     """`train` by `settings.workers` processes; what they raise is raised here."""
-    from sipo.train.checkpoints import summary
     from sipo.train.trainer import train
 
     if settings.workers == 1 or "RANK" in os.environ:  # launched: the processes are there
@@ -36,40 +51,41 @@ def train_on_cores(settings: TrainSettings) -> dict[str, Any]:
     share = settings.model_copy(update={"train_batch_size": batch // count, "workers": 1})
     spawned = multiprocessing.get_context("spawn")
     raised, told = spawned.SimpleQueue(), spawned.Event()
+    with Stopping(pass_on=told.set) as stopping:
+        try:
+            _run(count, (share, _group(count), os.getpid(), raised, told))
+        except ProcessExitedException:
+            if raised.empty():
+                raise ChildProcessError(
+                    "a training process was killed, most likely for want of memory; set --workers "
+                    "or --train_batch_size lower and run the same command again"
+                ) from None
+            error = raised.get()
+            stopped = isinstance(error, KeyboardInterrupt)
+            raise stopping.interrupt(str(error)) if stopped else error from None
+    return summary_of(Path(settings.out))
+
+
+def _group(count: int) -> Group:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    group = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    processes = [
-        spawned.Process(target=_work, args=(share, group, rank, os.getpid(), raised, told))
-        for rank in range(count)
-    ]
+    return {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+
+
+def _run(count: int, arguments: tuple[object, ...]) -> None:
+    """`_work` in processes that end together: when one fails the others would wait for ever."""
+    start: Callable[..., Started] = start_processes
+    with _environment(OMP_NUM_THREADS="1"), held_back():
+        started = start(_work, arguments, count, join=False)
     try:
-        with Stopping(pass_on=told.set) as stopping:
-            with _environment(OMP_NUM_THREADS="1"), held_back():
-                for process in processes:
-                    process.start()
-            running: dict[Any, Any] = {process.sentinel: process for process in processes}
-            while running:
-                for sentinel in wait(list(running)):
-                    if running.pop(sentinel).exitcode:  # the others would wait for it for ever
-                        running.clear()
-        if not raised.empty():
-            error = raised.get()
-            stopped = isinstance(error, KeyboardInterrupt)
-            raise stopping.interrupt(str(error)) if stopped else error
-        if any(process.exitcode for process in processes):
-            raise ChildProcessError(
-                "a training process was killed, most likely for want of memory; set --workers or "
-                "--train_batch_size lower and run the same command again"
-            )
+        while not started.join(grace_period=0):
+            pass
     finally:
-        for process in processes:
+        for process in started.processes:
             if process.is_alive():
                 process.kill()
-            if process.pid:
-                process.join()
-    return summary(Path(settings.out))
+            process.join()
 
 
 @contextmanager
@@ -90,7 +106,12 @@ def _environment(**ours: str) -> Iterator[None]:
 
 
 def _work(
-    settings: TrainSettings, group: dict[str, str], rank: int, parent: int, raised: Any, told: Any
+    rank: int,
+    settings: TrainSettings,
+    group: Group,
+    parent: int,
+    raised: SimpleQueue[BaseException],
+    told: Event,
 ) -> None:
     deaf()
     end_with(parent)

@@ -30,35 +30,35 @@ def shard(module: nn.Module, device: torch.device) -> None:
     fully_shard(module, mesh=mesh)
 
 
-def whole(values: Tree) -> Tree:
+def full_tensor(values: Tree) -> Tree:
     """Every DTensor in nested dicts and lists gathered; all processes must call it alike."""
     if isinstance(values, DTensor):
         return cast(Tree, values.full_tensor())
     if isinstance(values, Mapping):
-        return cast(Tree, {key: whole(value) for key, value in values.items()})
+        return cast(Tree, {key: full_tensor(value) for key, value in values.items()})
     if isinstance(values, list):
-        return cast(Tree, [whole(value) for value in values])
+        return cast(Tree, [full_tensor(value) for value in values])
     return values
 
 
-def divided(value: Tensor, like: Tensor) -> Tensor:
+def shard_like(value: Tensor, like: Tensor) -> Tensor:
     """A whole tensor placed as `like` is, which has its shape."""
     if not isinstance(like, DTensor):
         return value
     return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
 
 
-def divided_optimizer_state(
-    state: dict[str, Any], parameters: list[nn.Parameter]
-) -> dict[str, Any]:
+def shard_optimizer_state(
+    state: Mapping[str, Any], parameters: list[nn.Parameter]
+) -> dict[str, object]:
     """A whole `optimizer.state_dict()` with each moment placed as its parameter is."""
-    moments = {
+    placed = {
         index: {
-            name: divided(value, parameters[index])
+            name: shard_like(value, parameters[index])
             if isinstance(value, Tensor) and value.shape == parameters[index].shape
             else value
-            for name, value in own.items()
+            for name, value in moments.items()
         }
-        for index, own in state["state"].items()
+        for index, moments in state["state"].items()
     }
-    return state | {"state": moments}
+    return {**state, "state": placed}

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from sipo.train.distributed.fsdp import divided_optimizer_state, whole
+from sipo.train.distributed.fsdp import full_tensor, shard_optimizer_state
 from sipo.train.policy import Policy
 from sipo.train.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 class Stepper:
@@ -19,7 +22,7 @@ class Stepper:
 
     def __init__(
         self,
-        accelerator: Any,
+        accelerator: Accelerator,
         settings: TrainSettings,
         policy: Policy,
         optimizer: torch.optim.Optimizer,
@@ -29,16 +32,17 @@ class Stepper:
         self.parameters = list(policy.trainable().values())
         self.prepared = accelerator.prepare(optimizer)
 
-    def part(self, last: bool) -> AbstractContextManager[Any]:
+    def micro_step(self, last: bool) -> AbstractContextManager[object]:
         """Around a forward and backward pass; processes exchange gradients in the last one."""
         if last:
             return nullcontext()
-        return cast(AbstractContextManager[Any], self.accelerator.no_sync(self.policy.network))
+        waits: AbstractContextManager[object] = self.accelerator.no_sync(self.policy.network)
+        return waits
 
     def backward(self, loss: Tensor) -> None:
         self.accelerator.backward(loss)
 
-    def step(self, kept: float) -> Tensor:
+    def step(self, num_kept: float) -> Tensor:
         """Mean over kept pairs = sum(L) / max(sum(keep), 1), over all processes and parts.
 
         Several processes have averaged their gradients already, so theirs is multiplied back.
@@ -47,16 +51,16 @@ class Stepper:
         self.accelerator.unscale_gradients(self.prepared)
         for parameter in self.parameters:
             if parameter.grad is not None:
-                parameter.grad.mul_(self.accelerator.num_processes / max(kept, 1.0))
-        norm = whole(torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm))
+                parameter.grad.mul_(self.accelerator.num_processes / max(num_kept, 1.0))
+        norm = full_tensor(torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm))
         # fp16's loss scaler skips a step with infinite gradients by itself.
         if norm.isfinite() or self.accelerator.scaler:
             self.prepared.step()
         self.prepared.zero_grad()
         return norm
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Mapping[str, object]:
         return self.optimizer.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.optimizer.load_state_dict(divided_optimizer_state(dict(state), self.parameters))
+        self.optimizer.load_state_dict(shard_optimizer_state(state, self.parameters))

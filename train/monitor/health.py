@@ -10,19 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Literal
 
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.text import read_text
-from sipo.train.monitor.log_rows import read_rows
-from sipo.train.settings import WITHOUT_Z
+from sipo.train.monitor.log_rows import Row, read_rows
+from sipo.train.settings import NO_MARGIN_OBJECTIVES
 
 COLLAPSE = "collapse"
 SATURATED = 0.05  # mean sigma(-z): most pairs no longer teach
 VANISHING = 0.01  # mean |z| after a whole window: beta or learning rate does nothing
 FALL = 0.05  # psi_w, in units of the mean |z|
 GROWTH = 0.01  # errors over the reference's
-Settings = Mapping[str, Any]
+Settings = Mapping[str, object]
 """Of the run, so that no warning advises what the run has already."""
 
 
@@ -33,14 +33,14 @@ class Finding:
     first: int
     last: int
     times: int
-    said: str  # as of the last step
+    warning: str  # as of the last step
 
     def __str__(self) -> str:
         where = f"step {self.first}"
         if self.last > self.first:
             where = f"steps {self.first} to {self.last}"
         often = f" ({self.times} times)" if self.times > 1 else ""
-        return f"{where}{often}: {self.said}"
+        return f"{where}{often}: {self.warning}"
 
 
 @dataclass
@@ -52,32 +52,42 @@ class Health:
 
     window: int = 25
     settings: Settings = field(default_factory=dict)
-    rows: list[Mapping[str, Any]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     standing: set[str] = field(default_factory=set)
     findings: dict[str, Finding] = field(default_factory=dict)
-    best: Mapping[str, Any] | None = None  # the row of the best validation
+    best: Row | None = None  # the row of the best validation
 
-    def look(self, row: Mapping[str, Any]) -> list[str]:
+    def look(self, row: Row) -> list[str]:
         """The warnings that are new with this row, one sentence each."""
         found = self._collapse(row) if "validation" in row else {}
         if "validation" not in row and COLLAPSE in self.standing:
-            found[COLLAPSE] = self.findings[COLLAPSE].said  # until a later one says otherwise
+            found[COLLAPSE] = self.findings[COLLAPSE].warning  # until a later one says otherwise
         self.rows = [*self.rows[-2 * self.window + 1 :], row]
         if len(self.rows) == 2 * self.window:
             halves = self.rows[: self.window], self.rows[self.window :]
             found |= _symptoms(*halves, self.settings)
-        for name, said in found.items():
-            self._note(name, said, row["step"])
-        fresh = [said for name, said in found.items() if name not in self.standing]
+        for name, warning in found.items():
+            self._note(name, warning, row["step"])
+        fresh = [warning for name, warning in found.items() if name not in self.standing]
         self.standing = set(found)
         return fresh
 
-    def _note(self, name: str, said: str, step: int) -> None:
-        begins = name not in self.standing
-        before = self.findings.get(name, Finding(step, step, 0, said))
-        self.findings[name] = replace(before, last=step, times=before.times + begins, said=said)
+    @property
+    def collapsed(self) -> bool:
+        """Since the last validation."""
+        return COLLAPSE in self.standing
 
-    def _collapse(self, row: Mapping[str, Any]) -> dict[str, str]:
+    def is_best(self, step: int) -> bool:
+        """Whether no validation was better than that of this step."""
+        return self.best is not None and self.best["step"] == step
+
+    def _note(self, name: str, warning: str, step: int) -> None:
+        begins = name not in self.standing
+        before = self.findings.get(name, Finding(step, step, 0, warning))
+        times = before.times + begins
+        self.findings[name] = replace(before, last=step, times=times, warning=warning)
+
+    def _collapse(self, row: Row) -> dict[str, str]:
         from sipo.train.monitor.validation import fall
 
         now = row["validation"]
@@ -91,14 +101,14 @@ class Health:
         remedy = "Go back to its checkpoint, or train with --keep_best"
         if self.settings.get("keep_best"):
             remedy = "The run ends with the policy of that step"
-        said = (
+        warning = (
             f"validation fell to {now['overall']:.3f}, below the {best['overall']:.3f} of step "
             f"{self.best['step']} by {below:.3f} +- {half_interval:.3f}. {remedy}"
         )
-        return {COLLAPSE: said}
+        return {COLLAPSE: warning}
 
 
-def diagnose(rows: Iterable[Mapping[str, Any]], settings: Settings) -> list[Finding]:
+def diagnose(rows: Iterable[Row], settings: Settings) -> list[Finding]:
     """Every cause once, in the order in which they were first seen."""
     health = Health(settings=settings)
     for row in rows:
@@ -113,15 +123,18 @@ def diagnose_run(run: Path) -> list[Finding]:
     return diagnose(read_rows(run / "log.jsonl"), settings)
 
 
-def _symptoms(
-    before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]], settings: Settings
-) -> dict[str, str]:
-    def mean(rows: Sequence[Mapping[str, Any]], name: str) -> float:
+Metric = Literal[
+    "psi_w", "abs_z", "gradient_factor", "error_w", "error_l", "ref_error_w", "ref_error_l"
+]
+
+
+def _symptoms(before: Sequence[Row], now: Sequence[Row], settings: Settings) -> dict[str, str]:
+    def mean(rows: Sequence[Row], name: Metric) -> float:
         return fmean(row[name] for row in rows)
 
     found = {}
     was, psi_w, z = mean(before, "psi_w"), mean(now, "psi_w"), mean(now, "abs_z")
-    watch_z = settings.get("objective") not in WITHOUT_Z
+    watch_z = settings.get("objective") not in NO_MARGIN_OBJECTIVES
     if watch_z and z < VANISHING:  # nothing moves: neither does the winner's reward
         found["vanishing"] = (
             f"z hardly moves (mean |z| {z:.2g}): raise --beta_dpo or --learning_rate"
@@ -132,14 +145,13 @@ def _symptoms(
             f"the winner's reward falls ({was:+.3g} to {psi_w:+.3g}): the gap is paid for by the "
             f"winner. Lower --learning_rate{anchor}"
         )
-    growth = {
-        side: mean(now, f"error_{side}") / mean(now, f"ref_error_{side}") - 1 for side in "wl"
-    }
-    if min(growth.values()) > GROWTH:
+    growth_w = mean(now, "error_w") / mean(now, "ref_error_w") - 1
+    growth_l = mean(now, "error_l") / mean(now, "ref_error_l") - 1
+    if min(growth_w, growth_l) > GROWTH:
         look = "validation/" if settings.get("validation_pairs") else "them (--validation_pairs)"
         found["decay"] = (
-            f"both errors are above the reference's ({growth['w']:+.1%} on winners, "
-            f"{growth['l']:+.1%} on losers): images may decay. Look at {look}; if they do, go back "
+            f"both errors are above the reference's ({growth_w:+.1%} on winners, "
+            f"{growth_l:+.1%} on losers): images may decay. Look at {look}; if they do, go back "
             "to an earlier checkpoint and lower --learning_rate"
         )
     factor = mean(now, "gradient_factor")

@@ -3,12 +3,58 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Required, TypedDict, cast
 
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.text import read_text, split_lines
 
-Row = dict[str, Any]
+
+class Look(TypedDict):
+    """What one validation saw; `prompts` are shares of correct images by tag and prompt."""
+
+    overall: float
+    prompts: dict[str, dict[str, float]]
+    empty_share: float
+
+
+class Row(TypedDict, total=False):
+    """Means over the pairs since the last row; docs/objectives.md says what each tells.
+
+    The `_by_t` are by tenths of the timesteps, None where no pair fell. A row of a run has all but
+    `validation` and `warnings`, which stand where there are some.
+    """
+
+    step: Required[int]
+    pairs_seen: int
+    lr: float
+    loss: float
+    raw_model_loss: float
+    ref_loss: float
+    psi_w: float
+    psi_l: float
+    margin: float
+    implicit_acc: float
+    negative_margin: float
+    error_w: float
+    error_l: float
+    ref_error_w: float
+    ref_error_l: float
+    w: float
+    keep: float
+    clip: float
+    gradient_factor: float
+    abs_z: float
+    beta: float
+    mse_gap: float
+    w_by_t: list[float | None]
+    keep_by_t: list[float | None]
+    psi_w_by_t: list[float | None]
+    psi_l_by_t: list[float | None]
+    margin_by_t: list[float | None]
+    grad_norm: float
+    validation: Look
+    warnings: list[str]
+    pairs_per_s: float
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -39,4 +85,4 @@ def _row(line: str) -> Row | None:
         row = load_json(line)
     except ValueError:
         return None
-    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
+    return cast(Row, row) if isinstance(row, dict) and isinstance(row.get("step"), int) else None

@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
 from sipo.common.files.writing import write_text
-from sipo.train.monitor.log_rows import read_rows
+from sipo.train.monitor.log_rows import Row, read_rows
 from sipo.train.objective.importance import Weights
 from sipo.train.objective.losses import Errors, PairLoss
 
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
 BINS = 10
-MEANS = ["raw_model_loss", "ref_loss", "psi_w", "psi_l", "margin", "implicit_acc"]
-MEANS += ["negative_margin", "error_w", "error_l", "ref_error_w", "ref_error_l"]
-MEANS += ["w", "keep", "clip", "gradient_factor", "abs_z"]
-BY_T = ["w", "keep", "psi_w", "psi_l", "margin"]
+MEAN_METRICS = ["raw_model_loss", "ref_loss", "psi_w", "psi_l", "margin", "implicit_acc"]
+MEAN_METRICS += ["negative_margin", "error_w", "error_l", "ref_error_w", "ref_error_l"]
+MEAN_METRICS += ["w", "keep", "clip", "gradient_factor", "abs_z"]
+PER_BIN_METRICS = ["w", "keep", "psi_w", "psi_l", "margin"]
 
 
 @torch.no_grad()
-def tally(
+def sum_metrics(
     loss: PairLoss, errors: Errors, weights: Weights, timesteps: Tensor, num_train_timesteps: int
 ) -> Tensor:
     """Sums over the rows of a batch, so that they add up over batches and processes.
 
-    [loss, kept, rows, one sum for each of MEANS, then BY_T and rows of each timestep bin]
+    [loss, kept, rows, one sum for each of MEAN_METRICS, then PER_BIN_METRICS and rows of each
+    timestep bin]
     """
     gap = loss.psi_w - loss.psi_l
     rows = {
@@ -50,29 +55,51 @@ def tally(
         "abs_z": loss.z.abs(),
     }
     ones = torch.ones_like(gap)
-    head = [loss.losses, loss.keep, ones, *(rows[name] for name in MEANS)]
+    head = [loss.losses, loss.keep, ones, *(rows[name] for name in MEAN_METRICS)]
     bins = (timesteps * BINS // num_train_timesteps).long().clamp(0, BINS - 1)
-    columns = [*(rows[name] for name in BY_T), ones]
+    columns = [*(rows[name] for name in PER_BIN_METRICS), ones]
     table = torch.zeros(BINS, len(columns), device=gap.device)
     table.index_add_(0, bins, torch.stack(columns, dim=1))
     return torch.cat([torch.stack(head).sum(1), table.flatten()])
 
 
-def row_of(sums: Tensor, beta: float) -> dict[str, Any]:
-    """The sums of `tally` as means. `mse_gap` = |z| / (beta / 2) compares between betas."""
+@dataclass(frozen=True)
+class StepStats:
+    """One optimizer step: the sums of `sum_metrics` over all processes, float64, on the CPU."""
+
+    step: int  # 1, 2, ...
+    lr: float
+    grad_norm: float
+    sums: Tensor
+
+
+def row_of(stats: StepStats, sums: Tensor, pairs_per_step: int, beta: float) -> Row:
+    """`sums` since the last row as means. `mse_gap` = |z| / (beta / 2) compares between betas."""
     values = sums.tolist()
-    head, table = values[: 3 + len(MEANS)], values[3 + len(MEANS) :]
-    total, kept, rows = head[:3]
-    row: dict[str, Any] = {"loss": total / max(kept, 1)}
-    row |= {name: value / rows for name, value in zip(MEANS, head[3:], strict=True)}
-    row |= {"beta": beta, "mse_gap": row["abs_z"] / (beta / 2)}
-    stride = len(BY_T) + 1
-    for place, name in enumerate(BY_T):
-        row[f"{name}_by_t"] = [
+    head, table = values[: 3 + len(MEAN_METRICS)], values[3 + len(MEAN_METRICS) :]
+    total, num_kept, rows = head[:3]
+    means = {name: value / rows for name, value in zip(MEAN_METRICS, head[3:], strict=True)}
+    stride = len(PER_BIN_METRICS) + 1
+    counts = table[stride - 1 :: stride]
+    by_t = {
+        f"{name}_by_t": [
             round(value / count, 6) if count else None
-            for value, count in zip(table[place::stride], table[stride - 1 :: stride], strict=True)
+            for value, count in zip(table[place::stride], counts, strict=True)
         ]
-    return row
+        for place, name in enumerate(PER_BIN_METRICS)
+    }
+    row = {
+        "step": stats.step,
+        "pairs_seen": stats.step * pairs_per_step,
+        "lr": stats.lr,
+        "loss": total / max(num_kept, 1),
+        **means,
+        "beta": beta,
+        "mse_gap": means["abs_z"] / (beta / 2),
+        **by_t,
+        "grad_norm": stats.grad_norm,
+    }
+    return cast(Row, row)
 
 
 class Log:
@@ -83,7 +110,7 @@ class Log:
 
     def __init__(self, out: Path, step: int, report_to: str) -> None:
         self.path = out / "log.jsonl"
-        self.writer: Any = None
+        self.writer: SummaryWriter | None = None
         self._keep_until(step)
         if report_to == "tensorboard":
             from torch.utils.tensorboard import SummaryWriter
@@ -104,27 +131,28 @@ class Log:
             kept_rows = [row for row in self.rows() if row["step"] <= step]
             write_text(self.path, "".join(f"{json.dumps(row)}\n" for row in kept_rows))
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """What is written already."""
         return read_rows(self.path)
 
-    def write(self, row: dict[str, Any]) -> None:
+    def write(self, row: Row) -> None:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         if self.writer is None:
             return
+        step = row["step"]
         for name, value in row.items():
-            if name == "warnings":
-                self.writer.add_text("warnings", "\n\n".join(value), row["step"])
-            elif isinstance(value, list):
+            if isinstance(value, list) and name != "warnings":
                 for place, part in enumerate(value):
                     if part is not None:
-                        self.writer.add_scalar(f"{name}/{place}", part, row["step"])
-            elif name == "validation":
-                for part in ("overall", "empty_share"):
-                    self.writer.add_scalar(f"validation/{part}", value[part], row["step"])
-            elif name != "step":
-                self.writer.add_scalar(f"train/{name}", value, row["step"])
+                        self.writer.add_scalar(f"{name}/{place}", part, step)
+            elif isinstance(value, int | float) and name != "step":
+                self.writer.add_scalar(f"train/{name}", value, step)
+        if "validation" in row:
+            self.writer.add_scalar("validation/overall", row["validation"]["overall"], step)
+            self.writer.add_scalar("validation/empty_share", row["validation"]["empty_share"], step)
+        if "warnings" in row:
+            self.writer.add_text("warnings", "\n\n".join(row["warnings"]), step)
 
     def close(self) -> None:
         if self.writer is not None:

@@ -7,13 +7,15 @@ import html
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from sipo.common.files.writing import write_text
 from sipo.train.monitor.health import Finding, diagnose_run
-from sipo.train.monitor.log_rows import read_rows
+from sipo.train.monitor.log_rows import Row, read_rows
 
-PANELS = {
+Rewards = Literal["psi_w", "psi_l", "margin", "growth_w", "growth_l"]
+Panel = Rewards | Literal["gradient_factor", "keep", "implicit_acc", "grad_norm"]
+PANELS: dict[str, Panel] = {
     "Reward of winners (psi_w)": "psi_w",
     "Reward of losers (psi_l)": "psi_l",
     "Gap (psi_w - psi_l)": "margin",
@@ -30,9 +32,10 @@ AROUND_ZERO = list(PANELS)[:5]
 COLUMNS = 3
 BINS = 100  # points of a curve; a noisy log made readable
 Points = list[tuple[float, float]]
+Logs = dict[str, list[Row]]
 
 
-def read_run(run: Path) -> list[dict[str, Any]]:
+def read_run(run: Path) -> list[Row]:
     """The rows of a run's log. Raises ValueError where there is none."""
     path = run / "log.jsonl"
     if not path.is_file():
@@ -46,9 +49,15 @@ def read_run(run: Path) -> list[dict[str, Any]]:
             raise ValueError(
                 f"{path} has no {min(missing)!r} at step {row['step']}; give a run of sipo-train"
             )
-        for side in "wl":
-            row[f"growth_{side}"] = row[f"error_{side}"] / row[f"ref_error_{side}"] - 1
     return rows
+
+
+def _value(row: Row, panel: Panel) -> float:
+    if panel == "growth_w":
+        return row["error_w"] / row["ref_error_w"] - 1
+    if panel == "growth_l":
+        return row["error_l"] / row["ref_error_l"] - 1
+    return row[panel]
 
 
 def plot(runs: Sequence[Path], out: Path) -> Path:
@@ -80,7 +89,7 @@ def _common(paths: Sequence[Sequence[str]]) -> int:
     return sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, together))
 
 
-def _draw(logs: dict[str, list[dict[str, Any]]], path: Path) -> None:
+def _draw(logs: Logs, path: Path) -> None:
     from matplotlib.figure import Figure
 
     panels = _panels(logs)
@@ -101,13 +110,16 @@ def _draw(logs: dict[str, list[dict[str, Any]]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _panels(logs: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Points]]:
+def _panels(logs: Logs) -> dict[str, dict[str, Points]]:
     """Title -> run -> points; the last is validation, where any run has it."""
-    panels = {
-        title: {n: [(row["pairs_seen"], row[key]) for row in rows] for n, rows in logs.items()}
+    panels: dict[str, dict[str, Points]] = {
+        title: {
+            name: [(row["pairs_seen"], _value(row, key)) for row in rows]
+            for name, rows in logs.items()
+        }
         for title, key in PANELS.items()
     }
-    looked_at = {
+    looked_at: dict[str, Points] = {
         name: [(r["pairs_seen"], r["validation"]["overall"]) for r in rows if "validation" in r]
         for name, rows in logs.items()
     }
@@ -126,18 +138,15 @@ def _binned(points: Points) -> tuple[list[float], list[float]]:
     )
 
 
-def _page(
-    logs: dict[str, list[dict[str, Any]]], warnings: dict[str, list[Finding]], picture: bytes
-) -> str:
-    keys = ["pairs_seen", *PANELS.values()]
-    head = "".join(f"<th>{key}</th>" for key in ["run", *keys])
+def _page(logs: Logs, warnings: dict[str, list[Finding]], picture: bytes) -> str:
+    head = "".join(f"<th>{key}</th>" for key in ["run", "pairs_seen", *PANELS.values()])
     body = ""
     for name, rows in logs.items():
         tail = rows[-max(1, len(rows) // 10) :]
-        means = [rows[-1]["pairs_seen"], *(sum(r[k] for r in tail) / len(tail) for k in keys[1:])]
-        cells = "".join(f"<td>{mean:.4g}</td>" for mean in means)
+        means = (sum(_value(row, key) for row in tail) / len(tail) for key in PANELS.values())
+        cells = "".join(f"<td>{mean:.4g}</td>" for mean in (rows[-1]["pairs_seen"], *means))
         body += f"<tr><td>{html.escape(name)}</td>{cells}</tr>"
-    said = "".join(
+    items = "".join(
         f"<li>{html.escape(name)}, {html.escape(str(finding))}</li>"
         for name, findings in warnings.items()
         for finding in findings
@@ -151,5 +160,5 @@ def _page(
         "that widens while both fall is decay.</p>"
         f'<img alt="curves" src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
         f"<h2>Last tenth of each run</h2><table><tr>{head}</tr>{body}</table>"
-        f"<h2>Warnings</h2><ul>{said or '<li>none</li>'}</ul>"
+        f"<h2>Warnings</h2><ul>{items or '<li>none</li>'}</ul>"
     )

@@ -7,10 +7,9 @@ reference likes even less; images can. The judge should not be the one that chos
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, variance
-from typing import Any
 
 from PIL import Image
 
@@ -22,12 +21,12 @@ from sipo.feedback.prompts.demands import check_prompts
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
 from sipo.feedback.registry import load_judge, vocabulary_of
 from sipo.feedback.rule.verdict import Verdict
+from sipo.train.monitor.log_rows import Look
 from sipo.train.policy import Policy
 from sipo.train.settings import TrainSettings
 
 PROMPTS = 48  # of the data's own, when no file is given
 SHOWN = 6  # pictures a row of the sheet
-Seen = dict[str, Any]
 
 
 def validation_prompts(settings: TrainSettings) -> list[Prompt]:
@@ -36,9 +35,9 @@ def validation_prompts(settings: TrainSettings) -> list[Prompt]:
         return read_prompts(Path(settings.validation_prompts))
     from sipo.datagen.storage.prompt_dataset import PromptDataset
 
-    there = PromptDataset(list(settings.data)).prompts
-    step = max(1, len(there) / PROMPTS)
-    return [there[int(i * step)] for i in range(min(PROMPTS, len(there)))]
+    prompts = PromptDataset(list(settings.data)).prompts
+    step = max(1, len(prompts) / PROMPTS)
+    return [prompts[int(i * step)] for i in range(min(PROMPTS, len(prompts)))]
 
 
 def check_validation(settings: TrainSettings, prompts: Sequence[Prompt]) -> None:
@@ -59,11 +58,11 @@ class Validation:
         vocabulary = vocabulary_of(self.prompts)
         self.judge: Judge = load_judge(settings.validation_judge, weights, vocabulary)
 
-    def look(self, step: int) -> Seen:
+    def look(self, step: int) -> Look:
         """Sample, judge, draw `validation/step-N.png`; what goes into the log's row.
 
-        `overall` is the unweighted mean over tags, `prompts` the share of correct images by
-        tag and prompt, `empty_share` the share of images in which the judge finds no object.
+        `overall` is the unweighted mean over tags, `empty_share` the share of images in which the
+        judge finds no object.
         """
         asked = [p for p in self.prompts for _ in range(self.settings.num_validation_images)]
         seeds = [
@@ -85,7 +84,7 @@ class Validation:
         return summarise(asked, verdicts)
 
 
-def summarise(prompts: Sequence[Prompt], verdicts: Sequence[Verdict]) -> Seen:
+def summarise(prompts: Sequence[Prompt], verdicts: Sequence[Verdict]) -> Look:
     """What `look` returns, from prompts and verdicts in parallel. Failed verdicts are left out.
 
     Raises ValueError where all have failed.
@@ -99,15 +98,15 @@ def summarise(prompts: Sequence[Prompt], verdicts: Sequence[Verdict]) -> Seen:
         )
     for prompt, verdict in judged:
         by_tag.setdefault(prompt.tag, {}).setdefault(prompt.text, []).append(verdict.correct)
-    shares = {tag: {text: fmean(c) for text, c in own.items()} for tag, own in by_tag.items()}
+    shares = {tag: {text: fmean(c) for text, c in of.items()} for tag, of in by_tag.items()}
     return {
-        "overall": fmean(fmean(own.values()) for own in shares.values()),
+        "overall": fmean(fmean(of.values()) for of in shares.values()),
         "prompts": shares,
         "empty_share": fmean(not verdict.boxes for _, verdict in judged),
     }
 
 
-def fall(best: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[float, float]:
+def fall(best: Look, now: Look) -> tuple[float, float]:
     """How far `overall` lies below the best look's, and half the 95 % interval of that.
 
     Differences are paired by prompt; the variance is that of a stratified mean (Cochran 1977,

@@ -43,6 +43,8 @@ class Measured:
 class Source(Protocol):
     """Where a step's rows come from, and what the networks make of them."""
 
+    cache: ReferenceCache | None
+
     def measure(self, positions: Sequence[int], step: int, /) -> Measured: ...
 
 

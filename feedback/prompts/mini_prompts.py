@@ -1,4 +1,4 @@
-"""The world's prompts: a training set and the held-out test suite `mini`, disjoint by meaning.
+"""The embedded world's prompts: to learn from, and the held-out suite `mini`, disjoint by meaning.
 
 Held out of every caption and every preference prompt: one class pair in five, one class-colour pair
 in four, one class-count in three. Each class loses the same number of partners, colours and
@@ -13,9 +13,14 @@ from itertools import combinations, product, zip_longest
 import numpy as np
 
 from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import COLORS as ALL_COLORS
 from sipo.feedback.prompts.prompt import RELATIONS, TAGS, Prompt
-from sipo.mini.world import CLASSES, COLORS
 
+CLASSES = (
+    "cat", "dog", "horse", "cow", "elephant", "bear", "bird", "car",
+    "bus", "airplane", "boat", "apple", "banana", "chair", "clock", "umbrella",
+)  # fmt: skip
+COLORS = ALL_COLORS[:8]  # none of an emoji's own shadows: no black, no white
 COUNTS = (2, 3, 4)
 
 

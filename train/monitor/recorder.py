@@ -1,0 +1,86 @@
+"""What the main process keeps of a run while it goes: log, progress bar, warnings, validation."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor
+from tqdm import tqdm
+
+from sipo.train import checkpoints
+from sipo.train.checkpoints import SavePolicy
+from sipo.train.monitor.health import Health
+from sipo.train.monitor.log_rows import Look
+from sipo.train.monitor.metrics import Log, StepStats, row_of
+from sipo.train.run_length import RunLength
+from sipo.train.settings import TrainSettings
+
+
+class Recorder:
+    """A row of the log is the mean since the last one. It ends every `logging_steps`, at a
+    validation and at a checkpoint by steps, and at no other: no row depends on the clock.
+    """
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        plan: RunLength,
+        step: int,
+        sums: Tensor,
+        look: Callable[[int], Look] | None,
+        saver: Callable[[], SavePolicy],
+    ) -> None:
+        """After `step` steps; `sums` are of those since the last row. `look` validates, `saver`
+        gives what writes the policy as it is.
+        """
+        self.settings, self.plan, self.sums = settings, plan, sums
+        self.look, self.saver, self.out = look, saver, Path(settings.out)
+        self.log = Log(self.out, step, settings.report_to)
+        self.health = Health(settings=settings.model_dump())
+        for earlier in self.log.rows():
+            self.health.look(earlier)
+        if settings.keep_best and self.health.best:
+            checkpoints.best_step(self.out)
+        self.bar = tqdm(total=plan.pairs, unit="pairs", desc=self.out.name)
+        self.bar.update(step * plan.pairs_per_step)
+        self.began, self.began_at = time.monotonic(), step
+
+    def observe(self, stats: StepStats) -> None:
+        self.sums = self.sums + stats.sums
+        self.bar.update(self.plan.pairs_per_step)
+        validate = self.validation_is_due(stats.step)
+        ends = checkpoints.is_due(self.settings, stats.step, self.plan.steps)
+        if ends or validate or stats.step % self.settings.logging_steps == 0:
+            self._end_row(stats, validate)
+
+    def validation_is_due(self, step: int) -> bool:
+        """After each --validation_pairs pairs, and at the end."""
+        every, seen = self.settings.validation_pairs, step * self.plan.pairs_per_step
+        if not every:
+            return False
+        return seen // every > (seen - self.plan.pairs_per_step) // every or seen == self.plan.pairs
+
+    def _end_row(self, stats: StepStats, validate: bool) -> None:
+        row = row_of(stats, self.sums, self.plan.pairs_per_step, self.settings.beta_dpo)
+        self.sums = self.sums.new_zeros(())
+        if validate and self.look is not None:
+            row["validation"] = self.look(stats.step)
+        if warnings := self.health.look(row):
+            row["warnings"] = warnings
+        for warning in warnings:
+            self.bar.write(f"warning at step {stats.step}: {warning}", file=sys.stderr)
+        if self.settings.keep_best and self.health.is_best(stats.step):
+            checkpoints.keep_best(self.out, stats.step, self.saver())
+        pairs = (stats.step - self.began_at) * self.plan.pairs_per_step
+        row["pairs_per_s"] = round(pairs / (time.monotonic() - self.began), 2)
+        self.log.write(row)
+        shown = {"loss": row["loss"], "psi_w": row["psi_w"], "psi_l": row["psi_l"]}
+        self.bar.set_postfix({name: f"{value:.3f}" for name, value in shown.items()})
+        self.began, self.began_at = time.monotonic(), stats.step
+
+    def close(self) -> None:
+        self.bar.close()
+        self.log.close()
