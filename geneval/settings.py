@@ -16,7 +16,7 @@ from sipo.feedback import settings as feedback
 from sipo.feedback.frames import FRAMES, FrameScore
 from sipo.feedback.prompts.demands import require_published
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
-from sipo.feedback.prompts.suites import load_suite
+from sipo.feedback.prompts.suites import SUITES, load_suite
 from sipo.feedback.registry import read_settings, split_names
 
 SAMPLER = ("steps", "guidance", "height", "width", "frames")

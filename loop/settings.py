@@ -13,7 +13,8 @@ from sipo.backbones.loading.names import in_embedded_world
 from sipo.common.settings import OUT, SEED, StrictModel, setting
 from sipo.datagen import settings as datagen
 from sipo.feedback import settings as feedback
-from sipo.geneval.settings import IMAGES_PER_PROMPT, SUITES
+from sipo.feedback.prompts.suites import SUITES
+from sipo.geneval.settings import IMAGES_PER_PROMPT
 from sipo.train import settings as training
 
 GROWS = ("rounds", "out")
