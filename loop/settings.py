@@ -57,7 +57,7 @@ class LoopSettings(StrictModel):
     beta_dpo: float | None = training.BETA_DPO(None, without="sipo-train's; 100 with mini-sd")
     rank: int | None = training.RANK(None, without="16; 32 with mini-sd")
     reference: Literal["base", "previous"] = setting(
-        "Training", "Policy that rewards are against: the base's or the last.", "base"
+        "Training", "Policy that rewards are measured against: base or the round before.", "base"
     )
     generate: dict[str, Any] = _stage("Any other setting of sipo-data generate.", {})
     train: dict[str, Any] = _stage(

@@ -86,11 +86,10 @@ class TrainSettings(StrictModel):
 
     data: list[str] = setting(
         "Data",
-        "Folder of shards; may be given again.",
+        "Folder of shards; it must be given, and may be given again.",
         [],
         metavar="SHARDS",
         also="train_data_dir data_dir",
-        without="none, it must be given",
     )
     out: str = OUT("", metavar="PATH", without="runs/OBJECTIVE")
     backbone: str = model.BACKBONE("", without="what the shards say")
@@ -98,7 +97,7 @@ class TrainSettings(StrictModel):
     max_train_steps: int | None = MAX_TRAIN_STEPS(None)
     pairs_seen: int | None = _step("Length in pairs instead of steps.", None, ge=1)
     num_train_epochs: float = _step(
-        "Length in epochs, without steps and pairs.", 5, also="epochs num_epochs", gt=0
+        "Length in epochs, if no steps or pairs are given.", 5, also="epochs num_epochs", gt=0
     )
     train_batch_size: int = TRAIN_BATCH_SIZE(16)
     gradient_accumulation_steps: int = _step(
@@ -121,7 +120,7 @@ class TrainSettings(StrictModel):
         "Variance of the chain that defines w(t).", "posterior"
     )
     denominator: Literal["q", "ref", "behaviour"] = _loss(
-        "What w(t) is a ratio to; behaviour sampled the pairs.", "q"
+        "Denominator of w(t); behaviour is who sampled the pairs.", "q"
     )
     pair_weight: Literal["geometric", "min", "winner", "per_branch"] = _loss(
         "How winner's and loser's weights become one.", "geometric"
@@ -179,7 +178,7 @@ class TrainSettings(StrictModel):
     )
     init_weights: str = _weights("Run or LoRA file to start from.", "", metavar="PATH")
     reference: Literal["base", "init"] = _loss(
-        "Model that rewards are against: base or --init_weights.", "base"
+        "Model that rewards are measured against, init: --init_weights.", "base"
     )
 
     learning_rate: float = LEARNING_RATE(1e-4)
@@ -199,7 +198,7 @@ class TrainSettings(StrictModel):
     )
     shard_weights: bool = _machine("Divide weights among several processes (FSDP2).", False)
     workers: int = _machine("Processes on a CPU, one thread each, that share every batch.", 1, ge=1)
-    gradient_checkpointing: bool = _machine("Less memory for a third more time.", False)
+    gradient_checkpointing: bool = _machine("Use less memory, and a third more time.", False)
 
     checkpointing_steps: int = _output("Steps between checkpoints.", 500, also="save_steps", ge=1)
     checkpointing_minutes: float = _output(
