@@ -59,13 +59,13 @@ class LoopSettings(StrictModel):
     reference: Literal["base", "previous"] = setting(
         "Training", "Policy that rewards are measured against: base or the round before.", "base"
     )
-    generate: dict[str, Any] = _stage("Any other setting of sipo-data generate.", {})
+    generate: dict[str, Any] = _stage("Another setting of sipo-data generate.", {})
     train: dict[str, Any] = _stage(
-        "Any other setting of sipo-train.",
+        "Another setting of sipo-train.",
         {},
         without="with mini-sd winner_anchor=1 train_timesteps=400:1000 lr_scheduler=cosine",
     )
-    evaluate: dict[str, Any] = _stage("Any other setting of sipo-geneval.", {})
+    evaluate: dict[str, Any] = _stage("Another setting of sipo-geneval.", {})
 
     eval_suite: str = _held_out(
         "Suite of prompts held out, for evaluations.",
