@@ -117,6 +117,12 @@ class NamedJudge:
         return [verdict.model_copy(update={"judge": description}) for verdict in verdicts]
 
 
+def is_score_function(value: object) -> bool:
+    """Whether it is called with images and prompts, and is no judge and no maker of one."""
+    is_judge = isinstance(value, Judge) and not isinstance(value, type)
+    return callable(value) and not is_judge and list(_arguments(value).values()).count(False) == 2
+
+
 def _made(value: object, name: str, given: Mapping[str, object]) -> Judge:
     who = f"judge {name!r}"
     if isinstance(value, Judge) and not isinstance(value, type):

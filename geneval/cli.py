@@ -78,8 +78,10 @@ def compare_command(settings: asked.CompareSettings) -> None:
 
     By accuracies, by the scores of a metric, by what people ranked, or by VBench's dimensions.
     """
+    from sipo.common.records import Record
     from sipo.geneval import tables
 
+    result: Record
     metric, ranks = settings.metric, settings.ranks
     ways: dict[str, object] = {f"--metric {metric!r}": metric, f"--ranks {str(ranks)!r}": ranks}
     ways["--vbench"] = settings.vbench
@@ -90,24 +92,24 @@ def compare_command(settings: asked.CompareSettings) -> None:
     if metric:
         from sipo.geneval.comparison.metric_scores import compare_metric
 
-        result = compare_metric(*both, metric)
-        table = tables.paired_table(result, a, b, metric)
+        result = scores = compare_metric(*both, metric)
+        table = tables.paired_table(scores, a, b, metric)
     elif ranks:
         from sipo.geneval.comparison.ranking import compare_ranks
 
-        result = compare_ranks(ranks, a, b)
-        table = tables.paired_table(result, a, b, "mean rank")
+        result = means = compare_ranks(ranks, a, b)
+        table = tables.paired_table(means, a, b, "mean rank")
     elif settings.vbench:
         from sipo.geneval.vbench.paired_clips import compare_vbench
 
-        result = compare_vbench(*both)
-        table = tables.vbench_comparison_table(result, a, b)
+        result = dimensions = compare_vbench(*both)
+        table = tables.vbench_comparison_table(dimensions, a, b)
     else:
         from sipo.geneval.comparison.paired import compare
 
-        result = compare(*both)
-        table = tables.comparison_table(result, a, b)
-    click.echo(json.dumps(result, indent=2) if settings.json_ else table)
+        result = tags = compare(*both)
+        table = tables.comparison_table(tags, a, b)
+    click.echo(result.to_json() if settings.json_ else table)
 
 
 @main.command("metrics", example="sipo-geneval metrics eval/base eval/sd15 --metric pickscore")
@@ -117,11 +119,10 @@ def metrics_command(settings: asked.MetricsSettings) -> None:
 
     With several metrics each has its table, and all means stand in a last one; JSON is a list.
     """
-    from sipo.feedback.registry import split_names
-    from sipo.geneval.comparison.metric_scores import score_runs
+    from sipo.geneval.comparison.metric_scores import score_runs, split_metrics
     from sipo.geneval.tables import means_table, metrics_table
 
-    metrics, weights = split_names(settings.metric, "--metric"), settings.metric_weights
+    metrics, weights = split_metrics(settings.metric), settings.metric_weights
     if weights and (len(metrics) > 1 or metrics[0][1]):
         raise ValueError(
             f"--metric-weights {str(weights)!r} does not say of which metric; write "
@@ -134,7 +135,8 @@ def metrics_command(settings: asked.MetricsSettings) -> None:
         if not settings.json_:
             click.echo(metrics_table(results[-1]) + "\n" * (len(metrics) > 1))
     if settings.json_:
-        click.echo(json.dumps(results if len(results) > 1 else results[0], indent=2))
+        tables = [result.to_dict() for result in results]
+        click.echo(json.dumps(tables if len(tables) > 1 else tables[0], indent=2))
     elif len(results) > 1:
         click.echo(means_table(results))
 
@@ -148,7 +150,7 @@ def agree_command(settings: asked.AgreeSettings) -> None:
 
     a, b, page = settings.eval_a, settings.eval_b, settings.page
     result = agreement(a, b)
-    click.echo(json.dumps(result, indent=2) if settings.json_ else agreement_table(result))
+    click.echo(result.to_json() if settings.json_ else agreement_table(result))
     if page:
         count = write_page(result, settings.images or a, page, str(a), str(b), settings.most)
         click.echo(f"{count} disagreements on {page}", err=settings.json_)
@@ -176,7 +178,7 @@ def rank_command(settings: asked.RankSettings) -> None:
     if settings.evals:
         raise ValueError(f"--results reads the study alone; leave {str(settings.evals[0])!r} out")
     result = rank_results(settings.results)
-    click.echo(json.dumps(result, indent=2) if settings.json_ else rank_table(result))
+    click.echo(result.to_json() if settings.json_ else rank_table(result))
 
 
 @main.command("vbench", example="sipo-geneval vbench vbench/evaluation_results")
@@ -190,7 +192,7 @@ def vbench_command(settings: asked.VbenchSettings) -> None:
     from sipo.geneval.vbench.scores import vbench_scores
 
     scores = vbench_scores(settings.results)
-    three = {name: scores[name] for name in ("total", "quality", "semantic")}
+    three = scores.model_dump(exclude={"dimensions"})
     click.echo(json.dumps(three, indent=2) if settings.json_ else vbench_table(scores))
 
 

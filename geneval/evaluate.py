@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sipo.backbones.loading.names import EMBEDDED_SUITES, is_embedded
 from sipo.common.files.locks import only_writer
@@ -20,11 +20,18 @@ from sipo.geneval.comparison.outputs import expected
 from sipo.geneval.listed_folder import lay_out, listed_images
 from sipo.geneval.results import write_rows
 from sipo.geneval.settings import OF_CLIPS, SAMPLER, EvalSettings, wanted_prompts
+from sipo.geneval.summary import (
+    EvaluationConfig,
+    EvaluationSummary,
+    images_sha256,
+    prompts_sha256,
+    summarise,
+    versions,
+)
 
 if TYPE_CHECKING:
     from sipo.backbones.base import Backbone
 
-Summary = dict[str, Any]
 SAMPLED = (".png", ".mp4")
 
 
@@ -126,7 +133,7 @@ def _require_named_judge(settings: EvalSettings, images: Path) -> None:
 
 def evaluate(
     settings: EvalSettings, backbone: Backbone | None = None, judge: Judge | None = None
-) -> Summary:
+) -> EvaluationSummary:
     """Write images, `results.jsonl` and `summary.json` under `settings.out`; returns the summary.
 
     `backbone` and `judge` stand in for what the settings name (loaded already, or of one's own).
@@ -140,7 +147,7 @@ def evaluate(
 
 def _evaluate(
     settings: EvalSettings, work: EvaluationWork, backbone: Backbone | None, judge: Judge | None
-) -> Summary:
+) -> EvaluationSummary:
     judge = judge or load_judge(
         settings.judge,
         settings.judge_weights,
@@ -153,16 +160,22 @@ def _evaluate(
     _check_clip_settings(settings, clips)
     if clips:
         judge = FrameJudge(judge, settings.judged_frames, settings.frame_score)
-    config = _known(settings, work) | {"detector": judge.describe()}
+    known = _known(settings, work) | {"detector": judge.describe()}
     if backbone:
-        config |= _sample(settings, work, config, backbone)
+        config = _sample(settings, work, known, backbone)
         samples = layout.find_images(work.root, work.prompts, settings.images_per_prompt)
         return _score(settings, work, judge, config, samples)
-    config |= {} if work.listed else _provenance(work.root)
-    evaluation_folder.hold(settings.out, config)
+    config = _held(settings, known if work.listed else known | _provenance(work.root))
     assert work.samples is not None
     samples = lay_out(work.root, work.prompts, work.samples) if work.listed else work.samples
     return _score(settings, work, judge, config, samples)
+
+
+def _held(settings: EvalSettings, known: dict[str, object]) -> EvaluationConfig:
+    """The folder, held to all that this evaluation depends on."""
+    config = EvaluationConfig.model_validate(known)
+    evaluation_folder.hold(settings.out, config.to_dict())
+    return config
 
 
 def _first(work: EvaluationWork) -> Path:
@@ -191,12 +204,10 @@ def _check_clip_settings(settings: EvalSettings, clips: bool) -> None:
         )
 
 
-def _known(settings: EvalSettings, work: EvaluationWork) -> dict[str, Any]:
+def _known(settings: EvalSettings, work: EvaluationWork) -> dict[str, object]:
     """What a folder is held to, as far as it is known before a model is loaded."""
-    from sipo.geneval.summary import prompts_sha256
-
     sizes = sorted({len(row) for row in work.samples or ()}) or [settings.images_per_prompt]
-    known: dict[str, Any] = {
+    known: dict[str, object] = {
         "suite": settings.suite or (None if settings.prompts or settings.images else "mini"),
         "prompts": {"count": len(work.prompts), "sha256": prompts_sha256(work.prompts)},
         "images_per_prompt": sizes[0] if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}",
@@ -207,7 +218,7 @@ def _known(settings: EvalSettings, work: EvaluationWork) -> dict[str, Any]:
     return known | ({"listed": str(settings.images)} if work.listed else {})
 
 
-def _early(settings: EvalSettings) -> dict[str, Any]:
+def _early(settings: EvalSettings) -> dict[str, object]:
     """Of the models, what the settings alone say of them."""
     asked = {name: getattr(settings, name) for name in SAMPLER}
     return {
@@ -217,16 +228,16 @@ def _early(settings: EvalSettings) -> dict[str, Any]:
     }
 
 
-def _provenance(images: Path) -> dict[str, Any]:
+def _provenance(images: Path) -> dict[str, object]:
     """What a folder of our own says of how its images were sampled; {} for others."""
     known = evaluation_folder.read_config(images)
     return {key: known[key] for key in ("backbone", "sampler", "seeds") if key in known}
 
 
 def _sample(
-    settings: EvalSettings, work: EvaluationWork, config: dict[str, Any], backbone: Backbone
-) -> dict[str, Any]:
-    """Sample what is missing; returns what the images depend on."""
+    settings: EvalSettings, work: EvaluationWork, known: dict[str, object], backbone: Backbone
+) -> EvaluationConfig:
+    """Sample what is missing; returns `known` with what the images depend on."""
     from sipo.backbones.base import Sampler
     from sipo.common.cpu_workers import workers_for
     from sipo.common.devices import find_device
@@ -243,7 +254,7 @@ def _sample(
         "sampler": sampler.model_dump(),
         "seeds": {"seed": settings.seed, "rule": "sha256(seed, prompt, index), first 63 bits"},
     }
-    evaluation_folder.hold(settings.out, config | depends)
+    config = _held(settings, known | depends)
     sample_images(
         backbone,
         sampler,
@@ -254,7 +265,7 @@ def _sample(
         settings.out,
         workers_for(find_device(settings.device).type, settings.workers),
     )
-    return depends
+    return config
 
 
 def _load(settings: EvalSettings) -> Backbone:
@@ -274,12 +285,11 @@ def _score(
     settings: EvalSettings,
     work: EvaluationWork,
     judge: Judge,
-    config: dict[str, Any],
+    config: EvaluationConfig,
     samples: Sequence[Sequence[Path]],
-) -> Summary:
+) -> EvaluationSummary:
     """Judge and count, unless these very images have all been judged here already."""
     from sipo.geneval.judge_images import judge_images
-    from sipo.geneval.summary import images_sha256, summarise, versions
 
     done, results = (
         settings.out / evaluation_folder.SUMMARY,
@@ -288,21 +298,20 @@ def _score(
     paths = [path for row in samples for path in row]
     sha256 = images_sha256(paths)
     if done.exists() and results.exists():
-        before = evaluation_folder.read_summary(settings.out)
-        failures = before.get("failures") or {"images": None}
-        if before.get("images_sha256") == sha256 and failures.get("images") == 0:
+        before = evaluation_folder.read_summary(settings.out, EvaluationSummary)
+        if before.images_sha256 == sha256 and not before.failures.images:
             return before
     asked = [p for p, row in zip(work.prompts, samples, strict=True) for _ in row]
     verdicts = judge_images(judge, paths, asked, settings.batch_size)
     names = [path.relative_to(work.root).as_posix() for path in paths]
     rows, numbers = summarise(names, asked, verdicts)
     write_rows(rows, results)
-    summary = numbers | {
-        "thresholds": config["detector"].get("thresholds"),
-        **config,
-        "images_sha256": sha256,
-        "command": settings.command(),
-        "versions": versions(),
-    }
-    evaluation_folder.write_json(done, summary)
-    return evaluation_folder.read_summary(settings.out)
+    made = {"images_sha256": sha256, "command": settings.command(), "versions": versions()}
+    summary = EvaluationSummary.model_validate(
+        numbers.to_dict()
+        | {"thresholds": config.detector.get("thresholds")}
+        | config.to_dict()
+        | made
+    )
+    evaluation_folder.write_json(done, summary.to_dict())
+    return summary

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from sipo.common.files.text import read_json
 from sipo.common.files.writing import write_json as write
+from sipo.common.records import Record, read_record
+
+R = TypeVar("R", bound=Record)
 
 CONFIG = "config.json"
 RESULTS = "results.jsonl"
@@ -31,7 +34,7 @@ _FLAGS = {
 """The option that decides a setting, by its name or the first part of it."""
 
 
-def hold(folder: Path, config: Mapping[str, Any]) -> None:
+def hold(folder: Path, config: Mapping[str, object]) -> None:
     """Write `config.json`; where one is there already it must say the same.
 
     Raises ValueError naming the first setting that differs.
@@ -49,7 +52,7 @@ def hold(folder: Path, config: Mapping[str, Any]) -> None:
             refuse(folder, key, before.get(key), now.get(key))
 
 
-def hold_early(folder: Path, known: Mapping[str, Any]) -> None:
+def hold_early(folder: Path, known: Mapping[str, object]) -> None:
     """As `hold`, for what is known before a model is loaded: nothing is written, and of a setting
 
     that the folder does not name nothing is said.
@@ -60,7 +63,7 @@ def hold_early(folder: Path, known: Mapping[str, Any]) -> None:
             refuse(folder, key, before[key], value)
 
 
-def refuse(folder: Path, key: str, before: Any, now: Any) -> None:
+def refuse(folder: Path, key: str, before: object, now: object) -> None:
     """Raises the ValueError that names the setting and the option that decides it."""
     first, _, leaf = key.partition(".")
     plain = f"--{(leaf if first == 'sampler' else first).replace('_', '-')}"
@@ -71,7 +74,7 @@ def refuse(folder: Path, key: str, before: Any, now: Any) -> None:
     )
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, object]:
     """{} where there is none yet. Raises ValueError for a damaged one."""
     path = folder / CONFIG
     if not path.is_file():
@@ -82,28 +85,21 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{error}; restore it, or give another --out") from None
 
 
-def read_summary(folder: Path) -> dict[str, Any]:
-    """Raises ValueError for a folder without a whole `summary.json`."""
+def read_summary(folder: Path, kind: type[R]) -> R:
+    """`summary.json`, as far as `kind` names it. Raises ValueError where there is no whole one."""
     path = folder / SUMMARY
     remedy = "run the same sipo-geneval again"
     if not path.is_file():
         raise ValueError(f"{str(folder)!r} has no {SUMMARY}; {remedy}")
-    try:
-        summary = read_json(path)
-    except ValueError as error:
-        raise ValueError(f"{error}; remove it and {remedy}") from None
-    for key in ("detector", "images_per_prompt", "prompts"):
-        if key not in summary:
-            raise ValueError(f"{str(path)!r} does not say {key!r}; remove it and {remedy}")
-    return summary
+    return read_record(path, kind, f"remove it and {remedy}")
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
+def write_json(path: Path, value: Mapping[str, object]) -> None:
     """Keys in the order that readers meet them: tags as GenEval has them, runs as given."""
     write(path, value, indent=2, sort_keys=False)
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(value: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     for key, item in value.items():
         if isinstance(item, dict):
             yield from _flat(item, f"{prefix}{key}.")

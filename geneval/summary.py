@@ -1,4 +1,4 @@
-"""`summary.json`: the numbers of an evaluation and everything they depend on."""
+"""`config.json` and `summary.json`: what an evaluation depends on, and its numbers."""
 
 from __future__ import annotations
 
@@ -8,15 +8,81 @@ from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from sipo.feedback.complaint_table import count_complaints
+from pydantic import Field
+
+from sipo.common.records import Record
+from sipo.common.statistics import OVERALL, Interval, interval_fields, intervals, lonely, means
+from sipo.feedback.complaint_table import ComplaintCount, count_complaints
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.verdict import Verdict
 from sipo.geneval.results import ImageResult, to_row
-from sipo.geneval.statistics import OVERALL, accuracies, intervals, lonely_tags, said, tally
+from sipo.geneval.statistics import tally
 
 _PACKAGES = ("sipo", "torch", "diffusers", "transformers", "ultralytics", "numpy", "pillow")
+
+
+class PromptSet(Record):
+    count: int
+    sha256: str
+
+
+class Seeds(Record):
+    seed: int
+    rule: str
+
+
+class EvaluationConfig(Record):
+    """What a folder is held to: everything that its images and verdicts depend on."""
+
+    suite: str | None = None  # None: `prompts` are a file's, or those found with the images
+    prompts: PromptSet
+    images_per_prompt: int | str  # "2 to 4" where prompts have different numbers
+    images: str | None = None  # the folder of images that were made elsewhere
+    batch_size: int | None = None
+    judge: str | None = None  # names, without weights
+    listed: str | None = None  # the list that names images made elsewhere
+    detector: dict[str, object]  # what the judge says of itself: id, weights, thresholds
+    backbone: dict[str, object] | None = None  # name, family, weights_sha256, ...
+    sampler: dict[str, object] | None = None  # steps, guidance, height, width, ...
+    seeds: Seeds | None = None
+
+
+class TagSummary(Record):
+    accuracy: float
+    interval: Interval | None
+    no_interval: str | None = None  # why there is none
+    images: int
+    prompts: int
+
+
+class Failures(Record):
+    """Images that the judge could not look at; they are in no accuracy."""
+
+    images: int
+    causes: dict[str, int]
+    names: list[str]
+
+
+class Accuracies(Record):
+    """Shares of correct images with 95 % intervals; `overall` is the unweighted mean over tags."""
+
+    overall: float
+    interval: Interval | None
+    no_interval: str | None = None
+    tags: dict[str, TagSummary]
+    complaints: list[ComplaintCount] = Field(default=[])  # why images fail; older folders have none
+    empty_share: float  # of images in which the judge found no object
+    failures: Failures
+    thresholds: object = None  # the detector's
+
+
+class EvaluationSummary(EvaluationConfig, Accuracies):
+    """As `summary.json` has it: the numbers first, then what they depend on."""
+
+    images_sha256: str
+    command: str  # that asked for it
+    versions: dict[str, str]
 
 
 def prompts_sha256(prompts: Sequence[Prompt]) -> str:
@@ -36,11 +102,11 @@ def versions() -> dict[str, str]:
 
 def summarise(
     names: Sequence[str], prompts: Sequence[Prompt], verdicts: Sequence[Verdict]
-) -> tuple[list[ImageResult], dict[str, Any]]:
-    """The rows of the judged images, and `overall`, `tags`, `interval`, `failures`, ...
+) -> tuple[list[ImageResult], Accuracies]:
+    """The rows of the judged images, and their numbers.
 
-    `names`, `prompts` and `verdicts` are parallel, one an image. Images for which the judge failed
-    are in no accuracy. Raises ValueError when it failed for a whole tag.
+    `names`, `prompts` and `verdicts` are parallel, one an image. Raises ValueError when the judge
+    failed for a whole tag.
     """
     triples = list(zip(names, prompts, verdicts, strict=True))
     rows = [to_row(*triple) for triple in triples if not triple[2].failed]
@@ -52,25 +118,25 @@ def summarise(
                 f"the judge failed on every image of tag {prompt.tag!r} ({cause}); "
                 "an overall of the remaining tags would mean nothing, so mend the judge first"
             )
-    shares, bounds = accuracies(counts), intervals(counts)
+    shares, bounds = means(counts), intervals(counts)
     empty = sum(not verdict.boxes for verdict in verdicts if not verdict.failed)
-    return rows, {
-        "overall": shares[OVERALL],
-        **said(bounds[OVERALL], lonely_tags(counts)),
-        "tags": {
-            tag: {
-                "accuracy": shares[tag],
-                **said(bounds[tag]),
-                "images": sum(images for _, images in by_prompt.values()),
-                "prompts": len(by_prompt),
-            }
+    return rows, Accuracies(
+        overall=shares[OVERALL],
+        **interval_fields(bounds[OVERALL], lonely(counts)),
+        tags={
+            tag: TagSummary(
+                accuracy=shares[tag],
+                **interval_fields(bounds[tag]),
+                images=sum(images for _, images in by_prompt.values()),
+                prompts=len(by_prompt),
+            )
             for tag, by_prompt in counts.items()
         },
-        "complaints": count_complaints(zip(prompts, verdicts, strict=True)),
-        "empty_share": empty / len(rows),
-        "failures": {
-            "images": len(failed),
-            "causes": dict(Counter(str(cause) for _, _, cause in failed)),
-            "names": [name for name, _, _ in failed],
-        },
-    }
+        complaints=count_complaints(zip(prompts, verdicts, strict=True)),
+        empty_share=empty / len(rows),
+        failures=Failures(
+            images=len(failed),
+            causes=dict(Counter(str(cause) for _, _, cause in failed)),
+            names=[name for name, _, _ in failed],
+        ),
+    )

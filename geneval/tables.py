@@ -3,173 +3,184 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
+from sipo.common.statistics import FEWEST, Difference, Interval, PairedMeans, is_clear
 from sipo.feedback.complaint_table import complaint_lines
-from sipo.geneval.statistics import FEWEST, Interval, is_clear
+from sipo.geneval.vbench.scores import COMPOSITES
+
+if TYPE_CHECKING:
+    from sipo.geneval.comparison.agreement import Agreement
+    from sipo.geneval.comparison.metric_scores import MetricTable
+    from sipo.geneval.comparison.paired import Comparison
+    from sipo.geneval.comparison.ranking import RankResult
+    from sipo.geneval.summary import EvaluationSummary
+    from sipo.geneval.vbench.paired_clips import VBenchComparison
+    from sipo.geneval.vbench.scores import VBenchScores
 
 _WIDTH = 16
 _NONE = "none"
 """In the place of an interval."""
 
 
-def evaluation_table(summary: dict[str, Any]) -> str:
+class _Explained(Protocol):
+    """What has an interval, or a reason why not."""
+
+    @property
+    def no_interval(self) -> str | None: ...
+
+
+def evaluation_table(summary: EvaluationSummary) -> str:
     lines = [f"{'':{_WIDTH}}{'accuracy':>10}{'95 % interval':>18}{'images':>9}"]
-    for tag, entry in summary["tags"].items():
-        lines.append(_line(tag, entry["accuracy"], entry["interval"], entry["images"]))
-    total = sum(entry["images"] for entry in summary["tags"].values())
-    lines.append(_line("overall", summary["overall"], summary["interval"], total))
-    lines += _reasons([*summary["tags"].values(), summary])
-    why = complaint_lines(summary.get("complaints", ()))  # older folders have none
-    return "\n".join([*lines, *notes(summary), *why])
+    for tag, entry in summary.tags.items():
+        lines.append(_line(tag, entry.accuracy, entry.interval, entry.images))
+    total = sum(entry.images for entry in summary.tags.values())
+    lines.append(_line("overall", summary.overall, summary.interval, total))
+    lines += _reasons([*summary.tags.values(), summary])
+    return "\n".join([*lines, *notes(summary), *complaint_lines(summary.complaints)])
 
 
-def notes(summary: dict[str, Any]) -> list[str]:
+def notes(summary: EvaluationSummary) -> list[str]:
     """What a reader must know beside the numbers."""
-    said = []
-    failures = summary["failures"]
-    if failures["images"]:
-        causes = ", ".join(f"{cause} ({count})" for cause, count in failures["causes"].items())
-        said.append(
-            f"The judge failed on {failures['images']} images, which are in no accuracy: {causes}."
+    lines, failures = [], summary.failures
+    if failures.images:
+        causes = ", ".join(f"{cause} ({count})" for cause, count in failures.causes.items())
+        lines.append(
+            f"The judge failed on {failures.images} images, which are in no accuracy: {causes}."
         )
-        said.append(f"  {', '.join(failures['names'][:5])}" + " ..." * (failures["images"] > 5))
-    if summary["empty_share"] > 0:
-        said.append(f"No object at all was found in {summary['empty_share']:.1%} of the images.")
-    return said
+        lines.append(f"  {', '.join(failures.names[:5])}" + " ..." * (failures.images > 5))
+    if summary.empty_share > 0:
+        lines.append(f"No object at all was found in {summary.empty_share:.1%} of the images.")
+    return lines
 
 
-def comparison_table(result: dict[str, Any], a: str, b: str) -> str:
+def comparison_table(result: Comparison, a: str, b: str) -> str:
     lines = [f"A: {a}", f"B: {b}", ""]
-    lines += _compared({**result["tags"], "overall": result["overall"]}, _WIDTH)
-    if result["prompts_dropped"]:
-        lines.append(f"{result['prompts_dropped']} prompts were left out: a judge failed on them.")
+    lines += _compared({**result.tags, "overall": result.overall}, _WIDTH)
+    if result.prompts_dropped:
+        lines.append(f"{result.prompts_dropped} prompts were left out: a judge failed on them.")
     return "\n".join(lines)
 
 
-def agreement_table(result: dict[str, Any]) -> str:
+def agreement_table(result: Agreement) -> str:
     lines = [f"{'':{_WIDTH}}{'images':>8}{'agree':>8}{'kappa':>8}{'only A':>8}{'only B':>8}"]
-    for name, row in [*result["tags"].items(), ("overall", result["overall"])]:
+    for name, row in [*result.tags.items(), ("overall", result.overall)]:
         lines.append(
-            f"{name:{_WIDTH}}{row['images']:>8}{row['agree']:>8.3f}{row['kappa']:>8.3f}"
-            f"{row['only_a']:>8}{row['only_b']:>8}"
+            f"{name:{_WIDTH}}{row.images:>8}{row.agree:>8.3f}{row.kappa:>8.3f}"
+            f"{row.only_a:>8}{row.only_b:>8}"
         )
     return "\n".join([*lines, "only A, only B: images that only that judge calls correct"])
 
 
-def paired_table(result: dict[str, Any], a: str, b: str, unit: str) -> str:
+def paired_table(result: PairedMeans, a: str, b: str, unit: str) -> str:
     """Of a metric (more is better) or of ranks (less is better): the win rate says which way."""
-    gap, wins = result["difference"], result["win_rate"]
+    gap, wins = result.difference, result.win_rate
     lines = [
         f"A: {a}",
         f"B: {b}",
         "",
         f"{'':{_WIDTH}}{'A':>10}{'B':>10}{'B - A':>10}{'95 % interval':>22}",
-        f"{unit:{_WIDTH}}{result['a']:>10.4f}{result['b']:>10.4f}{gap['value']:>+10.4f}"
-        f"{_signed(gap['interval']):>22}{_mark(gap['interval'], result['prompts'], 0)}",
-        f"{'B wins':{_WIDTH}}{'':20}{wins['value']:>10.3f}{_bounds(wins['interval'], 3):>22}"
-        f"{_mark(wins['interval'], result['prompts'], 0.5)}",
+        f"{unit:{_WIDTH}}{result.a:>10.4f}{result.b:>10.4f}{gap.value:>+10.4f}"
+        f"{_signed(gap.interval):>22}{_mark(gap.interval, result.prompts, 0)}",
+        f"{'B wins':{_WIDTH}}{'':20}{wins.value:>10.3f}{_bounds(wins.interval, 3):>22}"
+        f"{_mark(wins.interval, result.prompts, 0.5)}",
         f"* the interval excludes chance (paired by prompt, {FEWEST} prompts or more; "
-        f"{result['pairs']} pairs of {result['prompts']})",
+        f"{result.pairs} pairs of {result.prompts})",
         *_reasons([gap]),
     ]
-    if result.get("dropped"):
-        lines.append(f"{result['dropped']} images were left out: only one run has their score.")
+    if result.dropped:
+        lines.append(f"{result.dropped} images were left out: only one run has their score.")
     return "\n".join(lines)
 
 
-def metrics_table(result: dict[str, Any]) -> str:
-    wide = max(_WIDTH, *(len(run) + 2 for run in result["runs"]))
-    lines = [
-        f"{result['metric']:{wide}}{'mean':>10}{'95 % interval':>22}{'images':>9}{'failed':>9}"
-    ]
-    for run, row in result["runs"].items():
-        bounds = _bounds(row["mean"]["interval"], 4)
+def metrics_table(result: MetricTable) -> str:
+    wide = max(_WIDTH, *(len(run) + 2 for run in result.runs))
+    lines = [f"{result.metric:{wide}}{'mean':>10}{'95 % interval':>22}{'images':>9}{'failed':>9}"]
+    for run, row in result.runs.items():
+        bounds = _bounds(row.mean.interval, 4)
         lines.append(
-            f"{run:{wide}}{row['mean']['value']:>10.4f}{bounds:>22}"
-            f"{row['images']:>9}{row['failures']:>9}"
+            f"{run:{wide}}{row.mean.value:>10.4f}{bounds:>22}{row.images:>9}{row.failures:>9}"
         )
-    lines += _reasons([row["mean"] for row in result["runs"].values()])
-    if len(result["runs"]) > 1:
-        lines += ["", *_wins(result["wins"], wide)]
+    lines += _reasons([row.mean for row in result.runs.values()])
+    if len(result.runs) > 1:
+        lines += ["", *_wins(result.wins, wide)]
     return "\n".join(lines)
 
 
-def means_table(results: Sequence[dict[str, Any]]) -> str:
+def means_table(results: Sequence[MetricTable]) -> str:
     """Runs by metrics: the means of several `metrics_table`s."""
-    runs = list(results[0]["runs"])
+    runs = list(results[0].runs)
     wide = max(_WIDTH, *(len(run) + 2 for run in runs))
-    lines = [f"{'mean':{wide}}" + "".join(f"{result['metric']:>16}" for result in results)]
+    lines = [f"{'mean':{wide}}" + "".join(f"{result.metric:>16}" for result in results)]
     for run in runs:
-        means = [result["runs"][run]["mean"]["value"] for result in results]
+        means = [result.runs[run].mean.value for result in results]
         lines.append(f"{run:{wide}}" + "".join(f"{mean:>16.4f}" for mean in means))
     return "\n".join(lines)
 
 
-def rank_table(result: dict[str, Any]) -> str:
-    wide = max(_WIDTH, *(len(run) + 2 for run in result["runs"]))
+def rank_table(result: RankResult) -> str:
+    wide = max(_WIDTH, *(len(run) + 2 for run in result.runs))
     lines = [f"{'':{wide}}{'rank 1':>8}{'95 % interval':>18}{'mean rank':>11}{'95 % interval':>18}"]
-    for run, row in result["runs"].items():
-        first, mean = row["rank_1"], row["mean_rank"]
+    for run, row in result.runs.items():
+        first, mean = row.rank_1, row.mean_rank
         lines.append(
-            f"{run:{wide}}{first['value']:>8.3f}{_bounds(first['interval'], 3):>18}"
-            f"{mean['value']:>11.2f}{_bounds(mean['interval'], 2):>18}"
+            f"{run:{wide}}{first.value:>8.3f}{_bounds(first.interval, 3):>18}"
+            f"{mean.value:>11.2f}{_bounds(mean.interval, 2):>18}"
         )
-    lines += _reasons([row["mean_rank"] for row in result["runs"].values()])
-    lines += ["", *_wins(result["wins"], wide), ""]
-    raters = ", ".join(f"{name} {count}" for name, count in result["raters"].items())
-    lines.append(f"{result['answers']} answers on {result['items']} items ({raters})")
-    agreement = result["agreement"]
-    if result["ties"]:
-        lines.append(f"{result['ties']} of them have ties: a shared place counts as its mean rank")
-    if agreement["kendall_tau"] is not None:
+    lines += _reasons([row.mean_rank for row in result.runs.values()])
+    lines += ["", *_wins(result.wins, wide), ""]
+    raters = ", ".join(f"{name} {count}" for name, count in result.raters.items())
+    lines.append(f"{result.answers} answers on {result.items} items ({raters})")
+    agreement = result.agreement
+    if result.ties:
+        lines.append(f"{result.ties} of them have ties: a shared place counts as its mean rank")
+    if agreement.kendall_tau is not None:
         lines.append(
-            f"Raters agree with Kendall's W {agreement['kendall_w']:.3f}, mean tau "
-            f"{agreement['kendall_tau']:.3f}, on {agreement['items']} items ranked by several"
+            f"Raters agree with Kendall's W {agreement.kendall_w:.3f}, mean tau "
+            f"{agreement.kendall_tau:.3f}, on {agreement.items} items ranked by several"
         )
     return "\n".join(lines)
 
 
-def vbench_table(scores: dict[str, Any]) -> str:
+def vbench_table(scores: VBenchScores) -> str:
     lines = [f"{'':22}{'raw':>7}{'normalised':>12}"]
-    for name, row in scores["dimensions"].items():
-        lines.append(f"{name.replace('_', ' '):22}{row['raw']:>7.4f}{row['normalised']:>12.4f}")
-    lines += [f"{name:35}{scores[name]:.4f}" for name in ("quality", "semantic", "total")]
+    for name, row in scores.dimensions.items():
+        lines.append(f"{name.replace('_', ' '):22}{row.raw:>7.4f}{row.normalised:>12.4f}")
+    lines += [f"{name:35}{getattr(scores, name):.4f}" for name in COMPOSITES]
     return "\n".join(lines)
 
 
-def vbench_comparison_table(result: dict[str, Any], a: str, b: str) -> str:
-    composites = {name: result[name] for name in ("quality", "semantic", "total") if name in result}
-    rows = {name.replace("_", " "): row for name, row in result["dimensions"].items()}
+def vbench_comparison_table(result: VBenchComparison, a: str, b: str) -> str:
+    composites = {name: row for name in COMPOSITES if (row := getattr(result, name))}
+    rows = {name.replace("_", " "): row for name, row in result.dimensions.items()}
     lines = [f"A: {a}", f"B: {b}", "", *_compared(rows | composites, 24)]
-    lines.append(f"normalised; {result['pairs']} scores of clips that both have")
-    if result["dropped"]:
-        lines.append(f"{result['dropped']} scores were left out: only one evaluation has them.")
+    lines.append(f"normalised; {result.pairs} scores of clips that both have")
+    if result.dropped:
+        lines.append(f"{result.dropped} scores were left out: only one evaluation has them.")
     if not composites:
         lines.append("No total: not all sixteen dimensions are there.")
     return "\n".join(lines)
 
 
-def _compared(rows: dict[str, dict[str, Any]], wide: int) -> list[str]:
+def _compared(rows: Mapping[str, Difference], wide: int) -> list[str]:
     lines = [f"{'':{wide}}{'A':>8}{'B':>8}{'B - A':>9}{'95 % interval':>20}"]
     for name, row in rows.items():
-        interval = _signed(row["interval"], 3)
-        mark = " *" if row["clear"] else ""
+        interval = _signed(row.interval, 3)
+        mark = " *" if row.clear else ""
         lines.append(
-            f"{name:{wide}}{row['a']:>8.3f}{row['b']:>8.3f}"
-            f"{row['difference']:>+9.3f}{interval:>20}{mark}"
+            f"{name:{wide}}{row.a:>8.3f}{row.b:>8.3f}{row.difference:>+9.3f}{interval:>20}{mark}"
         )
     lines.append(f"* the interval excludes 0 (paired by prompt, {FEWEST} prompts or more)")
     return lines + _reasons(rows.values())
 
 
-def _reasons(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+def _reasons(rows: Iterable[_Explained]) -> list[str]:
     """Why there are intervals missing, each reason once."""
-    known = dict.fromkeys(row["no_interval"] for row in rows if row.get("no_interval"))
-    return [f"No interval where it says {_NONE}: {reason}." for reason in known]
+    reasons = dict.fromkeys(row.no_interval for row in rows if row.no_interval)
+    return [f"No interval where it says {_NONE}: {reason}." for reason in reasons]
 
 
-def _wins(wins: dict[str, dict[str, float]], wide: int) -> list[str]:
+def _wins(wins: Mapping[str, Mapping[str, float]], wide: int) -> list[str]:
     """How often the run of the row stands above that of the column."""
     lines = [f"{'wins over':{wide}}" + "".join(f"{run[-12:]:>14}" for run in wins)]
     for run, row in wins.items():
@@ -178,7 +189,7 @@ def _wins(wins: dict[str, dict[str, float]], wide: int) -> list[str]:
     return lines
 
 
-def _signed(interval: Sequence[float] | None, digits: int = 4) -> str:
+def _signed(interval: Interval | None, digits: int = 4) -> str:
     if interval is None:
         return _NONE
     return f"[{interval[0]:+.{digits}f}, {interval[1]:+.{digits}f}]"
@@ -188,11 +199,11 @@ def _mark(interval: Interval | None, prompts: int, chance: float) -> str:
     return " *" if is_clear(interval, prompts, chance) else ""
 
 
-def _bounds(interval: Sequence[float] | None, digits: int) -> str:
+def _bounds(interval: Interval | None, digits: int) -> str:
     if interval is None:
         return _NONE
     return f"[{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
 
 
-def _line(name: str, accuracy: float, interval: Sequence[float] | None, images: int) -> str:
+def _line(name: str, accuracy: float, interval: Interval | None, images: int) -> str:
     return f"{name:{_WIDTH}}{accuracy:>10.3f}{_bounds(interval, 3):>18}{images:>9}"

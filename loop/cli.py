@@ -52,10 +52,10 @@ def main(settings: LoopSettings, dry_run: bool) -> None:
 
     result = loop(settings)
     click.echo(rounds_table(result))
-    for warning in training_warnings(result["rounds"]):
+    for warning in training_warnings(result.rounds):
         click.echo(f"Warning: training, {warning}")
-    if result["warning"]:
-        click.echo(f"Warning: {result['warning']}")
+    if result.warning:
+        click.echo(f"Warning: {result.warning}")
     click.echo(f"Report: {settings.out}/report.html")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from sipo.feedback.prompts.prompt import TAGS
 from sipo.geneval.evaluation_folder import RESULTS
 from sipo.geneval.layout import is_clip
 from sipo.geneval.results import ImageResult, read_rows
+from sipo.pages.html import data_uri, jpeg_uri
 
 PER_TAG = 2
 PER_PROMPT = 4
@@ -58,22 +58,19 @@ def _by_prompt(folder: Path) -> dict[str, list[ImageResult]]:
 
 def _show(folder: Path, rows: list[ImageResult]) -> tuple[Thumbnail, ...]:
     return tuple(
-        Thumbnail(data_uri(folder / row.filename), row.correct, row.reason)
+        Thumbnail(image_uri(folder / row.filename), row.correct, row.reason)
         for row in rows[:PER_PROMPT]
     )
 
 
-def data_uri(path: Path) -> str:
+def image_uri(path: Path) -> str:
     """Small images as they are; larger ones at `SIDE_PX` as JPEG; clips as moving WebP."""
     if is_clip(path):
-        return _uri("webp", _moving(read_clip(path.read_bytes())))
+        return data_uri("webp", _moving(read_clip(path.read_bytes())))
     image = read_image(path)  # as it was judged
     if max(image.size) <= SIDE_PX:
-        return _uri("png", to_bytes(image))
-    image.thumbnail((SIDE_PX, SIDE_PX))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=85)
-    return _uri("jpeg", buffer.getvalue())
+        return data_uri("png", to_bytes(image))
+    return jpeg_uri(image, SIDE_PX)
 
 
 def _moving(clip: Clip) -> bytes:
@@ -86,7 +83,3 @@ def _moving(clip: Clip) -> bytes:
     pause_ms = round(1000 * step / clip.fps)
     first.save(buffer, "WEBP", save_all=True, append_images=others, duration=pause_ms, loop=0)
     return buffer.getvalue()
-
-
-def _uri(kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -6,12 +6,19 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from sipo.common.files.text import read_json
 from sipo.common.files.writing import write_json
 
 BEAT_S = 5.0
+
+
+class Attempts(NamedTuple):
+    """Of one stage: seconds of all of them, and whether the last one ended it."""
+
+    seconds: float = 0.0
+    done: bool = False
 
 
 class Ledger:
@@ -37,8 +44,9 @@ class Ledger:
 
         def note(done: bool) -> None:
             elapsed = before + time.monotonic() - start
-            self._stages[stage] = {"seconds": round(elapsed, 1), "done": done}
-            write_json(self.path, self._stages, indent=2, sort_keys=False)  # in the order of work
+            self._stages[stage] = Attempts(round(elapsed, 1), done)
+            rows = {name: attempts._asdict() for name, attempts in self._stages.items()}
+            write_json(self.path, rows, indent=2, sort_keys=False)  # in the order of work
 
         def beat() -> None:
             while not ended.wait(BEAT_S):
@@ -59,13 +67,13 @@ class Ledger:
         """What was made from this stage's earlier result is looked at again."""
         names = list(self._stages)
         for name in names[names.index(stage) + 1 :] if stage in names else []:
-            self._stages[name]["done"] = False
+            self._stages[name] = self._stages[name]._replace(done=False)
 
     def is_done(self, stage: str) -> bool:
-        return bool(self._stages.get(stage, {}).get("done"))
+        return self._stages.get(stage, Attempts()).done
 
     def seconds(self, stage: str) -> float:
-        return float(self._stages.get(stage, {}).get("seconds", 0.0))
+        return self._stages.get(stage, Attempts()).seconds
 
     def minutes(self, prefix: str) -> float:
         """Of all stages whose name begins so."""
@@ -73,13 +81,16 @@ class Ledger:
         return sum(self.seconds(name) for name in names) / 60
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Attempts]:
     """Raises ValueError for a damaged file; the stages themselves know what of them is done."""
     try:
-        stages = read_json(path)
+        rows = read_json(path)
     except ValueError as error:
         raise ValueError(f"{error}; remove it, and the stages say what is done") from None
-    for name, entry in stages.items():
-        if not isinstance(entry, dict) or not isinstance(entry.get("seconds", 0.0), int | float):
-            raise ValueError(f"{str(path)!r}: {name} is {entry!r}; remove the file, and go on")
+    stages = {}
+    for name, row in rows.items():
+        seconds = row.get("seconds", 0.0) if isinstance(row, dict) else None
+        if not isinstance(seconds, int | float):
+            raise ValueError(f"{str(path)!r}: {name} is {row!r}; remove the file, and go on")
+        stages[name] = Attempts(seconds, bool(row.get("done")))
     return stages

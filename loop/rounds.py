@@ -3,31 +3,33 @@
     OUT/round-0/eval  OUT/round-0/eval-judge
     OUT/round-1/shards  OUT/round-1/train  OUT/round-1/eval  OUT/round-1/eval-judge  ...
 
-Every stage continues itself, and a stage that is done is not begun again.
+A stage is one settings object and one function that takes it. Every stage continues itself, and a
+stage that is done is not begun again.
 """
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
-from typing import Any
+import gc
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import torch
 
 from sipo.common.files.locks import only_writer
-from sipo.common.files.text import read_json
 from sipo.geneval import evaluation_folder
-from sipo.geneval.comparison.paired import compare
 from sipo.geneval.evaluate import evaluate
 from sipo.loop.ledger import Ledger
 from sipo.loop.report import write_report
-from sipo.loop.reward_hacking import divergence_warning
 from sipo.loop.settings import LoopSettings
 from sipo.loop.stage_settings import check, evaluation, second_opinion, shards, training
-from sipo.train.monitor.health import diagnose_run
+from sipo.loop.summary import LoopSummary, summarise
 
-STAGES = ("shards", "train", "eval", "eval-judge")
+if TYPE_CHECKING:
+    from sipo.datagen.settings import GenerateSettings
+    from sipo.train.settings import TrainSettings
 
 
-def loop(settings: LoopSettings) -> dict[str, Any]:
+def loop(settings: LoopSettings) -> LoopSummary:
     """Run what is left of the rounds; returns and writes `loop.json`, and `report.html` beside it.
 
     Raises ValueError for other settings in the same folder, for what the stages refuse, and while
@@ -35,91 +37,46 @@ def loop(settings: LoopSettings) -> dict[str, Any]:
     """
     check(settings)
     with only_writer(settings.out, "sipo-loop"):
-        return _loop(settings)
-
-
-def _loop(settings: LoopSettings) -> dict[str, Any]:
-    evaluation_folder.hold(settings.out, settings.config())
-    ledger = Ledger(settings.out / "stages.json")
-    result: dict[str, Any] = {}
-    for last in range(settings.rounds + 1):
-        _run(settings, ledger, last)
-        result = _result(settings, ledger, last)
-        evaluation_folder.write_json(settings.out / "loop.json", result)
-        write_report(settings.out, result)
-    return result
+        evaluation_folder.hold(settings.out, settings.config())
+        ledger = Ledger(settings.out / "stages.json")
+        for number in range(settings.rounds + 1):
+            _run(settings, ledger, number)
+            summary = summarise(settings, ledger, number)
+            evaluation_folder.write_json(settings.out / "loop.json", summary.to_dict())
+            write_report(settings.out, summary)
+    return summary
 
 
 def _run(settings: LoopSettings, ledger: Ledger, number: int) -> None:
     """All stages of one round. What a stage writes last says that its files are there."""
-    here, name = settings.out / f"round-{number}", f"round-{number}"
+    for stage, work in _stages(settings, number):
+        name = f"round-{number}/{stage}"
+        ledger.run(name, settings.out / name / evaluation_folder.SUMMARY, work)
+        _give_back_memory()
+
+
+def _stages(settings: LoopSettings, number: int) -> Iterator[tuple[str, Callable[[], object]]]:
     if number > 0:
-        generated, trained = (
-            here / "shards" / evaluation_folder.SUMMARY,
-            here / "train" / evaluation_folder.SUMMARY,
-        )
-        ledger.run(f"{name}/shards", generated, lambda: _generate(settings, number))
-        ledger.run(f"{name}/train", trained, lambda: _train(settings, number))
-    for stage, asked in (
-        ("eval", evaluation(settings, number)),
-        ("eval-judge", second_opinion(settings, number)),
-    ):
-        ledger.run(
-            f"{name}/{stage}", here / stage / evaluation_folder.SUMMARY, partial(evaluate, asked)
-        )
+        yield "shards", lambda: _generate(shards(settings, number))
+        yield "train", lambda: _train(training(settings, number))
+    yield "eval", lambda: evaluate(evaluation(settings, number))
+    yield "eval-judge", lambda: evaluate(second_opinion(settings, number))
 
 
-def _generate(settings: LoopSettings, number: int) -> None:
+def _generate(asked: GenerateSettings) -> None:
     from sipo.datagen.generation.run import generate
 
-    generate(shards(settings, number))
+    generate(asked)
 
 
-def _train(settings: LoopSettings, number: int) -> None:
+def _train(asked: TrainSettings) -> None:
     from sipo.train.distributed.cpu_launcher import train_on_cores
 
-    train_on_cores(training(settings, number))
+    train_on_cores(asked)
 
 
-def _result(settings: LoopSettings, ledger: Ledger, last: int) -> dict[str, Any]:
-    """`loop.json` after round `last`."""
-    rounds = [_entry(settings.out, ledger, number) for number in range(last + 1)]
-    summary = evaluation_folder.read_summary(settings.out / "round-0" / "eval")
-    judged = evaluation_folder.read_summary(settings.out / "round-0" / "eval-judge")
-    seen = [[entry[key] for entry in rounds] for key in ("judge_overall", "overall")]
-    return {
-        "rounds": rounds,
-        "warning": divergence_warning(*seen),
-        "evaluator": summary["detector"],
-        "judge": judged["detector"],
-        "settings": settings.config(),
-        "sampler": summary["sampler"],
-        "versions": summary["versions"],
-    }
-
-
-def _entry(out: Path, ledger: Ledger, number: int) -> dict[str, Any]:
-    here = out / f"round-{number}"
-    summary = evaluation_folder.read_summary(here / "eval")
-    judged = evaluation_folder.read_summary(here / "eval-judge")
-    made = read_json(here / "shards" / evaluation_folder.SUMMARY) if number else None
-    gain = compare(out / "round-0" / "eval", here / "eval") if number else None
-    return {
-        "round": number,
-        "overall": summary["overall"],
-        "interval": summary["interval"],
-        "tags": {tag: entry["accuracy"] for tag, entry in summary["tags"].items()},
-        "judge_overall": judged["overall"],
-        "gain": gain and gain["overall"],
-        "tag_gains": gain and gain["tags"],
-        "empty_share": summary["empty_share"],
-        "pairs": made and made["pairs"],
-        "best_of_n": made and made["overall"]["best_of_n"],
-        "warnings": [str(finding) for finding in diagnose_run(here / "train")] if number else [],
-        "minutes": round(ledger.minutes(f"round-{number}/"), 2),
-        "stage_minutes": {
-            stage: round(ledger.minutes(f"round-{number}/{stage}"), 2)
-            for stage in STAGES
-            if number or stage.startswith("eval")
-        },
-    }
+def _give_back_memory() -> None:
+    """A stage's models are garbage when it returns; the next stage's need their place."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

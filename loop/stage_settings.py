@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sipo.backbones.loading.names import check_name, in_embedded_world
 from sipo.feedback.prompts.demands import check_prompts, require_published
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     import sipo.datagen.settings
     import sipo.train.settings
 
-OWN = {
+DECIDED = {
     "train": {"data", "init_weights", "reference", "resume_from_checkpoint"},
     "generate": {"weights", "skip_prompts"},
     "evaluate": {"weights", "images"},
 }
 """Settings of the stages that the loop decides itself, beside those of all three."""
 SHARED = {"out", "backbone", "seed"}
+NAMED = ("learning_rate", "beta_dpo", "rank")
+"""Of training, options of the loop whose default is the model's own."""
 OF_CLIPS = {"judged_frames", "frame_score"}
 
 
@@ -34,8 +36,8 @@ def check(settings: LoopSettings) -> None:
     from sipo.datagen.generation.pairing import check_policy
     from sipo.datagen.generation.prompts import asked_prompts
 
-    for stage, own in OWN.items():
-        if ours := (own | SHARED) & getattr(settings, stage).keys():
+    for stage, decided in DECIDED.items():
+        if ours := (decided | SHARED) & getattr(settings, stage).keys():
             raise ValueError(
                 f"--{stage} {min(ours)}=... is decided by the loop itself; leave it out"
             )
@@ -65,8 +67,8 @@ def _check_judges(settings: LoopSettings) -> None:
     """They can be had for this model, and the one that measures gives no reward."""
     check_name(settings.backbone)
     judge, evaluator = (
-        str(own.get("judge", named))
-        for own, named in (
+        str(extra.get("judge", named))
+        for extra, named in (
             (settings.generate, settings.judge),
             (settings.evaluate, settings.evaluator),
         )
@@ -75,8 +77,8 @@ def _check_judges(settings: LoopSettings) -> None:
     measuring = {name for name, _ in split_names(evaluator, "--evaluator")}
     if shared := rewarding & measuring:
         raise ValueError(
-            f"--evaluator {min(shared)!r} also chooses winners and would mark its own homework; "
-            "give a judge that is not in --judge"
+            f"--evaluator {min(shared)!r} also chooses winners, so what it measures would be what "
+            "was trained for; give a judge that is not in --judge"
         )
     if not in_embedded_world(settings.backbone, settings.suite):
         weights = settings.generate.get("judge_weights", settings.judge_weights)
@@ -103,16 +105,16 @@ def _warn_of_tags_used_up(settings: LoopSettings, prompts: Sequence[Prompt]) -> 
             return
 
 
-def policy(settings: LoopSettings, number: int) -> Path | None:
+def trained_weights(settings: LoopSettings, number: int) -> Path | None:
     """The weights that round `number` ends with; None for the base."""
     return settings.out / f"round-{number}" / "train" if number else None
 
 
 def evaluation(settings: LoopSettings, number: int) -> EvalSettings:
     """Held-out prompts, sampled and judged by the independent evaluator."""
-    own = {
+    asked: dict[str, object] = {
         "backbone": settings.backbone,
-        "weights": policy(settings, number),
+        "weights": trained_weights(settings, number),
         "suite": None if settings.eval_prompts else settings.eval_suite,
         "prompts": settings.eval_prompts,
         "judge": settings.evaluator,
@@ -123,13 +125,13 @@ def evaluation(settings: LoopSettings, number: int) -> EvalSettings:
         **_sampler(settings),
         "out": settings.out / f"round-{number}" / "eval",
     }
-    return EvalSettings.model_validate(own | settings.evaluate)
+    asked.update(settings.evaluate)  # what --evaluate NAME=VALUE says is done
+    return EvalSettings.model_validate(asked)
 
 
 def second_opinion(settings: LoopSettings, number: int) -> EvalSettings:
     """The same images, seen by the judge that chooses winners: a gain only it sees is its own."""
-    rule = {key: value for key, value in settings.generate.items() if key in OF_CLIPS}
-    own = {
+    asked: dict[str, object] = {
         "images": settings.out / f"round-{number}" / "eval",
         "judge": settings.judge,
         "judge_weights": settings.judge_weights,
@@ -137,16 +139,17 @@ def second_opinion(settings: LoopSettings, number: int) -> EvalSettings:
         "images_per_prompt": evaluation(settings, number).images_per_prompt,
         "out": settings.out / f"round-{number}" / "eval-judge",
     }
-    return EvalSettings.model_validate(own | rule)
+    asked.update((name, settings.generate[name]) for name in OF_CLIPS & settings.generate.keys())
+    return EvalSettings.model_validate(asked)
 
 
 def shards(settings: LoopSettings, number: int) -> sipo.datagen.settings.GenerateSettings:
     """Candidates of the policy before, on prompts that no earlier round has used."""
     from sipo.datagen.settings import GenerateSettings
 
-    own = {
+    asked: dict[str, object] = {
         "backbone": settings.backbone,
-        "weights": policy(settings, number - 1),
+        "weights": trained_weights(settings, number - 1),
         "suite": None if settings.prompts else settings.suite,
         "prompts": settings.prompts,
         "num_prompts": settings.num_prompts,
@@ -161,16 +164,20 @@ def shards(settings: LoopSettings, number: int) -> sipo.datagen.settings.Generat
         **_sampler(settings),
         "out": settings.out / f"round-{number}" / "shards",
     }
-    return GenerateSettings.model_validate(own | settings.generate)
+    asked.update(settings.generate)  # what --generate NAME=VALUE says is done
+    return GenerateSettings.model_validate(asked)
 
 
 def training(settings: LoopSettings, number: int) -> sipo.train.settings.TrainSettings:
-    """From the policy before; rewards are against the base or against that policy."""
+    """From the policy before; rewards are against the base or against that policy.
+
+    The model's own defaults go over the loop's, named options over those, --train over all.
+    """
     from sipo.backbones.training_defaults import training_defaults
     from sipo.train.settings import make_settings
 
-    before = policy(settings, number - 1)
-    own = {
+    before = trained_weights(settings, number - 1)
+    asked: dict[str, object] = {
         "data": [str(settings.out / f"round-{number}" / "shards")],
         "out": str(settings.out / f"round-{number}" / "train"),
         "backbone": settings.backbone,
@@ -182,13 +189,14 @@ def training(settings: LoopSettings, number: int) -> sipo.train.settings.TrainSe
         "seed": settings.seed + number,
         "workers": _workers(settings.train_batch_size),
     }
-    tuned = training_defaults(settings.backbone, settings.objective)
-    named = {name: getattr(settings, name) for name in ("learning_rate", "beta_dpo", "rank")}
-    given = {name: value for name, value in named.items() if value is not None}
-    return make_settings(own | tuned | given | settings.train)
+    asked.update(training_defaults(settings.backbone, settings.objective))
+    options = {name: getattr(settings, name) for name in NAMED}
+    asked.update((name, value) for name, value in options.items() if value is not None)
+    asked.update(settings.train)  # what --train NAME=VALUE says is done
+    return make_settings(asked)
 
 
-def _sampler(settings: LoopSettings) -> dict[str, Any]:
+def _sampler(settings: LoopSettings) -> dict[str, object]:
     """What is asked of it, alike for candidates and evaluations; shards say it to training."""
     asked = {name: getattr(settings, name) for name in SAMPLER}
     return {name: value for name, value in asked.items() if value is not None}

@@ -1,65 +1,77 @@
-"""Line charts as inline SVG, whose colours come from the page's CSS: light, dark, no scripts."""
+"""Line charts by matplotlib: as PNG files, and as SVG in a page, whose colours are the page's."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from html import escape
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-_WIDTH, _HEIGHT = 440, 270
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 40
-_TICKS = 5
+from markupsafe import Markup
+
+from sipo.pages.html import COLORS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+SERIES = ("c1", "c2", "c3", "c4", "c5", "c6", "ink")
+"""Colours that are told apart, by their names in html.py."""
+
+_DOTS = 10  # up to so many points are marked each
+
+_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+_ID = re.compile(r' id="[\w.]+_\d+"')
+"""Of a part of the figure, as every figure has it; what is referred to has a hash for a name."""
 
 Point = tuple[float, float]
 
 
-@dataclass(frozen=True)
-class Series:
-    """`style` is a CSS class: c0 to c7 choose the colour, `thick` and `dashed` the stroke."""
-
+class Line(NamedTuple):
     name: str
     points: Sequence[Point]
-    style: str
+    color: str = "ink"
+    width: float = 1.2
+    dashed: bool = False
 
 
-def line_chart(
-    series: Sequence[Series], x_label: str, y_label: str, borders: Sequence[float] = ()
-) -> str:
-    """SVG markup; `borders` are x positions of dashed vertical lines. At least one point."""
-    points = [point for line in series for point in line.points]
-    xs, ys = [x for x, _ in points], [y for _, y in points]
-    x_low = min(0.0, *xs)
-    x_high = max(x_low + 1, *xs)
-    ticks = _ticks(min(ys), max(ys))
-    y_low, y_high = ticks[0], ticks[-1]
+@dataclass(frozen=True)
+class Chart:
+    """`borders` are x, `levels` y of lines that part or compare. X are counts: whole numbers."""
 
-    def place(x: float, y: float) -> str:
-        right = _LEFT + (x - x_low) / (x_high - x_low) * (_WIDTH - _LEFT - _RIGHT)
-        down = _TOP + (y_high - y) / (y_high - y_low) * (_HEIGHT - _TOP - _BOTTOM)
-        return f"{right:.1f},{down:.1f}"
+    lines: Sequence[Line]
+    x_label: str
+    title: str = ""
+    borders: Sequence[float] = ()
+    levels: Sequence[float] = ()
+    y_range: tuple[float, float] | None = None
 
-    parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(y_label)}">']
-    for tick in ticks:
-        start, end = place(x_low, tick), place(x_high, tick)
-        style = "axis" if tick == 0 else "grid"
-        parts.append(f'<polyline class="{style}" points="{start} {end}"/>')
-        parts.append(_text(_LEFT - 6, float(start.split(",")[1]) + 4, f"{tick:g}", "end"))
-    for x in borders:
-        parts.append(f'<polyline class="border" points="{place(x, y_low)} {place(x, y_high)}"/>')
-    for x in _x_ticks(x_low, x_high):
-        parts.append(_text(float(place(x, y_low).split(",")[0]), _HEIGHT - 22, f"{x:,.0f}"))
-    parts.append(_text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 5, x_label))
-    for line in series:
-        path = " ".join(place(x, y) for x, y in line.points)
-        parts.append(
-            f'<polyline class="line {line.style}" points="{path}">'
-            f"<title>{escape(line.name)}</title></polyline>"
-        )
-        if len(line.points) <= _TICKS * 2:
-            for x, y in line.points:
-                cx, cy = place(x, y).split(",")
-                parts.append(f'<circle class="dot {line.style}" cx="{cx}" cy="{cy}" r="3"/>')
-    return "".join([*parts, "</svg>"])
+
+def svg(chart: Chart, label: str) -> Markup:
+    """To stand in a page of base.html; `label` is what a screen reader says."""
+    text = StringIO()
+    with _settings():
+        _draw([chart], 1, (4.0, 3.0)).savefig(text, format="svg", metadata=_NO_METADATA)
+    found = _ID.sub("", text.getvalue())
+    for name, (light, _) in COLORS.items():
+        found = found.replace(light, f"var(--{name})")
+    start = found.index("<svg") + len("<svg")
+    return Markup(f'<svg role="img" aria-label="{escape(label)}"{found[start:]}')
+
+
+def write_png(charts: Sequence[Chart], path: Path, columns: int = 1) -> None:
+    """All charts as one picture, each 4.3 by 3.2 inches of 110 pixels."""
+    from sipo.common.files.writing import atomic
+
+    with _settings(), atomic(path) as file:
+        figure = _draw(charts, columns, (4.3, 3.2))
+        figure.set_facecolor(COLORS["card"][0])
+        figure.savefig(file, format="png")
 
 
 def binned(points: Sequence[Point], bins: int = 80) -> list[Point]:
@@ -69,25 +81,68 @@ def binned(points: Sequence[Point], bins: int = 80) -> list[Point]:
     return [(sum(x for x, _ in g) / len(g), sum(y for _, y in g) / len(g)) for g in groups]
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers around [low, high], a little below and above it."""
-    span = (high - low) or abs(high) or 1.0
-    magnitude = 10.0 ** _exponent(span / _TICKS)
-    step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude * _TICKS >= span)
-    first = int(low // step)
-    last = int(-(-high // step))
-    return [round(number * step, 10) for number in range(first, max(last, first + 1) + 1)]
+def _settings() -> AbstractContextManager[None]:
+    from matplotlib import rc_context
+
+    return rc_context(
+        {
+            "font.size": 9,
+            "figure.constrained_layout.h_pad": 0.1,
+            "figure.constrained_layout.w_pad": 0.1,
+            "savefig.dpi": 110,
+            "svg.fonttype": "none",  # text stays text
+            "svg.hashsalt": "sipo",  # the same chart is the same bytes
+            "text.parse_math": False,  # a "$" in a name is one
+        }
+    )
 
 
-def _exponent(value: float) -> int:
-    return int(f"{value:e}".split("e")[1])
+def _draw(charts: Sequence[Chart], columns: int, inches: tuple[float, float]) -> Figure:
+    from matplotlib.figure import Figure
+
+    rows = -(-len(charts) // columns)
+    figure = Figure((inches[0] * columns, inches[1] * rows), layout="constrained", facecolor="none")
+    grid: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in grid[len(charts) :]:
+        axes.set_axis_off()
+    by_name: dict[str, Line2D] = {}
+    for axes, chart in zip(grid, charts, strict=False):
+        _fill(axes, chart)
+        by_name |= {line.name: drawn for line, drawn in zip(chart.lines, axes.lines, strict=False)}
+    legend = figure.legend(
+        list(by_name.values()), list(by_name), loc="outside lower center", ncols=3, frameon=False
+    )
+    for text in legend.get_texts():
+        text.set_color(COLORS["soft"][0])
+    return figure
 
 
-def _x_ticks(low: float, high: float) -> list[float]:
-    if high - low <= 2 * _TICKS:  # rounds: whole numbers
-        return [low + offset for offset in range(int(high - low) + 1)]
-    return [tick for tick in _ticks(low, high) if low <= tick <= high]
+def _fill(axes: Axes, chart: Chart) -> None:
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-
-def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    rule, soft = COLORS["rule"][0], COLORS["soft"][0]
+    for line in chart.lines:
+        axes.plot(
+            [x for x, _ in line.points],
+            [y for _, y in line.points],
+            color=COLORS[line.color][0],
+            linewidth=line.width,
+            linestyle="--" if line.dashed else "-",
+            marker="o" if len(line.points) <= _DOTS else "",
+            markersize=3,
+        )
+    for x in chart.borders:
+        axes.axvline(x, color=soft, linewidth=0.8, linestyle=":")
+    for y in chart.levels:
+        axes.axhline(y, color=soft, linewidth=0.8, linestyle="--" if y else "-")
+    axes.set_title(chart.title, fontsize=10, color=COLORS["ink"][0])
+    axes.set_xlabel(chart.x_label, color=soft)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.locator_params(axis="y", nbins=6)
+    axes.set_facecolor("none")
+    axes.grid(axis="y", color=rule, linewidth=0.8)
+    axes.tick_params(colors=soft, length=0)
+    axes.spines[:].set_visible(False)
+    if chart.y_range:
+        axes.set_ylim(*chart.y_range)

@@ -14,7 +14,7 @@ MAY_KNOW = {
     "feedback": {"weights"},
     "backbones": {"weights"},
     "datagen": {"backbones", "feedback", "pages"},
-    "train": {"backbones", "datagen", "feedback"},
+    "train": {"backbones", "datagen", "feedback", "pages"},
     "geneval": {"backbones", "feedback", "pages"},
     "loop": {"geneval", "train", "datagen", "backbones", "feedback", "pages"},
     "mini": {"feedback", "backbones", "weights"},

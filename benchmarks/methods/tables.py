@@ -5,13 +5,13 @@ from __future__ import annotations
 from arms import CONTRASTS
 from results import BASE, Results
 
-from sipo.geneval.statistics import OVERALL, Tally, accuracies, paired_intervals
+from sipo.common.statistics import OVERALL, Tally, means, paired_intervals
 
 
 def page(results: Results) -> str:
     """Of the arms that have been run with every seed that the base has."""
     whole = [arm for arm in results.arms if results.seeds(arm) == results.seeds(BASE)]
-    first = sorted(whole, key=lambda arm: -accuracies(results.pooled(arm))[OVERALL])
+    first = sorted(whole, key=lambda arm: -means(results.pooled(arm))[OVERALL])
     return f"{runs(results, first)}\n\n{questions(results, set(whole))}"
 
 
@@ -23,7 +23,7 @@ def runs(results: Results, arms: list[str]) -> str:
     rows = []
     for arm in arms:
         counts = results.pooled(arm)
-        shares = accuracies(counts)
+        shares = means(counts)
         cells = [arm, f"{shares[OVERALL]:.3f}", "" if arm == BASE else gain(base, counts)]
         cells += [f"{shares[tag]:.2f}" for tag in tags]
         cells += [f"{results.mean(arm, 'empty_share'):.1%}"]
@@ -46,7 +46,7 @@ def questions(results: Results, whole: set[str]) -> str:
 
 
 def gain(before: Tally, after: Tally) -> str:
-    difference = accuracies(after)[OVERALL] - accuracies(before)[OVERALL]
+    difference = means(after)[OVERALL] - means(before)[OVERALL]
     interval = paired_intervals(before, after)[OVERALL]
     shown = "no interval" if interval is None else "[{:+.3f}, {:+.3f}]".format(*interval)
     return f"{difference:+.3f} {shown}"

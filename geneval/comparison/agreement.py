@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-import base64
-from html import escape
 from pathlib import Path
-from typing import Any
 
 from sipo.common.files.writing import write_text
 from sipo.common.pictures.picture import read_clip, read_image, strip, to_bytes
+from sipo.common.records import Record
 from sipo.geneval.evaluation_folder import RESULTS
 from sipo.geneval.layout import is_clip
 from sipo.geneval.results import ImageResult, read_rows
-
-_PAGE = """<!doctype html><meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Disagreements</title><style>:root{{color-scheme:light dark}}
-body{{font:15px system-ui;margin:1em}}
-main{{display:grid;grid-template-columns:repeat(auto-fill,minmax(15em,1fr));gap:1em}}
-img{{height:128px;max-width:100%;object-fit:contain;image-rendering:pixelated}}
-p{{margin:.2em 0}}</style>
-<h1>{count} disagreements</h1><p>A: {a}<br>B: {b}</p><main>{items}</main>"""
-_ITEM = (
-    '<figure style="margin:0"><img alt="" src="{image}">'
-    "<p><b>{prompt}</b></p><p>A: {a}</p><p>B: {b}</p><p><small>{filename}</small></p></figure>"
-)
+from sipo.pages.html import data_uri, render
 
 
-def agreement(a: str | Path, b: str | Path) -> dict[str, Any]:
-    """Per tag and `overall`: `images`, `agree` (share), `kappa` (Cohen 1960), `only_a`, `only_b`
+class JudgeAgreement(Record):
+    images: int
+    agree: float  # share of images
+    kappa: float  # Cohen 1960
+    only_a: int  # images that only A calls correct
+    only_b: int
 
-    (images that only one calls correct); and `disagreements`, pairs of rows.
-    Raises ValueError when the two saw different images.
-    """
+
+class Disagreement(Record):
+    filename: str
+    prompt: str
+    a: str  # "correct", or the reason why it is not
+    b: str
+
+
+class Agreement(Record):
+    tags: dict[str, JudgeAgreement]
+    overall: JudgeAgreement
+    disagreements: list[Disagreement]
+
+
+def agreement(a: str | Path, b: str | Path) -> Agreement:
+    """Raises ValueError when the two saw different images."""
     first, second = _by_name(Path(a)), _by_name(Path(b))
     if lonely := sorted(first.keys() ^ second.keys()):
         raise ValueError(
@@ -41,28 +44,23 @@ def agreement(a: str | Path, b: str | Path) -> dict[str, Any]:
         )
     pairs = [(first[name], second[name]) for name in sorted(first)]
     tags = dict.fromkeys(row.tag for row, _ in pairs)
-    return {
-        "tags": {tag: _measure([p for p in pairs if p[0].tag == tag]) for tag in tags},
-        "overall": _measure(pairs),
-        "disagreements": [
-            {"filename": x.filename, "prompt": x.prompt, "a": _says(x), "b": _says(y)}
+    return Agreement(
+        tags={tag: _measure([p for p in pairs if p[0].tag == tag]) for tag in tags},
+        overall=_measure(pairs),
+        disagreements=[
+            Disagreement(filename=x.filename, prompt=x.prompt, a=_says(x), b=_says(y))
             for x, y in pairs
             if x.correct != y.correct
         ],
-    }
-
-
-def write_page(result: dict[str, Any], images: Path, out: Path, a: str, b: str, most: int) -> int:
-    """The first `most` disagreements as one HTML page; returns how many there are in it."""
-    rows = result["disagreements"][:most]
-    items = "".join(
-        _ITEM.format(
-            image=_uri(images / row["filename"]),
-            **{key: escape(text).replace("\n", "<br>") for key, text in row.items()},
-        )
-        for row in rows
     )
-    write_text(out, _PAGE.format(count=len(rows), a=escape(a), b=escape(b), items=items))
+
+
+def write_page(result: Agreement, images: Path, out: Path, a: str, b: str, most: int) -> int:
+    """The first `most` disagreements as one HTML page; returns how many there are in it."""
+    rows = result.disagreements[:most]
+    shown = [(row, _uri(images / row.filename)) for row in rows]
+    template = Path(__file__).with_name("agreement.html")
+    write_text(out, render(template, title="Disagreements", shown=shown, a=a, b=b))
     return len(rows)
 
 
@@ -72,7 +70,7 @@ def _uri(path: Path) -> str:
         shown = strip(read_clip(path.read_bytes())) if is_clip(path) else read_image(path)
     except ValueError:
         return ""
-    return f"data:image/png;base64,{base64.b64encode(to_bytes(shown)).decode()}"
+    return data_uri("png", to_bytes(shown))
 
 
 def _by_name(path: Path) -> dict[str, ImageResult]:
@@ -81,19 +79,19 @@ def _by_name(path: Path) -> dict[str, ImageResult]:
     return {row.filename: row for row in read_rows(path / RESULTS)}
 
 
-def _measure(pairs: list[tuple[ImageResult, ImageResult]]) -> dict[str, Any]:
+def _measure(pairs: list[tuple[ImageResult, ImageResult]]) -> JudgeAgreement:
     """Cohen's kappa = (agree - by chance) / (1 - by chance); 1 where both always say the same."""
     n = len(pairs)
     agree = sum(x.correct == y.correct for x, y in pairs) / n
     share_a, share_b = (sum(pair[side].correct for pair in pairs) / n for side in (0, 1))
     chance = share_a * share_b + (1 - share_a) * (1 - share_b)
-    return {
-        "images": n,
-        "agree": agree,
-        "kappa": (agree - chance) / (1 - chance) if chance < 1 else 1.0,
-        "only_a": sum(x.correct and not y.correct for x, y in pairs),
-        "only_b": sum(y.correct and not x.correct for x, y in pairs),
-    }
+    return JudgeAgreement(
+        images=n,
+        agree=agree,
+        kappa=(agree - chance) / (1 - chance) if chance < 1 else 1.0,
+        only_a=sum(x.correct and not y.correct for x, y in pairs),
+        only_b=sum(y.correct and not x.correct for x, y in pairs),
+    )
 
 
 def _says(row: ImageResult) -> str:

@@ -1,18 +1,20 @@
-"""Scores by any judge, image by image: what tables of preference metrics are made of.
+"""Scores by any judge or metric, image by image: what tables of preference metrics are made of.
 
 `EVAL/metrics/pickscore.json` keeps who scored, the hash of the images it saw, and its scores.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Annotated
 
-from sipo.common.files.text import read_json
+from pydantic import Field
+
+from sipo.common.records import Record, read_record
+from sipo.common.statistics import Estimate, PairedMeans, estimate, paired_means
 from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.demands import check_prompts
@@ -20,15 +22,55 @@ from sipo.feedback.registry import load_judge, require_judge, vocabulary_of
 from sipo.feedback.rule.verdict import Verdict
 from sipo.geneval import layout
 from sipo.geneval.comparison.outputs import Outputs, open_same
+from sipo.geneval.comparison.own_metric import find_metric
 from sipo.geneval.evaluation_folder import write_json
 from sipo.geneval.judge_images import judge_images
-from sipo.geneval.statistics import mean_interval, said
 from sipo.geneval.summary import images_sha256
 
 METRICS = "metrics"
 
-Scores = dict[str, float]
+Scores = Mapping[str, float]
 """Filename ("00003/samples/0001.png") -> raw score, of the images that could be scored."""
+
+
+class RunScores(Record):
+    mean: Estimate
+    images: int
+    failures: int
+
+
+class MetricTable(Record):
+    """`wins[b][a]`: share of images, paired by prompt and index, that b scores above a."""
+
+    metric: str
+    judge: dict[str, object]  # who scored
+    runs: dict[str, RunScores]
+    wins: dict[str, dict[str, float]]
+
+
+class KeptScores(Record):
+    """The file of one run and metric."""
+
+    judge: dict[str, object]
+    images_sha256: str
+    scores: dict[str, Annotated[float, Field(strict=True, allow_inf_nan=False)]] = Field(
+        min_length=1
+    )
+    failures: dict[str, str | None]
+
+
+def split_metrics(names: str) -> list[tuple[str, str | None]]:
+    """ "a=weights,module:b" -> [("a", "weights"), ("module:b", None)].
+
+    Raises ValueError for a name that is no judge's and no metric's.
+    """
+    asked = []
+    for part in names.split(","):
+        name, _, weights = part.strip().partition("=")
+        if find_metric(name) is None:
+            require_judge(name, "--metric")
+        asked.append((name, weights or None))
+    return asked
 
 
 def score_runs(
@@ -38,71 +80,64 @@ def score_runs(
     batch_size: int = 32,
     judge: Judge | None = None,
     settings: Path | None = None,
-) -> dict[str, Any]:
-    """`metric`, `judge`, `runs` (`mean` with its interval, `images`, `failures`) and `wins`.
+) -> MetricTable:
+    """`metric` is a judge's name, or a function of one's own. `judge` stands in for it.
 
-    `wins[b][a]`: share of images, paired by prompt and index, that b scores above a; ties count
-    half. A run that the same weights scored before is not scored again. Raises ValueError for an
-    unknown metric and for runs that differ in prompts.
+    A run that the same weights (or the same source) scored before is not scored again. Raises
+    ValueError for an unknown metric and for runs that differ in prompts.
     """
-    require_judge(metric, "--metric")
+    split_metrics(metric)
     if not evaluations:
         raise ValueError("no evaluation was given; give one folder or more")
     runs = open_same(evaluations)
     prompts = next(iter(runs.values())).prompts
+    if judge is None and (own_metric := find_metric(metric)):
+        if weights:
+            raise ValueError(f"--metric {metric!r} is a function, which takes no weights")
+        judge = own_metric
     if judge is None:
         check_prompts(metric, prompts, evaluations[0], settings, "--metric")
-    judge = judge or load_judge(metric, weights, vocabulary_of(prompts), settings)
+        judge = load_judge(metric, weights, vocabulary_of(prompts), settings)
     kept = {
-        name: _score(judge, run, _file(Path(name), metric), batch_size)
+        name: _scores(judge, run, _file(Path(name), metric), batch_size)
         for name, run in runs.items()
     }
-    return {
-        "metric": metric,
-        "judge": judge.describe(),
-        "runs": {
-            name: {
-                "mean": _estimate(entry["scores"]),
-                "images": len(entry["scores"]),
-                "failures": len(entry["failures"]),
-            }
-            for name, entry in kept.items()
+    return MetricTable(
+        metric=metric,
+        judge=judge.describe(),
+        runs={
+            name: RunScores(
+                mean=estimate(
+                    (_prompt_of(image), own.scores[image]) for image in sorted(own.scores)
+                ),
+                images=len(own.scores),
+                failures=len(own.failures),
+            )
+            for name, own in kept.items()
         },
-        "wins": _wins({name: entry["scores"] for name, entry in kept.items()}),
-    }
+        wins=_wins({name: own.scores for name, own in kept.items()}),
+    )
 
 
-def compare_metric(a: Path, b: Path, metric: str) -> dict[str, Any]:
+def compare_metric(a: Path, b: Path, metric: str) -> PairedMeans:
     """See `paired`. Raises ValueError for runs not yet scored, or not by the same judge."""
     before, after = _read(a, metric), _read(b, metric)
-    if before["judge"] != after["judge"]:
+    if before.judge != after.judge:
         raise ValueError(
             f"{str(a)!r} and {str(b)!r} were scored by different weights or settings of "
             f"{metric!r}; score both at once: sipo-geneval metrics {a} {b} --metric {metric}"
         )
-    return paired(before["scores"], after["scores"])
+    return paired(before.scores, after.scores)
 
 
-def paired(a: Scores, b: Scores) -> dict[str, Any]:
-    """Over the images that both have: means of `a` and `b`, `difference` b - a and `win_rate` of
-
-    b, both with `interval`, `pairs` of how many `prompts`, and `dropped`, the images that only one
-    of them has.
-    """
+def paired(a: Scores, b: Scores) -> PairedMeans:
+    """Over the images that both have; `dropped` are those that only one of them has."""
     both = sorted(a.keys() & b.keys())
     if not both:
         raise ValueError("the two runs have no scored image in common; score the same prompts")
-    gaps = {name: b[name] - a[name] for name in both}
-    wins = {name: 0.5 if gap == 0 else float(gap > 0) for name, gap in gaps.items()}
-    return {
-        "a": fmean(a[name] for name in both),
-        "b": fmean(b[name] for name in both),
-        "difference": _estimate(gaps),
-        "win_rate": _estimate(wins),
-        "pairs": len(both),
-        "prompts": len({_prompt_of(name) for name in both}),
-        "dropped": len(a.keys() ^ b.keys()),
-    }
+    prompts = [_prompt_of(name) for name in both]
+    found = paired_means(prompts, [a[name] for name in both], [b[name] for name in both])
+    return found.model_copy(update={"dropped": len(a.keys() ^ b.keys())})
 
 
 def raw_score(verdict: Verdict) -> float:
@@ -116,35 +151,47 @@ def raw_score(verdict: Verdict) -> float:
     return float(raw)
 
 
-def _score(judge: Judge, run: Outputs, file: Path, batch_size: int) -> dict[str, Any]:
-    """What `file` has, if it has it of this judge and these images."""
+def _scores(judge: Judge, run: Outputs, file: Path, batch_size: int) -> KeptScores:
+    """What `file` has, if it has it of this judge and these images; else made and written there."""
     paths = [path for row in run.samples for path in row]
-    looking = FrameJudge(judge) if layout.is_clip(paths[0]) else judge
-    about = {"judge": looking.describe(), "images_sha256": images_sha256(paths)}
-    kept = _kept(file) if file.is_file() else {}
-    if {key: kept.get(key) for key in about} == about:
-        return kept
+    if layout.is_clip(paths[0]):
+        judge = FrameJudge(judge)
+    described, sha256 = judge.describe(), images_sha256(paths)
+    if file.is_file():
+        kept = _kept(file)
+        if (kept.judge, kept.images_sha256) == (described, sha256):
+            return kept
     prompts = [p for p, row in zip(run.prompts, run.samples, strict=True) for _ in row]
-    verdicts = judge_images(looking, paths, prompts, batch_size)
-    suffix = ".mp4" if layout.is_clip(paths[0]) else ".png"  # whatever the files are
-    names = [
+    verdicts = judge_images(judge, paths, prompts, batch_size)
+    by_name = dict(zip(_names(run), verdicts, strict=True))
+    if all(verdict.failed for verdict in verdicts):
+        raise ValueError(
+            f"{file.stem} failed on every image of {str(run.root)!r}: {verdicts[0].failure}"
+        )
+    made = KeptScores(
+        judge=described,
+        images_sha256=sha256,
+        scores={
+            name: raw_score(verdict) for name, verdict in by_name.items() if not verdict.failed
+        },
+        failures={name: verdict.failure for name, verdict in by_name.items() if verdict.failed},
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, made.to_dict())
+    return made
+
+
+def _names(run: Outputs) -> list[str]:
+    """As an evaluation of our own would name the images, whatever their files are."""
+    suffix = ".mp4" if layout.is_clip(run.samples[0][0]) else ".png"
+    return [
         layout.image_name(number, index, suffix)
         for number, row in enumerate(run.samples)
         for index in range(len(row))
     ]
-    said = list(zip(names, verdicts, strict=True))
-    about["scores"] = {name: raw_score(verdict) for name, verdict in said if not verdict.failed}
-    about["failures"] = {name: verdict.failure for name, verdict in said if verdict.failed}
-    if not about["scores"]:
-        raise ValueError(
-            f"{file.stem} failed on every image of {str(run.root)!r}: {verdicts[0].failure}"
-        )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, about)
-    return about
 
 
-def _read(evaluation: Path, metric: str) -> dict[str, Any]:
+def _read(evaluation: Path, metric: str) -> KeptScores:
     file = _file(evaluation, metric)
     if not file.is_file():
         raise ValueError(
@@ -154,33 +201,12 @@ def _read(evaluation: Path, metric: str) -> dict[str, Any]:
     return _kept(file)
 
 
-def _kept(file: Path) -> dict[str, Any]:
-    """Raises ValueError for a damaged file."""
-    remedy = "remove it and run sipo-geneval metrics again"
-    try:
-        kept = read_json(file)
-    except ValueError as error:
-        raise ValueError(f"{error}; {remedy}") from None
-    scores = kept.get("scores")
-    numbers = list(scores.values()) if isinstance(scores, dict) else []
-    if not numbers or not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
-        raise ValueError(f"{str(file)!r} has no scores, or one that is no number; {remedy}")
-    if not isinstance(kept.get("failures"), dict):
-        raise ValueError(f"{str(file)!r} does not say 'failures'; {remedy}")
-    return kept
+def _kept(file: Path) -> KeptScores:
+    return read_record(file, KeptScores, "remove it and run sipo-geneval metrics again")
 
 
 def _file(evaluation: Path, metric: str) -> Path:
-    return evaluation / METRICS / f"{metric}.json"
-
-
-def _estimate(scores: Scores) -> dict[str, Any]:
-    """Mean and interval; the prompt, which is the folder of its images, is resampled."""
-    groups: dict[str, list[float]] = {}
-    for name in sorted(scores):
-        groups.setdefault(_prompt_of(name), []).append(scores[name])
-    mean, interval = mean_interval(list(groups.values()))
-    return {"value": mean, **said(interval)}
+    return evaluation / METRICS / f"{metric.replace(':', '.')}.json"
 
 
 def _prompt_of(name: str) -> str:
@@ -191,6 +217,6 @@ def _prompt_of(name: str) -> str:
 def _wins(scores: Mapping[str, Scores]) -> dict[str, dict[str, float]]:
     wins: dict[str, dict[str, float]] = {name: {} for name in scores}
     for a, b in combinations(scores, 2):
-        rate = paired(scores[a], scores[b])["win_rate"]["value"]
+        rate = paired(scores[a], scores[b]).win_rate.value
         wins[b][a], wins[a][b] = rate, 1 - rate
     return wins

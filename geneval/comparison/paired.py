@@ -5,83 +5,87 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from pydantic import Field
+
+from sipo.common.records import Record
+from sipo.common.statistics import OVERALL, Difference, differences
 from sipo.geneval.evaluation_folder import RESULTS, SUMMARY, read_summary
 from sipo.geneval.results import read_rows
-from sipo.geneval.statistics import (
-    OVERALL,
-    Tally,
-    accuracies,
-    is_clear,
-    lonely_tags,
-    paired_intervals,
-    said,
-    tally,
-)
+from sipo.geneval.statistics import Tally, tally
+from sipo.geneval.summary import EvaluationConfig, TagSummary
 
-_MUST_AGREE = ("detector", "images_per_prompt", "prompts.sha256", "seeds.seed")
+_SEED = "seeds.seed"
 _REMEDY = {
     "detector": "judge one of them again with --images DIR --judge NAME",
     "images_per_prompt": "evaluate one of them again with the other's --images-per-prompt",
     "prompts.sha256": "evaluate both with the same --suite or --prompts",
-    "seeds.seed": "evaluate one of them again with the other's --seed",
+    _SEED: "evaluate one of them again with the other's --seed",
 }
+"""What must agree, and how to make it."""
 
 
-def compare(a: str | Path, b: str | Path) -> dict[str, Any]:
-    """The gain of `b` over `a`, paired by prompt: `overall` and `tags`, each with
+class Comparison(Record):
+    """Differences are b - a, paired by prompt; `overall` is the unweighted mean over tags."""
 
-    `a`, `b`, `difference` (b - a), `interval` (95 %) and `clear` (the interval excludes 0, and
-    there are prompts enough). Where there is one prompt there is no interval: None, and why in
-    `no_interval`. Raises ValueError when they differ in prompts, images per prompt, seed or
-    detector, and where a tag has no prompt that both could judge.
+    overall: Difference
+    tags: dict[str, Difference]
+    prompts_dropped: int  # that a judge could not judge at all
+
+
+class _Compared(EvaluationConfig):
+    """Of summary.json what is compared, or must agree; earlier versions said no more."""
+
+    tags: dict[str, TagSummary] = Field(default={})
+
+
+def compare(a: str | Path, b: str | Path) -> Comparison:
+    """The gain of `b` over `a`. Raises ValueError when they differ in prompts, images per prompt,
+
+    seed or detector, and where a tag has no prompt that both could judge.
     """
     first, second = _read(Path(a)), _read(Path(b))
-    for key in _MUST_AGREE:
-        mine, theirs = _look_up(first, key), _look_up(second, key)
-        known = mine is not None and theirs is not None  # images made elsewhere have no seed
-        if mine != theirs and (known or key != "seeds.seed"):
+    ours, theirs = _identity(first), _identity(second)
+    for key, remedy in _REMEDY.items():
+        known = ours[key] is not None and theirs[key] is not None
+        if ours[key] != theirs[key] and (known or key != _SEED):  # images made elsewhere have none
             raise ValueError(
-                f"{str(a)!r} and {str(b)!r} differ in {key} ({mine!r} and {theirs!r}), so their "
-                f"difference would mean nothing; {_REMEDY[key]}"
+                f"{str(a)!r} and {str(b)!r} differ in {key} ({ours[key]!r} and {theirs[key]!r}), "
+                f"so their difference would mean nothing; {remedy}"
             )
     before, after, dropped = _common(_tally(Path(a), first), _tally(Path(b), second))
     _require_tags(before, dropped, a, b)
-    was, now, bounds = accuracies(before), accuracies(after), paired_intervals(before, after)
-    prompts = {tag: len(own) for tag, own in before.items()}
-    prompts[OVERALL] = sum(prompts.values())
-    table = {
-        name: {
-            "a": was[name],
-            "b": now[name],
-            "difference": now[name] - was[name],
-            **said(bounds[name], lonely_tags(before) if name == OVERALL else ()),
-            "clear": is_clear(bounds[name], prompts[name]),
-        }
-        for name in was
+    tags = differences(before, after)
+    overall = tags.pop(OVERALL)
+    return Comparison(overall=overall, tags=tags, prompts_dropped=sum(dropped.values()))
+
+
+def _identity(summary: EvaluationConfig) -> dict[str, object]:
+    return {
+        "detector": summary.detector,
+        "images_per_prompt": summary.images_per_prompt,
+        "prompts.sha256": summary.prompts.sha256,
+        _SEED: summary.seeds and summary.seeds.seed,
     }
-    overall = table.pop(OVERALL)
-    return {"overall": overall, "tags": table, "prompts_dropped": sum(dropped.values())}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> _Compared:
     for name in (SUMMARY, RESULTS):
         if not (path / name).is_file():
             raise ValueError(
                 f"{str(path)!r} has no {name}; run sipo-geneval there first (--images DIR for "
                 "images made elsewhere)"
             )
-    return read_summary(path)
+    return read_summary(path, _Compared)
 
 
-def _tally(path: Path, summary: Mapping[str, Any]) -> Tally:
+def _tally(path: Path, summary: _Compared) -> Tally:
     """Raises ValueError where the rows are not those that the summary counted."""
     rows = read_rows(path / RESULTS)
-    counted = [tag["images"] for tag in summary.get("tags", {}).values()]
-    if counted and sum(counted) != len(rows):
+    counted = sum(tag.images for tag in summary.tags.values())
+    if summary.tags and counted != len(rows):
         raise ValueError(
-            f"{str(path / RESULTS)!r} has {len(rows)} rows where {SUMMARY} counts {sum(counted)}; "
+            f"{str(path / RESULTS)!r} has {len(rows)} rows where {SUMMARY} counts {counted}; "
             f"remove {SUMMARY} and run the same sipo-geneval again"
         )
     return tally(rows)
@@ -111,10 +115,3 @@ def _common(a: Tally, b: Tally) -> tuple[Tally, Tally, Counter[str]]:
         return {tag: prompts for tag, prompts in trimmed.items() if prompts}
 
     return cut(a), cut(b), Counter(tag for tag, _ in total - kept)
-
-
-def _look_up(summary: dict[str, Any], key: str) -> Any:
-    value: Any = summary
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value

@@ -7,16 +7,16 @@ share a place share the mean of the ranks it takes (mid-ranks; Kendall 1945).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
+from sipo.common.records import Record
+from sipo.common.statistics import Estimate, PairedMeans, estimate, paired_means
 from sipo.geneval.evaluation_folder import CONFIG, read_config
-from sipo.geneval.statistics import mean_interval, said
 from sipo.pages.ratings import read_answers
 
 ANSWERS = "answers"
@@ -58,7 +58,33 @@ class Ranking:
 
     def wins(self, a: str, b: str) -> float:
         """1 where `a` is above `b`, half where they are equal."""
-        return above(self.rank(a), self.rank(b))
+        ours, theirs = self.rank(a), self.rank(b)
+        return 0.5 if ours == theirs else float(ours < theirs)
+
+
+class RunRanks(Record):
+    rank_1: Estimate  # share of first ranks
+    mean_rank: Estimate
+
+
+class RaterAgreement(Record):
+    """Means over the items that several people ranked; None where there is no such item."""
+
+    items: int
+    kendall_w: float | None
+    kendall_tau: float | None
+
+
+class RankResult(Record):
+    """`wins[a][b]`: share of answers that rank a above b, ties half."""
+
+    answers: int
+    ties: int  # answers with runs that are equal
+    items: int
+    raters: dict[str, int]  # answers of each
+    runs: dict[str, RunRanks]
+    wins: dict[str, dict[str, float]]
+    agreement: RaterAgreement
 
 
 def read_rankings(study: Path) -> tuple[list[str], list[Ranking]]:
@@ -67,7 +93,8 @@ def read_rankings(study: Path) -> tuple[list[str], list[Ranking]]:
         raise ValueError(
             f"{str(study)!r} has no {CONFIG}; give a folder of sipo-geneval rank --out"
         )
-    runs = list(read_config(study).get("runs", ()))
+    given = read_config(study).get("runs")
+    runs = list(given) if isinstance(given, dict) else []
     rankings = [
         _ranking(path, item, answer, runs)
         for path in sorted((study / ANSWERS).glob("*.jsonl"))
@@ -78,56 +105,41 @@ def read_rankings(study: Path) -> tuple[list[str], list[Ranking]]:
     return runs, rankings
 
 
-def _ranking(path: Path, item: str, answer: dict[str, Any], runs: Sequence[str]) -> Ranking:
-    order, prompt = answer.get("order"), answer.get("prompt")
-    places = [place if isinstance(place, list) else [place] for place in order or ()]
-    flat = [run for place in places for run in place]
-    if not isinstance(order, list) or sorted(map(str, flat)) != sorted(runs) or not all(places):
+def _ranking(path: Path, item: str, answer: Mapping[str, object], runs: Sequence[str]) -> Ranking:
+    order = answer.get("order")
+    places = [p if isinstance(p, list) else [p] for p in order] if isinstance(order, list) else []
+    flat = [str(run) for place in places for run in place]
+    if sorted(flat) != sorted(runs) or not flat or not all(places):
         raise ValueError(
             f"{path}: item {item} is ordered {order!r}, which is no order of {', '.join(runs)}; "
             "take that line out"
         )
-    return Ranking(path.stem, item, str(prompt), tuple(tuple(map(str, p)) for p in places))
+    prompt = str(answer.get("prompt"))
+    return Ranking(path.stem, item, prompt, tuple(tuple(map(str, place)) for place in places))
 
 
-def above(a: float, b: float) -> float:
-    """Of two ranks: 1 where the first is better, half where they are equal."""
-    return 0.5 if a == b else float(a < b)
-
-
-def rank_results(study: Path) -> dict[str, Any]:
-    """`runs` (per run `rank_1` and `mean_rank`, each with `interval`), `wins` (row over column:
-
-    share of answers that rank the row's run above the column's, ties half), `agreement`,
-    `answers`, `ties` (answers with runs that are equal), `raters`.
-    """
+def rank_results(study: Path) -> RankResult:
     runs, rankings = read_rankings(study)
-    return {
-        "answers": len(rankings),
-        "ties": sum(len(r.places) < len(runs) for r in rankings),
-        "items": len({ranking.item for ranking in rankings}),
-        "raters": {
-            name: sum(r.rater == name for r in rankings)
-            for name in dict.fromkeys(r.rater for r in rankings)
-        },
-        "runs": {
-            run: {
-                "rank_1": _estimate(rankings, [r.first(run) for r in rankings]),
-                "mean_rank": _estimate(rankings, [r.rank(run) for r in rankings]),
-            }
+    raters = [ranking.rater for ranking in rankings]
+    return RankResult(
+        answers=len(rankings),
+        ties=sum(len(r.places) < len(runs) for r in rankings),
+        items=len({ranking.item for ranking in rankings}),
+        raters={name: raters.count(name) for name in dict.fromkeys(raters)},
+        runs={
+            run: RunRanks(
+                rank_1=estimate((r.prompt, r.first(run)) for r in rankings),
+                mean_rank=estimate((r.prompt, r.rank(run)) for r in rankings),
+            )
             for run in runs
         },
-        "wins": {
-            a: {b: fmean(r.wins(a, b) for r in rankings) for b in runs if b != a} for a in runs
-        },
-        "agreement": agreement_of(rankings),
-    }
+        wins={a: {b: fmean(r.wins(a, b) for r in rankings) for b in runs if b != a} for a in runs},
+        agreement=agreement_of(rankings),
+    )
 
 
-def compare_ranks(study: Path, a: str, b: str) -> dict[str, Any]:
-    """Paired by answer: mean ranks of `a` and `b`, their `difference` b - a (below 0 where b is
-
-    better) and the `win_rate` of b, ties half, both with `interval`.
+def compare_ranks(study: Path, a: str, b: str) -> PairedMeans:
+    """Paired by answer: mean ranks, `difference` b - a (below 0 where b is better), and wins.
 
     Raises ValueError for a run that the study does not rank.
     """
@@ -135,24 +147,15 @@ def compare_ranks(study: Path, a: str, b: str) -> dict[str, Any]:
     for run in (a, b):
         if run not in runs:
             raise ValueError(f"{str(study)!r} does not rank {run!r}; choose of {', '.join(runs)}")
-    wins = [r.wins(b, a) for r in rankings]
-    gaps = [r.rank(b) - r.rank(a) for r in rankings]
-    return {
-        "a": fmean(r.rank(a) for r in rankings),
-        "b": fmean(r.rank(b) for r in rankings),
-        "difference": _estimate(rankings, gaps),
-        "win_rate": _estimate(rankings, wins),
-        "pairs": len(rankings),
-        "prompts": len({ranking.prompt for ranking in rankings}),
-    }
+    before, after = ([r.rank(run) for r in rankings] for run in (a, b))
+    return paired_means([r.prompt for r in rankings], before, after, higher_wins=False)
 
 
-def agreement_of(rankings: Sequence[Ranking]) -> dict[str, Any]:
-    """Means over the items that several people ranked; None where there is no such item.
+def agreement_of(rankings: Sequence[Ranking]) -> RaterAgreement:
+    """`kendall_w`: W = 12 S / (M^2 (K^3 - K) - M T), S the squared deviations of the runs' rank
 
-    `kendall_w`: W = 12 S / (M^2 (K^3 - K) - M T), S the squared deviations of the runs' rank sums,
-    T the sum of t^3 - t over all places that t runs share (Kendall & Babington Smith 1939; with
-    ties Kendall & Gibbons 1990, chapter 6); 1 for full agreement, by chance 1/M.
+    sums, T the sum of t^3 - t over all places that t runs share (Kendall & Babington Smith 1939;
+    with ties Kendall & Gibbons 1990, chapter 6); 1 for full agreement, by chance 1/M.
     `kendall_tau`: tau-b, (concordant - discordant) / sqrt((n - n_x)(n - n_y)) of n pairs of runs,
     of which n_x and n_y are equal to the one rater and to the other, mean over pairs of raters
     (Kendall 1938, 1945); by chance 0. Where all runs are equal there is neither.
@@ -161,17 +164,17 @@ def agreement_of(rankings: Sequence[Ranking]) -> dict[str, Any]:
     for ranking in rankings:
         by_item.setdefault(ranking.item, []).append(ranking)
     shared = [group for group in by_item.values() if len(group) > 1]
-    return {
-        "items": len(shared),
-        "kendall_w": _mean(map(_kendall_w, shared)),
-        "kendall_tau": _mean(map(_kendall_tau, shared)),
-    }
+    return RaterAgreement(
+        items=len(shared),
+        kendall_w=_mean(map(_kendall_w, shared)),
+        kendall_tau=_mean(map(_kendall_tau, shared)),
+    )
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
     """Of those that there are."""
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
+    found = [value for value in values if value is not None]
+    return fmean(found) if found else None
 
 
 def _kendall_w(group: Sequence[Ranking]) -> float | None:
@@ -196,12 +199,3 @@ def _tau_b(x: Ranking, y: Ranking) -> float | None:
         return None
     both = sum(p * q for p, q in zip(*signs, strict=True))
     return float(both / math.sqrt(untied[0] * untied[1]))
-
-
-def _estimate(rankings: Sequence[Ranking], values: Sequence[float]) -> dict[str, Any]:
-    """Mean and interval of one value a ranking; the prompt is the unit that is resampled."""
-    groups: dict[str, list[float]] = {}
-    for ranking, value in zip(rankings, values, strict=True):
-        groups.setdefault(ranking.prompt, []).append(value)
-    mean, interval = mean_interval([groups[prompt] for prompt in sorted(groups)])
-    return {"value": mean, **said(interval)}

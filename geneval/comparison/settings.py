@@ -25,7 +25,9 @@ class CompareSettings(StrictModel):
 
 class MetricsSettings(StrictModel):
     evals: tuple[Path, ...] = _EVAL("Evaluations to score.", metavar="EVAL...")
-    metric: str = JUDGES_NAMED("Evaluation", "Judge that scores; several are a table.", ...)
+    metric: str = JUDGES_NAMED(
+        "Evaluation", "Judge that scores; several are a table.", ..., parts="sipo.metrics"
+    )
     metric_weights: Path | None = _by(
         "Weights of the one metric.", None, without="the metric's own"
     )

@@ -8,78 +8,124 @@ section 5A.12). A dimension of one prompt has no interval.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from sipo.geneval.statistics import Floats, Interval, is_clear, quantiles, resamples, said
+from sipo.common.records import Record
+from sipo.common.statistics import (
+    Difference,
+    Floats,
+    interval_fields,
+    is_clear,
+    quantiles,
+    resamples,
+)
 from sipo.geneval.vbench.score_files import Dimension, read_results
 from sipo.geneval.vbench.scores import COMPOSITES, QUALITY, SEMANTIC, combine, normalise
 
-Sums = dict[str, Floats]
-"""Prompt -> (sum of a, sum of b, clips), normalised."""
+
+@dataclass(frozen=True)
+class ClipSums:
+    """Of the clips that both evaluations have: sums of their normalised scores."""
+
+    a: float = 0.0
+    b: float = 0.0
+    clips: int = 0
+
+    def __add__(self, other: ClipSums) -> ClipSums:
+        return ClipSums(self.a + other.a, self.b + other.b, self.clips + other.clips)
 
 
-def compare_vbench(a: Path, b: Path) -> dict[str, Any]:
-    """The gain of `b` over `a` over the clips that both have, normalised: `dimensions`, and
+Sums = Mapping[str, Mapping[str, ClipSums]]
+"""Dimension -> prompt -> its clips."""
 
-    `quality`, `semantic`, `total` where all sixteen are there; each with `a`, `b`, `difference`
-    (b - a), `interval` (95 %; None of one prompt) and `clear`. `pairs` and `dropped` count scores
-    of clips.
+
+class VBenchComparison(Record):
+    """Of normalised scores. The first three where all sixteen dimensions are there."""
+
+    quality: Difference | None = None
+    semantic: Difference | None = None
+    total: Difference | None = None
+    dimensions: dict[str, Difference]
+    pairs: int  # scores of clips
+    dropped: int  # that only one evaluation has
+
+
+def compare_vbench(a: Path, b: Path) -> VBenchComparison:
+    """The gain of `b` over `a` over the clips that both have.
+
     Raises ValueError where the two have nothing in common.
     """
     first, second = read_results([a]), read_results([b])
     names = [name for name in QUALITY | SEMANTIC if first.keys() & second.keys() & {name}]
-    sums = {name: _sums(name, first[name], second[name]) for name in names}
-    sums = {name: prompts for name, prompts in sums.items() if prompts}
+    found = {name: _sums(name, first[name], second[name]) for name in names}
+    sums = {name: prompts for name, prompts in found.items() if prompts}
     if not sums:
         raise ValueError(
             f"{str(a)!r} and {str(b)!r} have no clip of a dimension in common; evaluate both on "
             "VBench's list, and give the files with the scores per clip"
         )
-    totals = {name: sum(prompts.values(), np.zeros(3)) for name, prompts in sums.items()}
-    means = [{name: float(t[side] / t[2]) for name, t in totals.items()} for side in (0, 1)]
-    draws, prompts = _draws(sums), {name: len(own) for name, own in sums.items()}
+    totals = {name: sum(prompts.values(), ClipSums()) for name, prompts in sums.items()}
+    before = {name: total.a / total.clips for name, total in totals.items()}
+    after = {name: total.b / total.clips for name, total in totals.items()}
+    draws, prompts = _draws(sums), {name: len(by_prompt) for name, by_prompt in sums.items()}
     if sums.keys() == (QUALITY | SEMANTIC).keys():
-        means = [each | combine(each) for each in means]
+        before |= combine(before)
+        after |= combine(after)
         draws |= combine(draws)
         prompts |= dict.fromkeys(COMPOSITES, min(prompts.values()))
     rows = {
-        name: _row(means[0][name], means[1][name], drawn, prompts[name])
-        for name, drawn in draws.items()
+        name: _row(before[name], after[name], drawn, prompts[name]) for name, drawn in draws.items()
     }
-    composites = {name: rows.pop(name) for name in COMPOSITES if name in rows}
-    pairs = sum(int(t[2]) for t in totals.values())
-    clips = sum(len(d.clips) for found in (first, second) for d in found.values())
-    return {**composites, "dimensions": rows, "pairs": pairs, "dropped": clips - 2 * pairs}
+    pairs = sum(total.clips for total in totals.values())
+    clips = sum(len(d.clips) for one in (first, second) for d in one.values())
+    return VBenchComparison(
+        **{name: rows.pop(name) for name in COMPOSITES if name in rows},
+        dimensions=rows,
+        pairs=pairs,
+        dropped=clips - 2 * pairs,
+    )
 
 
-def _sums(name: str, a: Dimension, b: Dimension) -> Sums:
-    """Clips are "{prompt}-{i}.mp4"."""
-    sums: Sums = {}
+def _sums(name: str, a: Dimension, b: Dimension) -> dict[str, ClipSums]:
+    """By prompt; clips are "{prompt}-{i}.mp4"."""
+    sums: dict[str, ClipSums] = {}
     for clip in sorted(a.clips.keys() & b.clips.keys()):
-        values = [normalise(name, each.clips[clip]) for each in (a, b)]
+        before, after = (normalise(name, each.clips[clip]) for each in (a, b))
         prompt = clip.rpartition("-")[0]
-        sums[prompt] = sums.get(prompt, np.zeros(3)) + np.array([*values, 1.0])
+        sums[prompt] = sums.get(prompt, ClipSums()) + ClipSums(before, after, 1)
     return sums
 
 
-def _draws(sums: dict[str, Sums]) -> dict[str, Floats]:
+def _draws(sums: Sums) -> dict[str, Floats]:
     """Dimension -> (R,) differences b - a of means."""
     rng = np.random.default_rng(0)
     drawn: dict[str, Floats] = {}
-    nothing = np.zeros(3)
     for prompts in _strata(sums):
         weights = resamples(len(prompts), rng)
-        for name in sums:
-            table = np.array([sums[name].get(prompt, nothing) for prompt in prompts])  # (P, 3)
+        for name, by_prompt in sums.items():
+            table = _table(by_prompt.get(prompt, ClipSums()) for prompt in prompts)
             drawn[name] = drawn.get(name, 0.0) + weights @ table
-    with np.errstate(invalid="ignore"):  # a draw without a clip of the dimension: nan
-        return {name: (drawn[name][:, 1] - drawn[name][:, 0]) / drawn[name][:, 2] for name in sums}
+    return {name: _difference(drawn[name]) for name in sums}
 
 
-def _strata(sums: dict[str, Sums]) -> list[list[str]]:
+def _table(sums: Iterable[ClipSums]) -> Floats:
+    """(P, 3): the sums of a and of b, and the clips."""
+    return np.array([(each.a, each.b, each.clips) for each in sums], dtype=np.float64)
+
+
+def _difference(table: Floats) -> Floats:
+    """(R, 3) -> (R,) b - a of means; nan for a draw without a clip of the dimension."""
+    a, b, clips = table.T
+    with np.errstate(invalid="ignore"):
+        gain: Floats = (b - a) / clips
+    return gain
+
+
+def _strata(sums: Sums) -> list[list[str]]:
     """Prompts that are judged in the same dimensions; one that is alone joins the largest."""
     strata: dict[tuple[str, ...], list[str]] = {}
     for prompt in sorted({prompt for prompts in sums.values() for prompt in prompts}):
@@ -90,12 +136,12 @@ def _strata(sums: dict[str, Sums]) -> list[list[str]]:
     return [largest + alone, *(prompts for prompts in others if len(prompts) > 1)]
 
 
-def _row(a: float, b: float, draws: Floats, prompts: int) -> dict[str, Any]:
-    interval: Interval | None = quantiles(draws[np.isfinite(draws)]) if prompts > 1 else None
-    return {
-        "a": a,
-        "b": b,
-        "difference": b - a,
-        **said(interval),
-        "clear": is_clear(interval, prompts),
-    }
+def _row(a: float, b: float, draws: Floats, prompts: int) -> Difference:
+    interval = quantiles(draws[np.isfinite(draws)]) if prompts > 1 else None
+    return Difference(
+        a=a,
+        b=b,
+        difference=b - a,
+        **interval_fields(interval),
+        clear=is_clear(interval, prompts),
+    )

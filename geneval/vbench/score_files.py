@@ -6,10 +6,9 @@ Source: Vchitect/VBench, `vbench/__init__.py` (files) and the files of the dimen
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.text import read_text
@@ -77,7 +76,9 @@ def _read(path: Path) -> dict[str, Dimension]:
     return found
 
 
-def _clips(name: str, rest: list[Any]) -> Iterator[tuple[str, float]]:
+def _clips(
+    name: str, rest: Sequence[Sequence[Mapping[str, str | float]]]
+) -> Iterator[tuple[str, float]]:
     unit = _CLIP_UNIT.get(name.replace(" ", "_"), 1.0)
     for clip in rest[0] if rest else []:
-        yield Path(clip["video_path"]).name, float(clip["video_results"]) / unit
+        yield Path(str(clip["video_path"])).name, float(clip["video_results"]) / unit

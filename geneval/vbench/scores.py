@@ -6,11 +6,12 @@ Source: Vchitect/VBench, `scripts/constant.py` and `scripts/cal_final_score.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sipo.geneval.statistics import Floats
+from sipo.common.records import Record
+from sipo.common.statistics import Floats
 from sipo.geneval.vbench.score_files import read_results
 
 Number = TypeVar("Number", float, Floats)
@@ -43,11 +44,24 @@ _WEIGHTS = {"dynamic_degree": 0.5}  # all others 1
 _QUALITY_WEIGHT, _SEMANTIC_WEIGHT = 4, 1
 
 
-def vbench_scores(results: Sequence[Path]) -> dict[str, Any]:
-    """`total`, `quality`, `semantic` in [0, 1], and `dimensions` (`raw`, `normalised`).
+class DimensionScore(Record):
+    raw: float
+    normalised: float
 
-    Of a file, a folder of them, or several. Upstream counts a missing dimension as 0, here it is a
-    ValueError that names it.
+
+class VBenchScores(Record):
+    """All in [0, 1]."""
+
+    total: float
+    quality: float
+    semantic: float
+    dimensions: dict[str, DimensionScore]
+
+
+def vbench_scores(results: Sequence[Path]) -> VBenchScores:
+    """Of a file, a folder of them, or several.
+
+    Upstream counts a missing dimension as 0, here it is a ValueError that names it.
     """
     found = read_results(results)
     if missing := [name for name in QUALITY | SEMANTIC if name not in found]:
@@ -57,12 +71,13 @@ def vbench_scores(results: Sequence[Path]) -> dict[str, Any]:
         )
     raw = {name: found[name].score for name in QUALITY | SEMANTIC}
     normalised = {name: normalise(name, value) for name, value in raw.items()}
-    return {
+    return VBenchScores(
         **combine(normalised),
-        "dimensions": {
-            name: {"raw": raw[name], "normalised": value} for name, value in normalised.items()
+        dimensions={
+            name: DimensionScore(raw=raw[name], normalised=value)
+            for name, value in normalised.items()
         },
-    }
+    )
 
 
 def normalise(name: str, raw: float) -> float:
@@ -78,8 +93,9 @@ def combine(normalised: Mapping[str, Number]) -> dict[str, Number]:
     return {"total": total, "quality": quality, "semantic": semantic}
 
 
-def _mean(dimensions: Mapping[str, Any], normalised: Mapping[str, Number]) -> Number:
+def _mean(dimensions: Iterable[str], normalised: Mapping[str, Number]) -> Number:
     weights = {name: _WEIGHTS.get(name, 1.0) for name in dimensions}
-    weighed: Any = sum(weights[name] * normalised[name] for name in dimensions)
-    mean: Number = weighed / sum(weights.values())
-    return mean
+    first, *others = (weights[name] * normalised[name] for name in weights)
+    for weighed in others:
+        first = first + weighed
+    return first / sum(weights.values())

@@ -33,9 +33,9 @@ def test_agreement_by_hand(tmp_path: Path) -> None:
     b = _judged(tmp_path / "b", [True, True, False, False])
     result = agreement(a, b)
     expected = {"images": 4, "agree": 0.75, "kappa": 0.5, "only_a": 1, "only_b": 0}
-    assert result["overall"] == result["tags"]["single_object"] == expected
-    [row] = result["disagreements"]
-    assert (row["filename"], row["a"]) == ("2.png", "correct")
+    assert result.overall.to_dict() == result.tags["single_object"].to_dict() == expected
+    [row] = result.disagreements
+    assert (row.filename, row.a) == ("2.png", "correct")
     page = tmp_path / "page.html"
     printed = CliRunner().invoke(main, ["agree", str(a), str(b), "--page", str(page)])
     assert printed.exit_code == 0, printed.output

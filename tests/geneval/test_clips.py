@@ -29,8 +29,8 @@ def test_clips_are_sampled_judged_and_shown(
     given = {"prompts": tmp_path / "two.jsonl", "judged_frames": 2, "images_per_prompt": 1}
     settings = make_settings(**given)
     summary = evaluate(settings, backbone, FakeJudge())
-    assert summary["detector"] == {"id": "fake", "frames": {"count": 2, "score": "mean"}}
-    assert summary["sampler"]["frames"] == 9
+    assert summary.detector == {"id": "fake", "frames": {"count": 2, "score": "mean"}}
+    assert summary.sampler["frames"] == 9
     clips = sorted(settings.out.glob("*/samples/*"))
     assert [str(path.relative_to(settings.out)) for path in clips] == [
         "00000/samples/0000.mp4",
@@ -43,8 +43,8 @@ def test_clips_are_sampled_judged_and_shown(
         "again", images=settings.out, images_per_prompt=1, frame_score="worst", prompts=None
     )
     second = evaluate(again, judge=FakeJudge())
-    assert second["images_sha256"] == summary["images_sha256"]
-    assert second["detector"]["frames"] == {"count": 8, "score": "worst"}
+    assert second.images_sha256 == summary.images_sha256
+    assert second.detector["frames"] == {"count": 8, "score": "worst"}
 
     [card] = [card for card in cards(settings.out, settings.out) if card.prompt == prompts[0].text]
     kind, content = card.before[0].uri.split(";base64,")
@@ -55,7 +55,7 @@ def test_clips_are_sampled_judged_and_shown(
 
     clips[0].write_bytes(b"no video")
     broken = evaluate(again, judge=FakeJudge())
-    assert broken["failures"]["names"] == ["00000/samples/0000.mp4"]
+    assert broken.failures.names == ["00000/samples/0000.mp4"]
     clips[1].unlink()
     with pytest.raises(ValueError, match=r"1 of 2 images are missing .*00001/samples/0000\.mp4"):
         evaluate(again, judge=FakeJudge())

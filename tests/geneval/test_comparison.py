@@ -38,8 +38,8 @@ def write(tmp_path: Path) -> Write:
         summary = {
             "detector": {"id": "fake"},
             "images_per_prompt": 2,
-            "prompts": {"sha256": "same"},
-            "seeds": {"seed": 0},
+            "prompts": {"count": 1, "sha256": "same"},
+            "seeds": {"seed": 0, "rule": ""},
         }
         (folder / "summary.json").write_text(json.dumps(summary | changes))
         return folder
@@ -52,7 +52,8 @@ def test_the_paired_difference(write: Write) -> None:
     b = write("b", {f"p{i}": [True, i > 3] for i in range(8)})
     result = compare(a, b)
     expected = {"a": 0.25, "b": 0.75, "difference": 0.5, "interval": [0.5, 0.5], "clear": True}
-    assert result == {"overall": expected, "tags": {"counting": expected}, "prompts_dropped": 0}
+    said = {"overall": expected, "tags": {"counting": expected}, "prompts_dropped": 0}
+    assert result.to_dict() == json.loads(result.to_json()) == said
     table = comparison_table(result, "base", "tuned")
     assert "counting           0.250   0.750   +0.500    [+0.500, +0.500] *" in table.splitlines()
 
@@ -61,16 +62,16 @@ def test_a_prompt_that_one_side_could_not_judge_is_left_out_of_both(write: Write
     a = write("a", {"p": [True, True], "q": [False, False]})
     b = write("b", {"p": [True, True]})
     result = compare(a, b)
-    assert result["overall"]["a"] == result["overall"]["b"] == 1
-    assert result["prompts_dropped"] == 1
+    assert result.overall.a == result.overall.b == 1
+    assert result.prompts_dropped == 1
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"prompts": {"sha256": "other"}}, r"differ in prompts\.sha256 .*--suite"),
+        ({"prompts": {"count": 1, "sha256": "other"}}, r"differ in prompts\.sha256 .*--suite"),
         ({"detector": {"id": "other"}}, "differ in detector .*--images DIR --judge"),
-        ({"seeds": {"seed": 1}}, r"differ in seeds\.seed .*--seed"),
+        ({"seeds": {"seed": 1, "rule": ""}}, r"differ in seeds\.seed .*--seed"),
         ({"images_per_prompt": 4}, "differ in images_per_prompt"),
     ],
 )
@@ -84,7 +85,7 @@ def test_what_cannot_be_compared_is_refused(
 
 def test_images_made_elsewhere_have_no_seed(write: Write) -> None:
     a, b = write("a", {"p": [True, True]}), write("b", {"p": [True, True]}, seeds=None)
-    assert compare(a, b)["overall"]["difference"] == 0
+    assert compare(a, b).overall.difference == 0
 
 
 def test_a_folder_without_summary_is_refused(write: Write, tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ def test_a_folder_without_summary_is_refused(write: Write, tmp_path: Path) -> No
 def test_one_prompt_has_no_interval_and_no_star(write: Write) -> None:
     """Two images of one prompt are one draw, however alike they changed."""
     result = compare(write("a", {"p": [False, False]}), write("b", {"p": [True, True]}))
-    assert result["overall"] == {
+    assert result.overall.to_dict() == {
         "a": 0.0,
         "b": 1.0,
         "difference": 1.0,
@@ -112,15 +113,15 @@ def test_five_prompts_earn_no_star(write: Write) -> None:
     five = {f"p{i}": [False] for i in range(5)}
     better = {p: [True] for p in five}
     result = compare(write("a", five), write("b", better))
-    assert result["overall"]["interval"] == [1.0, 1.0]
-    assert not result["overall"]["clear"]
+    assert result.overall.interval == (1.0, 1.0)
+    assert not result.overall.clear
     six = compare(write("c", five | {"q": [False]}), write("d", better | {"q": [True]}))
-    assert six["overall"]["clear"]
+    assert six.overall.clear
 
 
 def test_folders_without_a_word_of_the_judge_are_refused(write: Write, tmp_path: Path) -> None:
     a, b = write("a", {"p": [True]}), write("b", {"p": [True]})
     for folder in (a, b):
         (folder / "summary.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"summary\.json' does not say 'detector'; remove it"):
+    with pytest.raises(ValueError, match=r"summary\.json' does not say 'prompts'; remove it"):
         compare(a, b)

@@ -84,23 +84,23 @@ def test_the_summary_says_what_it_depends_on(
 ) -> None:
     settings = make_settings(steps=1)
     summary = evaluate(settings, tiny_backbone, SeesACat())
-    assert summary == json.loads((settings.out / "summary.json").read_text())
-    assert summary["overall"] == pytest.approx(1 / 6)
-    assert summary["tags"]["single_object"]["accuracy"] == 0.5
-    assert summary["tags"]["single_object"]["images"] == 4
-    assert summary["tags"]["counting"]["interval"] == [0, 0]
-    assert summary["empty_share"] == 0
-    assert [(row["tag"], row["kind"]) for row in summary["complaints"]] == [
+    assert summary.to_dict() == json.loads((settings.out / "summary.json").read_text())
+    assert summary.overall == pytest.approx(1 / 6)
+    assert summary.tags["single_object"].accuracy == 0.5
+    assert summary.tags["single_object"].images == 4
+    assert summary.tags["counting"].interval == (0, 0)
+    assert summary.empty_share == 0
+    assert [(row["tag"], row["kind"]) for row in summary.complaints] == [
         (tag, "missing") for tag in ("single_object", "counting", "colors")
     ]
-    assert summary["complaints"][0]["share"] == 0.5
-    assert summary["complaints"][0]["example"] == "expected dog>=1, found 0"
-    assert summary["detector"] == {"id": "sees-a-cat"}
-    assert summary["sampler"] == {"steps": 1, "guidance": 2.0, "height": None, "width": None}
-    assert summary["seeds"]["seed"] == 0
-    assert summary["backbone"]["weights_sha256"] == tiny_backbone.weights_sha256()
-    assert "--steps 1" in summary["command"]
-    assert {"sipo", "torch", "diffusers"} <= summary["versions"].keys()
+    assert summary.complaints[0]["share"] == 0.5
+    assert summary.complaints[0]["example"] == "expected dog>=1, found 0"
+    assert summary.detector == {"id": "sees-a-cat"}
+    assert summary.sampler == {"steps": 1, "guidance": 2.0, "height": None, "width": None}
+    assert summary.seeds.seed == 0
+    assert summary.backbone["weights_sha256"] == tiny_backbone.weights_sha256()
+    assert "--steps 1" in summary.command
+    assert {"sipo", "torch", "diffusers"} <= summary.versions.keys()
 
 
 def test_an_image_is_seeded_by_its_prompt(
@@ -163,9 +163,9 @@ def test_a_second_judge_sees_the_same_images(
     first = evaluate(make_settings("made"), tiny_backbone)
     settings = make_settings(images=make_settings("made").out, images_per_prompt=2, prompts=None)
     second = evaluate(settings, judge=SeesACat())
-    assert second["images_sha256"] == first["images_sha256"]
-    assert second["seeds"] == first["seeds"]
-    assert second["detector"] == {"id": "sees-a-cat"}
+    assert second.images_sha256 == first.images_sha256
+    assert second.seeds == first.seeds
+    assert second.detector == {"id": "sees-a-cat"}
     assert not list(settings.out.glob("0*"))
 
 
@@ -176,7 +176,7 @@ def test_what_the_judge_failed_on_is_counted_and_in_no_accuracy(
     evaluate(settings, tiny_backbone)
     (settings.out / "00002/samples/0001.png").write_bytes(b"no image")
     summary = evaluate(settings, tiny_backbone, FakeJudge(fails_on=["a photo of a cat"]))
-    assert summary["failures"] == {
+    assert summary.failures.to_dict() == {
         "images": 3,
         "causes": {"asked to fail": 2, "unreadable image (not an image)": 1},
         "names": [
@@ -185,7 +185,7 @@ def test_what_the_judge_failed_on_is_counted_and_in_no_accuracy(
             "00002/samples/0001.png",
         ],
     }
-    assert summary["tags"]["single_object"]["images"] == 2
+    assert summary.tags["single_object"].images == 2
     assert len((settings.out / "results.jsonl").read_text().splitlines()) == 9
 
 

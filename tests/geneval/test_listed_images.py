@@ -54,8 +54,8 @@ def test_a_csv_of_texts_in_any_format_and_number(
     settings = make_settings(images=listed, prompts=asked)
     assert plan(settings).counts == "1 to 2 a prompt, 2 of 3 have fewer than most"
     summary = evaluate(settings, judge=FakeJudge())
-    assert summary["tags"]["single_object"]["images"] == 3
-    assert summary["images_per_prompt"] == "1 to 2"
+    assert summary.tags["single_object"].images == 3
+    assert summary.images_per_prompt == "1 to 2"
     assert [row.filename for row in read_rows(settings.out / "results.jsonl")] == [
         "00000/samples/0000.png",
         "00001/samples/0000.jpg",
@@ -67,9 +67,9 @@ def test_a_csv_of_texts_in_any_format_and_number(
     assert evaluate(settings, judge=FakeJudge()) == summary
     again = make_settings("again", images=listed, prompts=asked)
     evaluate(again, judge=FakeJudge())
-    assert compare(settings.out, again.out)["overall"]["difference"] == 0
+    assert compare(settings.out, again.out).overall.difference == 0
     found = score_runs([settings.out, again.out], "fake", judge=FakeJudge())
-    assert [run["images"] for run in found["runs"].values()] == [4, 4]
+    assert [run.images for run in found.runs.values()] == [4, 4]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
@@ -160,7 +160,7 @@ def test_clips_by_a_list(tmp_path: Path, make_settings: MakeSettings) -> None:
     (tmp_path / "A.MP4").write_bytes(clip.mp4)
     listed = write_csv(tmp_path / "l.csv", [["video", "prompt"], ["A.MP4", "rain"]])
     summary = evaluate(make_settings(images=listed, prompts=None), judge=FakeJudge())
-    assert summary["detector"]["frames"] == {"count": 8, "score": "mean"}
+    assert summary.detector["frames"] == {"count": 8, "score": "mean"}
     Image.new("RGB", (8, 8)).save(tmp_path / "b.png")
     both = [["video", "prompt"], ["A.MP4", "rain"], ["b.png", "rain"]]
     mixed = make_settings(images=write_csv(tmp_path / "m.csv", both), prompts=None)
@@ -185,7 +185,7 @@ def test_a_folder_of_any_format_and_number(
     said = CliRunner().invoke(main, words).output
     assert f"4 in {made}: 1 to 3 a prompt, 1 of 2 have fewer than most" in said
     summary = evaluate(settings, judge=FakeJudge())
-    assert summary["tags"]["single_object"]["images"] == 4
+    assert summary.tags["single_object"].images == 4
     (made / "00000/samples/1.webp").unlink()
     with pytest.raises(ValueError, match=r"1 of 4 images are missing .*00000/samples/0001"):
         plan(settings)

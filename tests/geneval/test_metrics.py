@@ -60,25 +60,22 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 def test_a_table_by_hand(runs: list[Path]) -> None:
     """Of the five images that both have, b is above in four and equal in one."""
     result = score_runs(runs, "fake", judge=Redness())
-    assert result["runs"]["a"]["mean"]["value"] == pytest.approx(200 / 6)
-    assert result["runs"]["b"] == {
-        "mean": {"value": 38, "interval": result["runs"]["b"]["mean"]["interval"]},
-        "images": 5,
-        "failures": 1,
-    }
-    assert result["wins"] == {"a": {"b": pytest.approx(0.1)}, "b": {"a": pytest.approx(0.9)}}
+    assert result.runs["a"].mean.value == pytest.approx(200 / 6)
+    other = result.runs["b"]
+    assert (other.mean.value, other.images, other.failures) == (38, 5, 1)
+    assert result.wins == {"a": {"b": pytest.approx(0.1)}, "b": {"a": pytest.approx(0.9)}}
 
 
 def test_the_paired_difference(runs: list[Path]) -> None:
     score_runs(runs, "fake", judge=Redness())
     found = compare_metric(*runs, "fake")
-    assert (found["a"], found["b"]) == (30, 38)
-    assert found["difference"]["value"] == 8
-    assert (found["pairs"], found["dropped"]) == (5, 1)
-    assert found["difference"]["interval"] == [5, 10]  # prompts gain 5, 10, 10
-    assert found["win_rate"] == {"value": 0.9, "interval": [0.75, 1.0]}
+    assert (found.a, found.b) == (30, 38)
+    assert found.difference.value == 8
+    assert (found.pairs, found.dropped) == (5, 1)
+    assert found.difference.interval == (5, 10)  # prompts gain 5, 10, 10
+    assert (found.win_rate.value, found.win_rate.interval) == (0.9, (0.75, 1.0))
     back = compare_metric(*runs[::-1], "fake")
-    assert back["difference"]["interval"] == [-10, -5]
+    assert back.difference.interval == (-10, -5)
 
 
 def test_what_was_scored_is_not_scored_again(runs: list[Path]) -> None:

@@ -20,12 +20,12 @@ def test_they_are_in_no_accuracy(
     break_vae(tiny_backbone, monkeypatch)
     settings = make_settings(images_per_prompt=4)
     summary = evaluate(settings, tiny_backbone, FakeJudge())
-    failed = summary["failures"]["images"]
+    failed = summary.failures.images
     assert 0 < failed < 24
-    assert summary["failures"]["causes"] == {"pixels are not finite": failed}
+    assert summary.failures.causes == {"pixels are not finite": failed}
     rows = [json.loads(r) for r in (settings.out / "results.jsonl").read_text().splitlines()]
     assert len(rows) == 24 - failed
     elsewhere = make_settings("again", images=settings.out, images_per_prompt=4)
-    assert evaluate(elsewhere, judge=FakeJudge())["failures"]["causes"] == {
+    assert evaluate(elsewhere, judge=FakeJudge()).failures.causes == {
         "pixels are not finite": failed
     }

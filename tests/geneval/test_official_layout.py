@@ -32,7 +32,7 @@ def test_a_folder_of_the_official_generator(
             image = Image.new("RGB", (8, 8), (number, index, 0))
             image.save(made / f"{number:05d}" / "samples" / f"{index:05d}.png")
     summary = evaluate(make_settings(images=made), judge=FakeJudge())
-    assert summary["tags"]["counting"]["images"] == 8
+    assert summary.tags["counting"].images == 8
     with pytest.raises(ValueError, match=r"holds .* is asked for"):
         plan(make_settings(images=made, prompts=None, suite="geneval"))
 
@@ -64,6 +64,6 @@ def test_plain_texts_are_sampled_and_scored(
     listed = tmp_path / "list.txt"
     listed.write_text("a fox, oil on canvas\nrain\n")
     summary = evaluate(make_settings(prompts=listed), tiny_backbone, FakeJudge())
-    assert list(summary["tags"]) == ["text"]
-    assert summary["tags"]["text"]["images"] == 4
+    assert list(summary.tags) == ["text"]
+    assert summary.tags["text"].images == 4
     assert read_rows(tmp_path / "eval" / "results.jsonl")[0].prompt == "a fox, oil on canvas"

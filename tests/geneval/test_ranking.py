@@ -115,9 +115,9 @@ def orders(*rows: str) -> list[Ranking]:
 )
 def test_agreement_by_hand(rows: tuple[str, ...], w: float, tau: float) -> None:
     found = agreement_of(orders(*rows))
-    assert found["kendall_w"] == pytest.approx(w)
-    assert found["kendall_tau"] == pytest.approx(tau)
-    assert found["items"] == 1
+    assert found.kendall_w == pytest.approx(w)
+    assert found.kendall_tau == pytest.approx(tau)
+    assert found.items == 1
 
 
 def test_w_is_the_mean_spearman_correlation() -> None:
@@ -128,7 +128,7 @@ def test_w_is_the_mean_spearman_correlation() -> None:
         for x, y in ((group[0], group[1]), (group[0], group[2]), (group[1], group[2]))
     ]
     spearman = sum(1 - 6 * square / (5 * 24) for square in squares) / 3
-    assert (3 * agreement_of(group)["kendall_w"] - 1) / 2 == pytest.approx(spearman)
+    assert (3 * (agreement_of(group).kendall_w or 0) - 1) / 2 == pytest.approx(spearman)
 
 
 @pytest.fixture
@@ -148,13 +148,13 @@ def test_results_by_hand(study: Path) -> None:
     """Runs resampled by prompt: b's share of first ranks is Binomial(4, 3/4) / 4, of which
     P(0) = 1/256 and P(<= 1) = 13/256 > 0.025, so the interval is [1/4, 1]."""
     result = rank_results(study)
-    assert result["runs"]["b"]["rank_1"] == {"value": 0.75, "interval": [0.25, 1.0]}
-    assert result["runs"]["b"]["mean_rank"]["value"] == 1.5
-    assert result["runs"]["c"]["rank_1"] == {"value": 0.0, "interval": [0.0, 0.0]}
-    assert result["wins"]["b"] == {"a": 0.75, "c": 0.75}
-    assert result["wins"]["a"] == {"b": 0.25, "c": 1.0}
-    assert result["raters"] == {"ann": 4, "bea": 4}
-    assert result["agreement"] == {"items": 4, "kendall_w": 1.0, "kendall_tau": 1.0}
+    assert result.runs["b"].rank_1.to_dict() == {"value": 0.75, "interval": [0.25, 1.0]}
+    assert result.runs["b"].mean_rank.value == 1.5
+    assert result.runs["c"].rank_1.to_dict() == {"value": 0.0, "interval": [0.0, 0.0]}
+    assert result.wins["b"] == {"a": 0.75, "c": 0.75}
+    assert result.wins["a"] == {"b": 0.25, "c": 1.0}
+    assert result.raters == {"ann": 4, "bea": 4}
+    assert result.agreement.to_dict() == {"items": 4, "kendall_w": 1.0, "kendall_tau": 1.0}
 
 
 def test_the_command_prints_them(study: Path) -> None:
@@ -165,7 +165,7 @@ def test_the_command_prints_them(study: Path) -> None:
     assert "8 answers on 4 items (ann 4, bea 4)" in table.output
     assert "Kendall's W 1.000, mean tau 1.000, on 4 items" in table.output
     printed = run(main, ["rank", "--results", str(study), "--json"]).output
-    assert json.loads(printed) == rank_results(study)
+    assert json.loads(printed) == rank_results(study).to_dict()
     for words, sentence in (
         (["rank", "--results", str(study / "answers")], "has no config.json"),
         (["rank", "x", "--results", str(study)], "leave 'x' out"),
@@ -234,8 +234,8 @@ def test_agreement_with_ties_by_hand(
     rows: tuple[str, ...], w: float | None, tau: float | None
 ) -> None:
     found = agreement_of(tied(*rows))
-    assert found["kendall_w"] == (w if w is None else pytest.approx(w))
-    assert found["kendall_tau"] == (tau if tau is None else pytest.approx(tau))
+    assert found.kendall_w == (w if w is None else pytest.approx(w))
+    assert found.kendall_tau == (tau if tau is None else pytest.approx(tau))
 
 
 def test_w_with_ties_is_the_mean_spearman_correlation_too() -> None:
@@ -246,7 +246,7 @@ def test_w_with_ties_is_the_mean_spearman_correlation_too() -> None:
     group = tied("ab c de", "c ab ed", "de ac b")
     ranks = np.array([[r.rank(run) for run in "abcde"] for r in group])
     pairs = np.corrcoef(ranks)[np.triu_indices(3, 1)]
-    assert (3 * agreement_of(group)["kendall_w"] - 1) / 2 == pytest.approx(pairs.mean())
+    assert (3 * (agreement_of(group).kendall_w or 0) - 1) / 2 == pytest.approx(pairs.mean())
 
 
 def test_a_tie_is_answered_kept_and_evaluated(make_runs: MakeRuns) -> None:
@@ -263,11 +263,11 @@ def test_a_tie_is_answered_kept_and_evaluated(make_runs: MakeRuns) -> None:
         with pytest.raises(ValueError, match="choose every image once"):
             session.answer(0, wrong)
     result = rank_results(Path("study"))
-    assert result["ties"] == 1
-    assert result["runs"][shown[2]]["rank_1"]["value"] == 0.5
-    assert result["runs"][shown[2]]["mean_rank"]["value"] == 1.5
-    assert result["wins"][shown[2]] == {shown[0]: 0.5, shown[1]: 1.0}
-    assert result["runs"][shown[2]]["rank_1"]["interval"] is None
+    assert result.ties == 1
+    assert result.runs[shown[2]].rank_1.value == 0.5
+    assert result.runs[shown[2]].mean_rank.value == 1.5
+    assert result.wins[shown[2]] == {shown[0]: 0.5, shown[1]: 1.0}
+    assert result.runs[shown[2]].rank_1.interval is None
     said = CliRunner().invoke(main, ["rank", "--results", "study"]).output
     assert "1 of them have ties: a shared place counts as its mean rank" in said
     assert "No interval where it says none: one prompt" in said

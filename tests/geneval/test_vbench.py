@@ -31,13 +31,13 @@ def test_the_published_row_gives_the_published_scores(tmp_path: Path) -> None:
     path = tmp_path / "cog_eval_results.json"
     path.write_text(json.dumps(golden()))
     scores = vbench_scores([path])
-    assert round(scores["quality"], 6) == 0.827560
-    assert round(scores["semantic"], 6) == 0.770374
-    assert round(scores["total"], 6) == 0.816123
+    assert round(scores.quality, 6) == 0.827560
+    assert round(scores.semantic, 6) == 0.770374
+    assert round(scores.total, 6) == 0.816123
     printed = CliRunner().invoke(main, ["vbench", str(path), "--json"])
     assert printed.exit_code == 0, printed.output
     said = json.loads(printed.output)
-    assert said == {name: scores[name] for name in ("total", "quality", "semantic")}
+    assert said == {name: getattr(scores, name) for name in ("total", "quality", "semantic")}
     table = CliRunner().invoke(main, ["vbench", str(path)]).output
     assert f"{'total':35}0.8161" in table
     assert f"{'dynamic degree':23}0.7097      0.7097" in table
@@ -47,7 +47,7 @@ def test_one_file_a_dimension_is_the_same(tmp_path: Path) -> None:
     paths = [tmp_path / f"{name}_eval_results.json" for name in golden()]
     for path, (name, row) in zip(paths, golden().items(), strict=True):
         path.write_text(json.dumps({name.replace("_", " "): row}))
-    assert round(vbench_scores(paths)["total"], 6) == 0.816123
+    assert round(vbench_scores(paths).total, 6) == 0.816123
     with pytest.raises(ValueError, match="lacks overall_consistency; evaluate"):
         vbench_scores(paths[:-1])
     assert vbench_scores([tmp_path]) == vbench_scores(paths)
@@ -95,25 +95,26 @@ def test_two_evaluations_are_compared_clip_by_clip(tmp_path: Path) -> None:
     result = compare_vbench(a, b)
     before, after = vbench_scores([a]), vbench_scores([b])
     for name in ("total", "quality", "semantic"):
-        row = result[name]
-        assert row["difference"] == pytest.approx(after[name] - before[name])
-        assert row["interval"][0] < row["difference"] < row["interval"][1]
-        assert row["clear"]
-    imaging = result["dimensions"]["imaging_quality"]
-    assert imaging["difference"] == pytest.approx(0.03)
-    assert imaging["interval"] == pytest.approx([0.0225, 0.0375], abs=0.003)
-    assert (result["pairs"], result["dropped"]) == (16 * 16, 0)
-    again = compare_vbench(a, a)["total"]
-    assert (again["difference"], again["interval"], again["clear"]) == (0, [0, 0], False)
+        row = getattr(result, name)
+        assert row.difference == pytest.approx(getattr(after, name) - getattr(before, name))
+        assert row.interval[0] < row.difference < row.interval[1]
+        assert row.clear
+    imaging = result.dimensions["imaging_quality"]
+    assert imaging.difference == pytest.approx(0.03)
+    assert imaging.interval == pytest.approx((0.0225, 0.0375), abs=0.003)
+    assert (result.pairs, result.dropped) == (16 * 16, 0)
+    again = compare_vbench(a, a).total
+    assert again is not None
+    assert (again.difference, again.interval, again.clear) == (0, (0, 0), False)
 
 
 def test_what_only_one_evaluation_has_is_left_out(tmp_path: Path) -> None:
     a = judged(tmp_path / "a", 0, ["scene", "color"], skip=3)
     b = judged(tmp_path / "b", 0.04, ["scene"])
     result = compare_vbench(a, b)
-    assert result["dimensions"].keys() == {"scene"}
-    assert (result["pairs"], result["dropped"]) == (10, 6 + 10)
-    assert "total" not in result
+    assert result.dimensions.keys() == {"scene"}
+    assert (result.pairs, result.dropped) == (10, 6 + 10)
+    assert "total" not in result.to_dict()
     words = ["compare", str(a), str(b), "--vbench"]
     said = CliRunner().invoke(main, words)
     assert "16 scores were left out" in said.output, said.output
@@ -196,11 +197,11 @@ def test_one_prompt_has_no_interval_and_one_that_stands_alone_joins_others(tmp_p
         path.write_text(json.dumps(rows))
         return path
 
-    result = compare_vbench(write("a", 0.0), write("b", 0.2))["dimensions"]
-    assert result["color"]["interval"] is None
-    assert not result["color"]["clear"]
-    assert result["scene"]["clear"]
-    assert result["human_action"]["interval"] == pytest.approx([0.2, 0.2])
+    result = compare_vbench(write("a", 0.0), write("b", 0.2)).dimensions
+    assert result["color"].interval is None
+    assert not result["color"].clear
+    assert result["scene"].clear
+    assert result["human_action"].interval == pytest.approx((0.2, 0.2))
     path = write("c", float("nan"))
     with pytest.raises(ValueError, match="which is no number; evaluate it again"):
         compare_vbench(path, path)

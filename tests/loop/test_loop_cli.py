@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from sipo.loop.cli import main
+from sipo.loop.summary import LoopSummary
 from sipo.loop.tables import rounds_table
 
 
@@ -32,7 +32,8 @@ def test_the_command_line_finds_the_finished_loop(tiny_folder: Path, finished: P
 
 
 def test_the_table_is_a_line_a_round(finished: Path) -> None:
-    lines = rounds_table(json.loads((finished / "loop.json").read_text())).splitlines()
+    summary = LoopSummary.model_validate_json((finished / "loop.json").read_text())
+    lines = rounds_table(summary).splitlines()
     assert [line.split()[0] for line in lines] == ["round", "0", "1", "2"]
     assert lines[0].split()[-3:] == ["judge", "pairs", "min"]
     assert len({len(line) for line in lines}) == 1

@@ -83,7 +83,9 @@ def test_interruptions_change_nothing(
             with pytest.raises(KeyboardInterrupt):
                 rounds.loop(settings)
     result = rounds.loop(settings)
-    assert timeless(result["rounds"]) == timeless(read(finished / "loop.json")["rounds"][:2])
+    assert timeless(result.to_dict()["rounds"]) == timeless(
+        read(finished / "loop.json")["rounds"][:2]
+    )
     here, there = (read(out / "round-1/eval/summary.json") for out in (settings.out, finished))
     assert here["backbone"] == there["backbone"]
     assert here["images_sha256"] == there["images_sha256"]
@@ -111,7 +113,7 @@ def test_the_same_command_again_begins_no_stage(
     before = read(finished / "loop.json")
     for name in ("_generate", "_train", "evaluate"):
         monkeypatch.setattr(rounds, name, stopped_at(0, name))
-    assert rounds.loop(make_settings(**places(finished))) == before
+    assert rounds.loop(make_settings(**places(finished))).to_dict() == before
 
 
 def test_other_settings_in_the_same_folder_are_refused(

@@ -94,7 +94,7 @@ def test_no_advice_is_what_the_run_has(
 
 def test_a_collapse_advises_what_is_left_to_do() -> None:
     looks = [
-        {"overall": overall, "prompts": {"colors": {str(i): overall for i in range(4)}}}
+        {"overall": overall, "prompts": {"colors": {str(i): overall for i in range(6)}}}
         for overall in (0.8, 0.2)
     ]
     for settings, advised in (

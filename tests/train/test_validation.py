@@ -60,10 +60,24 @@ def look(**shares: list[float]) -> dict[str, Any]:
 
 
 def test_fall_is_paired_and_stratified() -> None:
-    """Tag a loses (1, 0): mean 1/2, variance 1/2; tag b (0, 0). 1/4 +- 1.96 sqrt(1/4)/2."""
-    below, half = fall(look(a=[1, 1], b=[0, 1]), look(a=[0, 1], b=[0, 1]))
-    assert below == pytest.approx(0.25)
-    assert half == pytest.approx(1.96 * 0.5 / 2)
+    """Tag a loses 1 of 8, tag b 0: the mean over tags 1/16. The resampled loss of a is Binomial(8,
+    1/8) / 8, whose 97.5 % quantile is 3/8: half of it, and 0, bound the fall, which is not clear.
+    """
+    before = look(a=[1] * 8, b=[0.5] * 8)["prompts"]
+    once, always = ([0, *[1] * 7], [0] * 8)
+    assert fall(before, look(a=once, b=[0.5] * 8)["prompts"]) is None
+    found = fall(before, look(a=always, b=[0.5] * 8)["prompts"])
+    assert found is not None
+    assert (found.difference, found.interval) == (-0.5, (-0.5, -0.5))
+    assert fall(look(a=always)["prompts"], look(a=[1] * 8)["prompts"]) is None  # a rise
+
+
+def test_a_fall_of_few_prompts_is_none() -> None:
+    """A tag of one prompt has no interval; five that all fall are chance in 6 % of cases."""
+    one = fall(look(a=[1] * 6, b=[1])["prompts"], look(a=[1] * 6, b=[0])["prompts"])
+    five = fall(look(a=[1] * 5)["prompts"], look(a=[0] * 5)["prompts"])
+    assert one is five is fall(look(a=[1])["prompts"], look(a=[0])["prompts"]) is None
+    assert fall(look(a=[1] * 6)["prompts"], look(a=[0] * 6)["prompts"]) is not None
 
 
 def test_a_fall_beyond_the_interval_is_a_collapse() -> None:
@@ -74,7 +88,7 @@ def test_a_fall_beyond_the_interval_is_a_collapse() -> None:
         for step, seen in enumerate([noise, good, noise, bad])
     ]
     assert said[:3] == [[], [], []]
-    assert said[3][0].startswith("validation fell to 0.125, below the 1.000 of step 1 by 0.875")
+    assert said[3][0].startswith("validation fell to 0.125, below the 1.000 of step 1 by 0.875 [")
     assert health.best is not None
     assert health.best["step"] == 1
 

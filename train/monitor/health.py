@@ -95,15 +95,16 @@ class Health:
             self.best = row
             return {}
         best = self.best["validation"]
-        below, half_interval = fall(best, now)
-        if below <= half_interval:
+        lost = fall(best["prompts"], now["prompts"])
+        if lost is None or lost.interval is None:
             return {}
+        low, high = lost.interval
         remedy = "Go back to its checkpoint, or train with --keep_best"
         if self.settings.get("keep_best"):
             remedy = "The run ends with the policy of that step"
         warning = (
             f"validation fell to {now['overall']:.3f}, below the {best['overall']:.3f} of step "
-            f"{self.best['step']} by {below:.3f} +- {half_interval:.3f}. {remedy}"
+            f"{self.best['step']} by {-lost.difference:.3f} [{-high:.3f}, {-low:.3f}]. {remedy}"
         )
         return {COLLAPSE: warning}
 

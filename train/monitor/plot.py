@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
+from statistics import fmean
 from typing import Literal
 
 from sipo.common.files.writing import write_text
-from sipo.train.monitor.health import Finding, diagnose_run
+from sipo.pages.charts import SERIES, Chart, Line, binned, svg, write_png
+from sipo.pages.html import render
+from sipo.train.monitor.health import diagnose_run
 from sipo.train.monitor.log_rows import Row, read_rows
 
 Rewards = Literal["psi_w", "psi_l", "margin", "growth_w", "growth_l"]
@@ -32,7 +33,8 @@ AROUND_ZERO = list(PANELS)[:5]
 COLUMNS = 3
 BINS = 100  # points of a curve; a noisy log made readable
 Points = list[tuple[float, float]]
-Logs = dict[str, list[Row]]
+Logs = Mapping[str, list[Row]]
+"""Run -> the rows of its log."""
 
 
 def read_run(run: Path) -> list[Row]:
@@ -62,13 +64,25 @@ def _value(row: Row, panel: Panel) -> float:
 
 def plot(runs: Sequence[Path], out: Path) -> Path:
     """Draw `runs` into out/curves.png and out/curves.html; returns the page."""
-    names = _names(runs)
-    logs = dict(zip(names, map(read_run, runs), strict=True))
-    warnings = {name: diagnose_run(run) for name, run in zip(names, runs, strict=True)}
+    logs = dict(zip(_names(runs), map(read_run, runs), strict=True))
+    charts = _charts(logs)
     out.mkdir(parents=True, exist_ok=True)
-    _draw(logs, out / "curves.png")
+    write_png(charts, out / "curves.png", COLUMNS)
     page = out / "curves.html"
-    write_text(page, _page(logs, warnings, (out / "curves.png").read_bytes()))
+    template = Path(__file__).with_name("curves.html")
+    text = render(
+        template,
+        title="Reward dynamics",
+        charts=[svg(chart, chart.title) for chart in charts],
+        names=["pairs_seen", *PANELS.values()],
+        ends={name: _last_tenth(rows) for name, rows in logs.items()},
+        warnings=[
+            f"{name}, {finding}"
+            for name, run in zip(logs, runs, strict=True)
+            for finding in diagnose_run(run)
+        ],
+    )
+    write_text(page, text)
     return page
 
 
@@ -89,29 +103,8 @@ def _common(paths: Sequence[Sequence[str]]) -> int:
     return sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, together))
 
 
-def _draw(logs: Logs, path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    panels = _panels(logs)
-    lines = -(-len(panels) // COLUMNS)
-    figure = Figure(figsize=(13, 3 * lines), layout="constrained")
-    grid = figure.subplots(lines, COLUMNS)
-    for axes in grid.flat[len(panels) :]:
-        axes.set_axis_off()
-    for axes, (title, curves) in zip(grid.flat, panels.items(), strict=False):
-        for name, points in curves.items():
-            axes.plot(*_binned(points), label=name)
-        if title in AROUND_ZERO:
-            axes.axhline(0, color="grey", linewidth=0.8)
-        axes.set_title(title, fontsize=10)
-        axes.set_xlabel("pairs seen", fontsize=8)
-        axes.tick_params(labelsize=8)
-    grid[0, 0].legend(fontsize=8)
-    figure.savefig(path, dpi=110)
-
-
-def _panels(logs: Logs) -> dict[str, dict[str, Points]]:
-    """Title -> run -> points; the last is validation, where any run has it."""
+def _charts(logs: Logs) -> list[Chart]:
+    """One a panel; the last is validation, where any run has it."""
     panels: dict[str, dict[str, Points]] = {
         title: {
             name: [(row["pairs_seen"], _value(row, key)) for row in rows]
@@ -124,41 +117,21 @@ def _panels(logs: Logs) -> dict[str, dict[str, Points]]:
         for name, rows in logs.items()
     }
     if any(looked_at.values()):
-        panels["Validation: Overall"] = {n: points for n, points in looked_at.items() if points}
-    return panels
+        panels["Validation: Overall"] = looked_at
+    color = {name: SERIES[place % len(SERIES)] for place, name in enumerate(logs)}
+    return [
+        Chart(
+            [Line(n, binned(points, BINS), color[n]) for n, points in curves.items() if points],
+            "pairs seen",
+            title,
+            levels=(0,) if title in AROUND_ZERO else (),
+        )
+        for title, curves in panels.items()
+    ]
 
 
-def _binned(points: Points) -> tuple[list[float], list[float]]:
-    """Means of runs of points in order, at most BINS of them."""
-    size = -(-len(points) // BINS)
-    groups = [points[start : start + size] for start in range(0, len(points), size)]
-    return (
-        [sum(x for x, _ in group) / len(group) for group in groups],
-        [sum(y for _, y in group) / len(group) for group in groups],
-    )
-
-
-def _page(logs: Logs, warnings: dict[str, list[Finding]], picture: bytes) -> str:
-    head = "".join(f"<th>{key}</th>" for key in ["run", "pairs_seen", *PANELS.values()])
-    body = ""
-    for name, rows in logs.items():
-        tail = rows[-max(1, len(rows) // 10) :]
-        means = (sum(_value(row, key) for row in tail) / len(tail) for key in PANELS.values())
-        cells = "".join(f"<td>{mean:.4g}</td>" for mean in (rows[-1]["pairs_seen"], *means))
-        body += f"<tr><td>{html.escape(name)}</td>{cells}</tr>"
-    items = "".join(
-        f"<li>{html.escape(name)}, {html.escape(str(finding))}</li>"
-        for name, findings in warnings.items()
-        for finding in findings
-    )
-    return (
-        "<!doctype html><meta charset=utf-8><title>sipo-train</title>"
-        "<style>body{font:15px system-ui;margin:2rem auto;max-width:1200px;padding:0 1rem}"
-        "img{width:100%}td,th{padding:.3rem .6rem;text-align:right;border-bottom:1px solid #ddd}"
-        "td:first-child,th:first-child{text-align:left}</style>"
-        "<h1>Reward dynamics</h1><p>Healthy: the winner's reward rises, the loser's falls. A gap "
-        "that widens while both fall is decay.</p>"
-        f'<img alt="curves" src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
-        f"<h2>Last tenth of each run</h2><table><tr>{head}</tr>{body}</table>"
-        f"<h2>Warnings</h2><ul>{items or '<li>none</li>'}</ul>"
-    )
+def _last_tenth(rows: Sequence[Row]) -> list[float]:
+    """Pairs seen in all, and the means of the panels' columns at the end."""
+    tail = rows[-max(1, len(rows) // 10) :]
+    means = [fmean(_value(row, key) for row in tail) for key in PANELS.values()]
+    return [rows[-1]["pairs_seen"], *means]

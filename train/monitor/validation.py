@@ -6,15 +6,15 @@ reference likes even less; images can. The judge should not be the one that chos
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, variance
+from statistics import fmean
 
 from PIL import Image
 
 from sipo.backbones.base import Sampler
 from sipo.backbones.seeds import image_seed
+from sipo.common.statistics import OVERALL, Difference, differences
 from sipo.feedback.judge import Judge
 from sipo.feedback.judge_batches import judge_sound
 from sipo.feedback.prompts.demands import check_prompts
@@ -27,6 +27,8 @@ from sipo.train.settings import TrainSettings
 
 PROMPTS = 48  # of the data's own, when no file is given
 SHOWN = 6  # pictures a row of the sheet
+Shares = Mapping[str, Mapping[str, float]]
+"""Tag -> prompt -> share of correct images."""
 
 
 def validation_prompts(settings: TrainSettings) -> list[Prompt]:
@@ -106,24 +108,20 @@ def summarise(prompts: Sequence[Prompt], verdicts: Sequence[Verdict]) -> Look:
     }
 
 
-def fall(best: Look, now: Look) -> tuple[float, float]:
-    """How far `overall` lies below the best look's, and half the 95 % interval of that.
+def fall(best: Shares, now: Shares) -> Difference | None:
+    """How `now` differs from the best look, where it has clearly fallen; None elsewhere.
 
-    Differences are paired by prompt; the variance is that of a stratified mean (Cochran 1977,
-    eq. 5.7), with tags as strata of equal weight. A tag of one prompt has no variance and is left
-    out; of such tags alone nothing is known: (0, inf).
+    Clear as everywhere: the 95 % bootstrap interval of the difference, paired by prompt and
+    stratified by tag, leaves out 0, of six prompts or more. A tag of one prompt has no interval
+    and is left out.
     """
-    below, squared_error = [], 0.0
-    for tag, before in best["prompts"].items():
-        after = now["prompts"].get(tag, {})
-        lost = [before[text] - after[text] for text in before if text in after]
-        if len(lost) < 2:
-            continue
-        below.append(fmean(lost))
-        squared_error += variance(lost) / len(lost)
-    if not below:
-        return 0.0, math.inf
-    return fmean(below), 1.96 * math.sqrt(squared_error) / len(below)
+    both = {tag: [p for p in best[tag] if p in now[tag]] for tag in best if tag in now}
+    before, after = (
+        {tag: {p: (look[tag][p], 1.0) for p in both[tag]} for tag in both if len(both[tag]) > 1}
+        for look in (best, now)
+    )
+    lost = differences(before, after)[OVERALL] if before else None
+    return lost if lost and lost.clear and lost.difference < 0 else None
 
 
 def _sheet(images: Sequence[Image.Image], path: Path) -> None:

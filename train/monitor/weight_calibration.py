@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sipo.backbones.base import Backbone
 from sipo.common.files.writing import write_text
+from sipo.pages.charts import Chart, Line, write_png
 from sipo.train.data.pair_batches import Pairs, PairStream, generator
 from sipo.train.monitor.metrics import BINS
 from sipo.train.objective.denoising_errors import mse, timestep_coefficient
@@ -128,23 +129,20 @@ def _interpolate(at: Tensor, points: Tensor, values: list[float]) -> Tensor:
 
 def write_curve(curve: dict[str, Any], out: Path) -> Path:
     """weights.json and weights.png in `out`; returns the picture's path."""
-    from matplotlib.figure import Figure
-
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "weights.json", json.dumps(curve, indent=1))
-    figure = Figure(figsize=(7, 3.2), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(curve["w"], label="w(t)")
-    axes.axhline(curve["threshold"], color="grey", linewidth=0.8, linestyle="--")
-    axes.plot(list(curve["mse"]), list(curve["mse"].values()), label="mse", color="tab:orange")
-    axes.set(
-        xlabel="timestep t",
-        ylim=(0, 1.1),
-        title=f"{curve['backbone']}, N = "
-        f"{curve['num_chain_steps']}: {curve['share_below']:.1%} below {curve['threshold']:g}",
+    chart = Chart(
+        [
+            Line("w(t)", list(enumerate(curve["w"])), "c1"),
+            Line("mse", list(curve["mse"].items()), "c2"),
+        ],
+        "timestep t",
+        f"{curve['backbone']}, N = {curve['num_chain_steps']}: {curve['share_below']:.1%} below "
+        f"{curve['threshold']:g}",
+        levels=[curve["threshold"]],
+        y_range=(0, 1.1),
     )
-    axes.legend(loc="lower right")
-    figure.savefig(out / "weights.png", dpi=120)
+    write_png([chart], out / "weights.png")
     return out / "weights.png"
 
 
