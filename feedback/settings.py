@@ -14,14 +14,13 @@ PROMPTS = partial(
     "(standard input).",
     also="prompts_file prompt_file metadata_file",
 )
+JUDGES_NAMED = partial(
+    setting, metavar="NAME[=WEIGHTS]", choices=JUDGES, parts="sipo.judges", several=True
+)
 JUDGE = partial(
-    setting,
+    JUDGES_NAMED,
     "Judge",
     "Judge of the images, or module:attribute of your own; several are one judge.",
-    metavar="NAME[=WEIGHTS]",
-    choices=JUDGES,
-    parts="sipo.judges",
-    several=True,
     also="reward_model",
 )
 JUDGE_WEIGHTS = partial(setting, "Judge", "Weights of the judge, instead of the embedded ones.")

@@ -29,7 +29,7 @@ _SAMPLING = frozenset(
 _OFFICIAL = {"judge": "mask2former", "suite": "geneval"}
 """Of a model that is not embedded: the official suite and the official evaluator's detector."""
 
-IMAGES_PER_PROMPT = partial(setting, "Sampling", "Images of each prompt.", ge=1)
+IMAGES_PER_PROMPT = partial(setting, "Sampling", "Images of each prompt to evaluate.", ge=1)
 
 
 class EvalSettings(StrictModel):

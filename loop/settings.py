@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,6 @@ from sipo.common.settings import OUT, SEED, StrictModel, setting
 from sipo.datagen import settings as datagen
 from sipo.feedback import settings as feedback
 from sipo.feedback.prompts.suites import SUITES
-from sipo.feedback.registry import JUDGES
 from sipo.geneval.settings import IMAGES_PER_PROMPT
 from sipo.train import settings as training
 
@@ -23,6 +23,10 @@ GROWS = ("rounds", "out")
 
 OFFICIAL = {"suite": "geneval-train", "eval_suite": "geneval", "evaluator": "mask2former"}
 """Of a model that is not embedded: GenEval's grammar, and the official evaluator's detector."""
+
+
+_held_out = partial(setting, "Evaluation")
+_stage = partial(setting, "Other", metavar="NAME=VALUE")
 
 
 class LoopSettings(StrictModel):
@@ -53,43 +57,31 @@ class LoopSettings(StrictModel):
     beta_dpo: float | None = training.BETA_DPO(None, without="sipo-train's; 100 with mini-sd")
     rank: int | None = training.RANK(None, without="16; 32 with mini-sd")
     reference: Literal["base", "previous"] = setting(
-        "Training", "Policy that rewards are against: the base's or the round's before.", "base"
+        "Training", "Policy that rewards are measured against: base or the round before.", "base"
     )
-    generate: dict[str, Any] = setting(
-        "Other", "Any other setting of sipo-data generate.", {}, metavar="NAME=VALUE"
-    )
-    train: dict[str, Any] = setting(
-        "Other",
-        "Any other setting of sipo-train.",
+    generate: dict[str, Any] = _stage("Another setting of sipo-data generate.", {})
+    train: dict[str, Any] = _stage(
+        "Another setting of sipo-train.",
         {},
-        metavar="NAME=VALUE",
         without="with mini-sd winner_anchor=1 train_timesteps=400:1000 lr_scheduler=cosine",
     )
-    evaluate: dict[str, Any] = setting(
-        "Other", "Any other setting of sipo-geneval.", {}, metavar="NAME=VALUE"
-    )
+    evaluate: dict[str, Any] = _stage("Another setting of sipo-geneval.", {})
 
-    eval_suite: str = setting(
-        "Evaluation",
+    eval_suite: str = _held_out(
         "Suite of prompts held out, for evaluations.",
         "mini",
         choices=SUITES,
         without="mini with mini-sd, else geneval",
     )
-    eval_prompts: Path | None = setting(
-        "Evaluation", "File of prompts instead of the held-out suite.", None
-    )
+    eval_prompts: Path | None = _held_out("File of prompts instead of the held-out suite.", None)
     images_per_prompt: int = IMAGES_PER_PROMPT(2)
-    evaluator: str = setting(
+    evaluator: str = feedback.JUDGES_NAMED(
         "Evaluation",
-        "Judge that measures, which training has not seen; several are one judge.",
+        "Judge that measures and gives no reward; several are one.",
         "mini-evaluator",
-        metavar="NAME[=WEIGHTS]",
-        choices=JUDGES,
-        several=True,
         without="mini-evaluator with mini-sd, else mask2former",
     )
-    evaluator_weights: Path | None = setting("Evaluation", "Weights of the evaluator.", None)
+    evaluator_weights: Path | None = _held_out("Weights of the evaluator.", None)
 
     @model_validator(mode="before")
     @classmethod

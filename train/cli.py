@@ -31,7 +31,7 @@ CONFIG = click.argument(
     type=Value(place=True),
     required=False,
     metavar="[FILE.yaml]",
-    help="Settings file, whose values the command line's go before.",
+    help="Settings file; what the command line says goes before it.",
 )
 OPTIONS = settings_options(TrainSettings, Given, "_")
 

@@ -86,11 +86,10 @@ class TrainSettings(StrictModel):
 
     data: list[str] = setting(
         "Data",
-        "Folder of shards; may be given again.",
+        "Folder of shards; it must be given, and may be given again.",
         [],
         metavar="SHARDS",
         also="train_data_dir data_dir",
-        without="none, it must be given",
     )
     out: str = OUT("", metavar="PATH", without="runs/OBJECTIVE")
     backbone: str = model.BACKBONE("", without="what the shards say")
@@ -98,10 +97,7 @@ class TrainSettings(StrictModel):
     max_train_steps: int | None = MAX_TRAIN_STEPS(None)
     pairs_seen: int | None = _step("Length in pairs instead of steps.", None, ge=1)
     num_train_epochs: float = _step(
-        "Length in epochs, where neither steps nor pairs are given.",
-        5,
-        also="epochs num_epochs",
-        gt=0,
+        "Length in epochs, if no steps or pairs are given.", 5, also="epochs num_epochs", gt=0
     )
     train_batch_size: int = TRAIN_BATCH_SIZE(16)
     gradient_accumulation_steps: int = _step(
@@ -109,7 +105,7 @@ class TrainSettings(StrictModel):
     )
     timesteps_per_pair: int = _loss("Draws of (timestep, noise) per pair.", 1, ge=1)
     reference_draws: int | None = _loss(
-        "Draws a pair keeps, so that the reference's errors are computed once each.",
+        "Draws a pair keeps, whose reference errors are cached.",
         None,
         without="a new draw each time",
         ge=1,
@@ -119,31 +115,29 @@ class TrainSettings(StrictModel):
     beta_dpo: float = BETA_DPO(1000.0)
     eps_clip: float = _loss("Importance weights are clipped to 1 -+ this.", 0.1, gt=0, lt=1)
     mask: bool = _loss("Leave out pairs whose weight is below 1 - eps_clip.", True)
-    num_chain_steps: int = _loss(
-        "Steps of the sampling chain that defines the weight w(t).", 50, ge=1
-    )
+    num_chain_steps: int = _loss("Steps of the chain that defines w(t).", 50, ge=1)
     chain_variance: Literal["posterior", "fixed_large"] = _loss(
-        "Variance of the kernels of the chain that defines w(t).", "posterior"
+        "Variance of the chain that defines w(t).", "posterior"
     )
     denominator: Literal["q", "ref", "behaviour"] = _loss(
-        "What w(t) is a ratio to; behaviour is the policy that sampled the pairs.", "q"
+        "Denominator of w(t); behaviour is who sampled the pairs.", "q"
     )
     pair_weight: Literal["geometric", "min", "winner", "per_branch"] = _loss(
         "How winner's and loser's weights become one.", "geometric"
     )
     ratio_scale: float = _loss(
-        "log w times D^this: 0 averages over dimensions, 1 sums.", 0.0, ge=0, le=1
+        "Scales log w by D^this: 0 is a mean over D, 1 a sum.", 0.0, ge=0, le=1
     )
     winner_anchor: float = _loss("Adds this * relu(-psi_w) to the loss.", 0.0, ge=0)
     sft_weight: float = _loss("Adds this * the winner's error to the loss.", 0.0, ge=0)
     train_timesteps: str = _loss(
-        "Timesteps that are trained, HIGH excluded.", "", metavar="LOW:HIGH", without="all"
+        "Timesteps to train, HIGH excluded.", "", metavar="LOW:HIGH", without="all"
     )
     timestep_distribution: Literal["uniform", "logit-normal"] = _loss(
         "Distribution that timesteps are drawn from.", "uniform"
     )
     proportion_empty_prompts: float = _loss(
-        "Share of pairs trained with the empty prompt, 0 to 1.", 0.0, ge=0, le=1
+        "Share of pairs with the empty prompt.", 0.0, ge=0, le=1
     )
 
     d3po_prompts: int = _d3po("Prompts that d3po samples for a block of steps.", 8, ge=1)
@@ -151,91 +145,70 @@ class TrainSettings(StrictModel):
     d3po_steps: int = _d3po("Denoising steps of a trajectory of d3po.", 20, ge=2)
     d3po_block: int = _d3po("Optimizer steps on what d3po has sampled.", 10, ge=1)
     judge: str = _d3po("Judge of objective d3po.", "yolo-world", choices=JUDGES)
-    judge_weights: str = _d3po(
-        "Weights of the judge of d3po, instead of the embedded ones.", "", metavar="PATH"
-    )
+    judge_weights: str = _d3po("Weights of the judge of d3po.", "", metavar="PATH")
 
     validation_pairs: int | None = _validation(
-        "Sample and judge a fixed set of prompts every so many pairs.",
-        None,
-        without="no validation",
-        ge=1,
+        "Pairs between validations.", None, without="no validation", ge=1
     )
     validation_prompts: str = _validation(
         "File of prompts to validate on.", "", metavar="FILE", without="48 of the data's own"
     )
     num_validation_images: int = _validation("Images of each validation prompt.", 2, ge=1)
     validation_judge: str = _validation(
-        "Judge of validation; better not the one that chose the winners.",
-        "mini-evaluator",
-        choices=JUDGES,
+        "Judge of validation; better none that chose winners.", "mini-evaluator", choices=JUDGES
     )
     validation_judge_weights: str = _validation(
-        "Weights of the judge of validation, instead of the embedded ones.", "", metavar="PATH"
+        "Weights of the judge of validation.", "", metavar="PATH"
     )
     stop_on_collapse: bool = _validation(
-        "End the run when validation falls below its best by its 95 % interval.", False
+        "End when validation falls below its best by its 95 % interval.", False
     )
     keep_best: bool = _validation("End with the policy that did best in validation.", False)
 
     full: bool = _weights("Train all weights; a frozen copy is the reference.", False)
     rank: int = RANK(16)
     lora_alpha: int | None = _weights(
-        "Scale of the LoRA times its rank.", None, without="the rank", gt=0
+        "Scale of the LoRA times rank.", None, without="the rank", gt=0
     )
     lora_targets: str = _weights(
-        "Modules that get a LoRA: names with commas, or all.",
+        "Modules that get a LoRA, with commas, or all.",
         "",
         also="lora_target_modules target_modules lora_layers",
         without="the backbone's attention",
     )
-    init_weights: str = _weights(
-        "Run folder or LoRA file whose policy training starts from.", "", metavar="PATH"
-    )
+    init_weights: str = _weights("Run or LoRA file to start from.", "", metavar="PATH")
     reference: Literal["base", "init"] = _loss(
-        "Model that rewards are measured against: base or --init_weights.", "base"
+        "Model that rewards are measured against, init: --init_weights.", "base"
     )
 
     learning_rate: float = LEARNING_RATE(1e-4)
     lr_scheduler: Literal["constant", "constant_with_warmup", "cosine", "linear"] = _step(
         "Schedule of the learning rate.", "constant_with_warmup", also="lr_scheduler_type"
     )
-    lr_warmup_steps: int = _step(
-        "Steps in which the learning rate rises.", 0, also="warmup_steps", ge=0
-    )
+    lr_warmup_steps: int = _step("Steps of rising learning rate.", 0, also="warmup_steps", ge=0)
     weight_decay: float = _step("Weight decay of AdamW.", 1e-2, also="adam_weight_decay", ge=0)
     use_8bit_adam: bool = _step("Keep AdamW's moments in 8 bits (bitsandbytes).", False)
     max_grad_norm: float = _step("Norm gradients are clipped to.", 1.0, gt=0)
     ema_decay: float | None = _step(
-        "Decay of a moving average of the weights, saved instead of them.",
-        None,
-        without="none is kept",
-        gt=0,
-        lt=1,
+        "Decay of a moving average that is saved instead.", None, without="none is kept", gt=0, lt=1
     )
     mixed_precision: Literal["no", "bf16", "fp16"] = _machine("Number format of autocast.", "no")
     quantize: model.Quantize = _machine(
         "Bits of the frozen base: nf4 by bitsandbytes, int8 by torchao.", "no"
     )
-    shard_weights: bool = _machine(
-        "Divide weights and optimizer among several processes (FSDP2).", False
-    )
+    shard_weights: bool = _machine("Divide weights among several processes (FSDP2).", False)
     workers: int = _machine("Processes on a CPU, one thread each, that share every batch.", 1, ge=1)
-    gradient_checkpointing: bool = _machine(
-        "Compute activations again in the backward pass: less memory, a third slower.", False
-    )
+    gradient_checkpointing: bool = _machine("Use less memory, and a third more time.", False)
 
     checkpointing_steps: int = _output("Steps between checkpoints.", 500, also="save_steps", ge=1)
     checkpointing_minutes: float = _output(
-        "Minutes between checkpoints at most; one made for it makes room for the next; 0 is never.",
-        10.0,
-        ge=0,
+        "Minutes between checkpoints at most; 0 is never.", 10.0, ge=0
     )
     checkpoints_total_limit: int | None = _output(
         "Checkpoints to keep.", None, also="save_total_limit", without="all", ge=1
     )
     resume_from_checkpoint: str = _output(
-        "Checkpoint of the run to go on from: a folder, or the latest.", "latest", metavar="FOLDER"
+        "Checkpoint of the run to go on from.", "latest", metavar="FOLDER"
     )
     logging_steps: int = _output("Steps in a row of log.jsonl.", 1, ge=1)
     report_to: Literal["tensorboard", "none"] = _output(

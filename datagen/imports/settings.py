@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from sipo.common.settings import ARGUMENTS, OUT, StrictModel, setting
@@ -13,6 +14,9 @@ from sipo.datagen.imports.untrusted_images import Size
 from sipo.datagen.storage.folder_config import FORMAT, PEOPLE, FolderConfig, unencoded
 
 _HASHED_BYTES = 2**28  # of larger files only the size is looked at
+
+
+_data = partial(setting, "Data")
 
 
 class ImportSettings(StrictModel):
@@ -29,26 +33,18 @@ class ImportSettings(StrictModel):
     )
     source: str = setting(ARGUMENTS, "File, folder or hub id to read.", ..., metavar="SOURCE")
     out: Path = OUT(Path("shards"))
-    images: Path | None = setting(
-        "Data", "Folder where the paths of a list begin.", None, without="the list's"
+    images: Path | None = _data("Folder where a list's paths begin.", None, without="the list's")
+    split: str = _data("Split of a Hugging Face dataset.", "train")
+    revision: str | None = _data("Revision of a Hugging Face dataset.", None, without="the newest")
+    limit: int | None = _data("Pairs to import at most.", None, without="all", ge=1)
+    resolution: int = _data("Height of pictures in pixels, and width.", 512, ge=8)
+    width: int | None = _data(
+        "Width of pictures that are no squares.", None, without="the resolution", ge=8
     )
-    split: str = setting("Data", "Split of a Hugging Face dataset.", "train")
-    revision: str | None = setting(
-        "Data", "Revision of a Hugging Face dataset.", None, without="the newest"
-    )
-    limit: int | None = setting("Data", "Pairs to import at most.", None, without="all", ge=1)
-    resolution: int = setting("Data", "Height of pictures in pixels, and width.", 512, ge=8)
-    width: int | None = setting(
-        "Data", "Width of pictures that are no squares.", None, without="the resolution", ge=8
-    )
-    frames: int | None = setting(
-        "Data", "Frames of a clip.", None, without="the pairs are images", ge=1
-    )
-    fps: int | None = setting("Data", "Frames a second of clips.", None, ge=1)
+    frames: int | None = _data("Frames of a clip.", None, without="the pairs are images", ge=1)
+    fps: int | None = _data("Frames a second of clips.", None, ge=1)
     pairs_per_shard: int = setting("Output", "Pairs in a shard.", 64, ge=1)
-    follow_links: bool = setting(
-        "Data", "Pictures may be links out of the folder, as in a hub's cache.", False
-    )
+    follow_links: bool = _data("Pictures may be links out of the folder.", False)
 
     @property
     def size(self) -> Size:

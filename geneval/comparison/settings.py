@@ -7,7 +7,9 @@ from pathlib import Path
 
 from sipo.common.settings import ARGUMENTS, OUT, StrictModel, setting
 from sipo.feedback.registry import JUDGES
+from sipo.feedback.settings import JUDGES_NAMED
 
+_by = partial(setting, "Evaluation")
 _EVAL = partial(setting, ARGUMENTS, default=...)
 _JSON = partial(setting, "Output", "Print JSON instead of a table.", False)
 
@@ -15,32 +17,21 @@ _JSON = partial(setting, "Output", "Print JSON instead of a table.", False)
 class CompareSettings(StrictModel):
     eval_a: Path = _EVAL("Evaluation, or result of VBench, to compare with.", metavar="EVAL_A")
     eval_b: Path = _EVAL("Evaluation, or result of VBench, to compare.", metavar="EVAL_B")
-    metric: str | None = setting(
-        "Evaluation", "Metric whose scores are compared, of `metrics`.", None, choices=JUDGES
-    )
-    ranks: Path | None = setting(
-        "Evaluation", "Study of `rank` by whose people they are compared.", None
-    )
-    vbench: bool = setting("Evaluation", "Compare results of VBench.", False)
+    metric: str | None = _by("Metric (of `metrics`) to compare by.", None, choices=JUDGES)
+    ranks: Path | None = _by("Study (of `rank`) to compare by.", None)
+    vbench: bool = _by("Compare results of VBench.", False)
     json_: bool = _JSON()
 
 
 class MetricsSettings(StrictModel):
     evals: tuple[Path, ...] = _EVAL("Evaluations to score.", metavar="EVAL...")
-    metric: str = setting(
-        "Evaluation",
-        "Judge that scores; several are a table.",
-        ...,
-        metavar="NAME[=WEIGHTS]",
-        choices=JUDGES,
-        several=True,
+    metric: str = JUDGES_NAMED(
+        "Evaluation", "Judge that scores; several are a table.", ..., parts="sipo.metrics"
     )
-    metric_weights: Path | None = setting(
-        "Evaluation", "Weights of the one metric.", None, without="the metric's own"
+    metric_weights: Path | None = _by(
+        "Weights of the one metric.", None, without="the metric's own"
     )
-    metric_settings: Path | None = setting(
-        "Evaluation", "JSON file of settings by judge: processor, tokenizer, ...", None
-    )
+    metric_settings: Path | None = _by("JSON file of settings by judge.", None)
     batch_size: int = setting("Machine", "Images that are scored at a time.", 32, also="bs", ge=1)
     json_: bool = _JSON()
 
@@ -57,23 +48,17 @@ class AgreeSettings(StrictModel):
 class RankSettings(StrictModel):
     evals: tuple[Path, ...] = setting(ARGUMENTS, "Evaluations to rank.", (), metavar="EVAL...")
     out: Path = OUT(Path("rank"))
-    rater: str = setting("Evaluation", "Name of who ranks; each has a file.", "rater")
-    images_per_prompt: int = setting(
-        "Evaluation", "Images of each prompt to rank, of each run.", 1, ge=1
-    )
-    num_prompts: int | None = setting(
-        "Evaluation", "Prompts to rank, drawn of the runs'.", None, without="all", ge=1
-    )
+    rater: str = _by("Name of who ranks; each has a file.", "rater")
+    images_per_prompt: int = _by("Images of each prompt to rank, of each run.", 1, ge=1)
+    num_prompts: int | None = _by("Prompts to rank, drawn of the runs'.", None, without="all", ge=1)
     port: int = setting("Machine", "Port of the page.", 0, without="a free one")
-    results: Path | None = setting(
-        "Evaluation", "Study whose answers are evaluated; nothing is served.", None
-    )
+    results: Path | None = _by("Study to evaluate; nothing is served.", None)
     json_: bool = _JSON()
 
 
 class VbenchSettings(StrictModel):
     results: tuple[Path, ...] = _EVAL(
-        "Files *_eval_results.json of VBench, or their folder.", metavar="RESULTS..."
+        "Files *_eval_results.json, or their folder.", metavar="RESULTS..."
     )
     json_: bool = _JSON()
 

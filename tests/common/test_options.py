@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
-from cli_reference import all_commands, help_of, named
+from cli_reference import ROOMS, all_commands, help_of, named
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
@@ -148,7 +148,7 @@ def test_every_command_has_a_version(name: str) -> None:
 def test_nothing_of_a_setting_is_typed_in_a_command() -> None:
     """Defaults, ranges and choices stand at the setting and nowhere else."""
     typed = {"default", "show_default", "min", "max", "multiple"}
-    for room in ("datagen", "train", "geneval", "loop"):
+    for room in ROOMS.values():
         for node in ast.walk(ast.parse((ROOT / room / "cli.py").read_text())):
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
@@ -162,7 +162,7 @@ def test_hints_name_options_that_are_there() -> None:
     assert {option for near in HINTS.values() for option in near} <= there
 
 
-@pytest.mark.parametrize("module", ["sipo.cli", *(f"sipo.{r}.cli" for r in ("datagen", "train"))])
+@pytest.mark.parametrize("module", ["sipo.cli", *(f"sipo.{room}.cli" for room in ROOMS.values())])
 def test_help_is_quick(module: str) -> None:
     """CPU seconds of a process that prints help; torch alone takes more."""
     program = (

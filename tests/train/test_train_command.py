@@ -135,6 +135,7 @@ def test_unknown_settings_are_refused_with_the_nearest_name(tmp_path: Path) -> N
         ("quantize: no", "quantize", "no"),
         ("train_timesteps: 1:50", "train_timesteps", "1:50"),
         ("learning-rate: 1e-4", "learning_rate", 1e-4),
+        ("lr: 1e-4", "learning_rate", 1e-4),
         ("seed: 010", "seed", 10),
         ("mask: off", "mask", False),
         ("out: 2024-01-01", "out", "2024-01-01"),
