@@ -11,10 +11,12 @@ import hashlib
 import inspect
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from types import FunctionType
 from typing import Literal
 
 Group = Literal["sipo.judges", "sipo.objectives", "sipo.backbones", "sipo.metrics"]
@@ -104,7 +106,7 @@ def _source_hash(value: object, module: str) -> str:
 
 
 def _typed_source(value: object) -> str:
-    try:
-        return inspect.getsource(value)  # type: ignore[arg-type]
-    except (OSError, TypeError):
-        return str(getattr(value, "__qualname__", type(value).__qualname__))
+    if isinstance(value, type | FunctionType):
+        with suppress(OSError, TypeError):
+            return inspect.getsource(value)
+    return str(getattr(value, "__qualname__", type(value).__qualname__))
