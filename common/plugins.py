@@ -11,10 +11,13 @@ import hashlib
 import inspect
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import FunctionType
 from typing import Literal
 
 Group = Literal["sipo.judges", "sipo.objectives", "sipo.backbones", "sipo.metrics"]
@@ -76,12 +79,9 @@ def _loaded(point: EntryPoint, name: str, option: str) -> Part:
 
 def part_of(value: object, name: str | None = None) -> Part:
     """A part that was handed over in Python; without `name` it is called module:attribute."""
-    defined = value.func if isinstance(value, partial) else value
-    if not hasattr(defined, "__qualname__"):
-        defined = type(defined)
-    module = str(getattr(defined, "__module__", "__main__"))
-    own = f"{module}:{getattr(defined, '__qualname__', '?')}"
-    return Part(value, name or own, _version_of(module), _source_hash(defined, module))
+    defined = _defined(value)
+    own = f"{defined.__module__}:{defined.__qualname__}"
+    return Part(value, name or own, _version_of(defined.__module__), _source_hash(value))
 
 
 def _version_of(module: str) -> str | None:
@@ -89,22 +89,28 @@ def _version_of(module: str) -> str | None:
     return version if isinstance(version, str) else None
 
 
-def _source_hash(value: object, module: str) -> str:
-    """Of the file that defines it: helpers beside it decide what it does, too.
+def _defined(value: object) -> type | FunctionType:
+    """The function or class that decides what it does."""
+    inner = value.func if isinstance(value, partial) else value
+    return inner if isinstance(inner, type | FunctionType) else type(inner)
+
+
+def _source_hash(value: object, named: str | None = None) -> str:
+    """Of the files that define it and that `named` it: helpers beside it decide what it does, too.
 
     Of what was typed into a notebook or a terminal its own source, where it is kept, or its name.
     """
-    defined = inspect.getmodule(value) or import_module(module)
-    try:
-        with open(inspect.getsourcefile(defined) or "", "rb") as file:
-            source = file.read()
-    except (OSError, TypeError):
-        source = _typed_source(value).encode()
-    return hashlib.sha256(source).hexdigest()
+    defined = _defined(value)
+    digest = hashlib.sha256()
+    for module in dict.fromkeys([named or defined.__module__, defined.__module__]):
+        try:
+            digest.update(Path(inspect.getsourcefile(import_module(module)) or "").read_bytes())
+        except (OSError, TypeError):
+            digest.update(_typed_source(defined).encode())
+    return digest.hexdigest()
 
 
-def _typed_source(value: object) -> str:
-    try:
-        return inspect.getsource(value)  # type: ignore[arg-type]
-    except (OSError, TypeError):
-        return str(getattr(value, "__qualname__", type(value).__qualname__))
+def _typed_source(defined: type | FunctionType) -> str:
+    with suppress(OSError, TypeError):
+        return inspect.getsource(defined)
+    return defined.__qualname__

@@ -136,12 +136,12 @@ def make_ensemble(
 
     Raises ValueError for another rule, a weight of no member or one that is not positive.
     """
-    if (known := next((one for one in RULES if one == rule), None)) is None:
+    if (chosen := next((one for one in RULES if one == rule), None)) is None:
         raise ValueError(f"ensemble rule {rule!r} is unknown; choose one of {', '.join(RULES)}")
     if not isinstance(weights, Mapping | None):
         raise ValueError(f"ensemble weights {weights!r} are no weight by judge; give an object")
-    given = dict.fromkeys(names, 1.0) | dict(weights or {})
-    for name, weight in given.items():
+    by_name = dict.fromkeys(names, 1.0) | dict(weights or {})
+    for name, weight in by_name.items():
         if name not in names:
             raise ValueError(f"ensemble weight for {name!r}, which is no member; leave it out")
         where = f"ensemble weight {str(weight)[:80]} of {name!r}"
@@ -149,7 +149,7 @@ def make_ensemble(
             raise ValueError(f"{where} is no number")
         if not 0 < weight <= MOST_WEIGHT:
             raise ValueError(f"{where} must be positive, and {MOST_WEIGHT:g} at most")
-    return EnsembleJudge(names, members, [given[name] for name in names], known)
+    return EnsembleJudge(names, members, [by_name[name] for name in names], chosen)
 
 
 def require_company(judge: Judge, batch_size: int, images: int) -> None:

@@ -87,8 +87,8 @@ def judge_sound(
         if fault is None
     ]
     images = cast("list[Image.Image]", [picture for picture, _ in asked])
-    said = iter(judge.judge(images, [prompt for _, prompt in asked]) if asked else ())
-    return [next(said) if f is None else failed_verdict(f, judge.describe()) for f in faults]
+    verdicts = iter(judge.judge(images, [prompt for _, prompt in asked]) if asked else ())
+    return [next(verdicts) if f is None else failed_verdict(f, judge.describe()) for f in faults]
 
 
 def _judge(

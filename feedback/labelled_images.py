@@ -99,8 +99,8 @@ def _metadata(path: Path) -> Prompt:
 
 def _next_other(prompts: Sequence[Prompt], number: int) -> Prompt | None:
     """The next prompt of the same tag that asks for something else, round the end."""
-    here = prompts[number]
+    prompt = prompts[number]
     for other in (*prompts[number + 1 :], *prompts[:number]):
-        if other.tag == here.tag and other.meaning() != here.meaning():
+        if other.tag == prompt.tag and other.meaning() != prompt.meaning():
             return other
     return None

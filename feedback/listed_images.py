@@ -121,18 +121,18 @@ def _listed(
 
 def _prompt(row: Mapping[str, object], where: str, known: Mapping[str, Prompt]) -> Prompt:
     if row.get("include") is not None:
-        own = {name: row[name] for name in _ROW if row.get(name) is not None}
-        return parse_prompt(json.dumps(own), where)
-    given = next((row[name] for name in PROMPT if row.get(name)), None)
-    if isinstance(given, dict):
-        return parse_prompt(json.dumps(given), where)
-    if not isinstance(given, str) or not given.strip():
+        row = {name: row[name] for name in _ROW if row.get(name) is not None}
+        return parse_prompt(json.dumps(row), where)
+    prompt = next((row[name] for name in PROMPT if row.get(name)), None)
+    if isinstance(prompt, dict):
+        return parse_prompt(json.dumps(prompt), where)
+    if not isinstance(prompt, str) or not prompt.strip():
         raise ValueError(f"{where}: no prompt; {_LOOK}")
-    if given.lstrip().startswith("{"):
-        return parse_prompt(given, where)
-    if known and given.strip() not in known:
+    if prompt.lstrip().startswith("{"):
+        return parse_prompt(prompt, where)
+    if known and prompt.strip() not in known:
         raise ValueError(
-            f"{where}: {given!r} is none of the {len(known)} prompts asked for; give the --suite "
+            f"{where}: {prompt!r} is none of the {len(known)} prompts asked for; give the --suite "
             "or --prompts that the images were made from, or leave both out"
         )
-    return known.get(given.strip()) or plain_text(given)
+    return known.get(prompt.strip()) or plain_text(prompt)

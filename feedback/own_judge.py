@@ -66,11 +66,11 @@ class FunctionJudge:
         given = self.function([image for image, _ in batch], [prompt for _, prompt in batch])
         return [self._verdict(score, description) for score in self._checked(given, len(batch))]
 
-    def _checked(self, given: object, count: int) -> list[float]:
+    def _checked(self, given: Iterable[float], count: int) -> list[float]:
         """A number of [0, 1] an image. Raises JudgesMistakeError."""
         who = f"judge {self.name!r}"
         try:
-            scores = [float(score) for score in given]  # type: ignore[attr-defined]
+            scores = [float(score) for score in given]
         except (TypeError, ValueError):
             raise JudgesMistakeError(
                 f"{who} gave {str(given)[:80]!r}; return one number an image, in a list"

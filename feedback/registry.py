@@ -81,11 +81,11 @@ def split_names(name: str, option: str = "--judge") -> list[tuple[str, str | Non
 def require_judge(name: str, option: str = "--judge") -> None:
     """Raises ValueError for what is no judge of ours and none from outside."""
     if not _is_known(name, option):
-        there = [*JUDGES, *installed_names("sipo.judges")]
-        near = get_close_matches(name, there)
+        names = [*JUDGES, *installed_names("sipo.judges")]
+        near = get_close_matches(name, names)
         raise ValueError(
             f"{option} {name!r} is unknown; choose one of "
-            f"{', '.join(dict.fromkeys([*near, *there]))}, or module:attribute of your own"
+            f"{', '.join(dict.fromkeys([*near, *names]))}, or module:attribute of your own"
         )
 
 

@@ -1,7 +1,7 @@
 """A vision-language model as a judge: the first token's probability of right answers.
 
 After GenEval 2 (facebookresearch/GenEval2, README): per atom P(right answer | image, question), and
-their arithmetic and geometric mean. Any image-text model of transformers with a chat template.
+their arithmetic and geometric mean. The model is an image-text one of transformers with a template.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import torch
@@ -11,7 +10,7 @@ import torch
 from sipo.common.errors import reason_of
 
 
-def read_torch(path: Path, archive: bool = False) -> Any:
+def read_torch(path: Path, archive: bool = False) -> object:
     """By PyTorch's restricted unpickler. Raises ValueError with the reason for a damaged file.
 
     PyTorch writes checksums and does not look at them: of 300 files with one flipped bit it read

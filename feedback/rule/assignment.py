@@ -33,12 +33,12 @@ def assign(prompt: Prompt, by_class: Boxes) -> list[list[Box]]:
     for name in sorted(shared):
         numbers = [i for i, other in enumerate(names) if other == name]
         asked = [prompt.include[i] for i in numbers]
-        for i, own in zip(numbers, _by_color(asked, by_class.get(name, ())), strict=True):
-            mine[i] = own
+        for i, found in zip(numbers, _by_color(asked, by_class.get(name, ())), strict=True):
+            mine[i] = found
     numbers = [i for i, name in enumerate(names) if name in shared]
     if _related(prompt.include, numbers):
-        for i, own in (_Search(prompt.include, by_class, mine, numbers).run() or {}).items():
-            mine[i] = own
+        for i, found in (_Search(prompt.include, by_class, mine, numbers).run() or {}).items():
+            mine[i] = found
     return mine
 
 

@@ -16,7 +16,6 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
-    computed_field,
     model_serializer,
     model_validator,
 )
@@ -50,7 +49,6 @@ class Verdict(BaseModel):
     failure: str | None = None  # the cause when the judge could not look at the image
     evidence: dict[str, object] = {}  # what else was seen: raw scores, answers, members' verdicts
 
-    @computed_field  # type: ignore[prop-decorator]
     @property
     def reason(self) -> str:
         return in_english(self.complaints)
@@ -64,8 +62,8 @@ class Verdict(BaseModel):
         return {name: value for name, value in row.items() if name != "reason"}
 
     @model_serializer(mode="wrap")
-    def _without_empty_evidence(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        row: dict[str, object] = write(self)
+    def _row(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        row: dict[str, object] = {**write(self), "reason": self.reason}
         return row if self.evidence else {k: v for k, v in row.items() if k != "evidence"}
 
     @model_validator(mode="after")
@@ -181,10 +179,10 @@ def _grade(prompt: Prompt, by_class: Boxes, mine: Sequence[Sequence[Box]], corre
     """
     exactly = {clause.class_name for clause in prompt.exclude if not clause.color}
     credits = []
-    for clause, own in zip(prompt.include, mine, strict=True):
+    for clause, found in zip(prompt.include, mine, strict=True):
         excess = _left_over(prompt, by_class, mine, clause) if clause.class_name in exactly else 0
         targets = mine[clause.position[1]] if clause.position else ()
-        credits.append(_clause_credit(clause, own, len(own) + excess, targets))
+        credits.append(_clause_credit(clause, found, len(found) + excess, targets))
     fit = sum(fit for fit, _ in credits) / len(credits)
     confidence = min(1.0, sum(confidence for _, confidence in credits) / len(credits))
     if any(_excluded(clause, by_class) >= clause.count for clause in prompt.exclude):
@@ -195,7 +193,7 @@ def _grade(prompt: Prompt, by_class: Boxes, mine: Sequence[Sequence[Box]], corre
 
 
 def _clause_credit(
-    clause: Clause, own: Sequence[Box], counted: int, targets: Sequence[Box]
+    clause: Clause, found: Sequence[Box], counted: int, targets: Sequence[Box]
 ) -> tuple[float, float]:
     """(fit, the detector's confidence) of one clause.
 
@@ -203,12 +201,12 @@ def _clause_credit(
     1/2 for a missing colour or relation.
     """
     fit = max(0.0, 1 - abs(counted - clause.count) / clause.count)
-    if clause.color and own:
-        fit *= 0.5 + 0.5 * sum(box.color == clause.color for box in own) / clause.count
-    if clause.position and own:
-        held = holds(clause.position[0], own, targets)
+    if clause.color and found:
+        fit *= 0.5 + 0.5 * sum(box.color == clause.color for box in found) / clause.count
+    if clause.position and found:
+        held = holds(clause.position[0], found, targets)
         fit *= 0.5 + 0.5 * (sum(held) / len(held) if held else 0.0)
-    return fit, sum(box.score for box in own) / clause.count
+    return fit, sum(box.score for box in found) / clause.count
 
 
 def _left_over(
@@ -216,5 +214,5 @@ def _left_over(
 ) -> int:
     """Boxes of its class that no clause has."""
     pairs = zip(prompt.include, mine, strict=True)
-    taken = sum(len(own) for c, own in pairs if c.class_name == clause.class_name)
+    taken = sum(len(found) for c, found in pairs if c.class_name == clause.class_name)
     return len(by_class.get(clause.class_name, ())) - taken

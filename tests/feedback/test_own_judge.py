@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 import sys
@@ -147,6 +148,26 @@ def test_scores_that_are_none(function: object, says: str) -> None:
 def test_parts_that_are_no_judge(part: object, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         as_judge(part, "mine")
+
+
+def test_a_part_is_known_by_all_files_that_make_it(folder: Path) -> None:
+    """An object is what its class does and what the file that names it made of it."""
+    (folder / "named.py").write_text("from my_judges import Sharp\nsharp = Sharp(0.5)\n")
+    hashes = []
+    for changed in ("named.py", "my_judges.py", None):
+        plugins._loaded.cache_clear()
+        hashes.append(plugins.find_part("sipo.judges", "named:sharp", "--judge"))
+        if changed:
+            (folder / changed).write_text((folder / changed).read_text() + "\n")
+    assert len({part.sha256 for part in hashes if part}) == 3
+    sys.modules.pop("named")
+    typed = {"__name__": "__main__"}
+    exec("def score(images, prompts): return [1] * len(images)", typed)
+    again = dict(typed)
+    exec("def score(images, prompts): return [1] * len(images)", again)
+    assert as_judge(typed["score"]).describe() == as_judge(again["score"]).describe()
+    half = functools.partial(lambda scale, images, prompts: [scale for _ in images], 0.5)
+    assert as_judge(half, "half").judge([WHITE], [CAT])[0].score == 0.5
 
 
 @pytest.mark.usefixtures("folder")
