@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,10 @@ from sipo.feedback.prompts.demands import check_prompts
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.geneval import evaluation_folder, layout
 from sipo.geneval.comparison.outputs import expected
+from sipo.geneval.evaluation_folder import RESULTS, SUMMARY
 from sipo.geneval.listed_folder import lay_out, listed_images
 from sipo.geneval.results import write_rows
-from sipo.geneval.settings import OF_CLIPS, SAMPLER, EvalSettings, wanted_prompts
+from sipo.geneval.settings import OF_CLIPS, EvalSettings, sampler_settings, wanted_prompts
 from sipo.geneval.summary import (
     EvaluationConfig,
     EvaluationSummary,
@@ -73,15 +75,9 @@ def _plan(settings: EvalSettings) -> EvaluationWork:
     prompts = wanted_prompts(settings)
     if settings.images:
         return _plan_of_images(settings, settings.images, prompts)
-    names = (
-        layout.image_name(number, index, suffix)
-        for number in range(len(prompts))
-        for index in range(settings.images_per_prompt)
-        for suffix in SAMPLED
-    )
-    work = EvaluationWork(
-        prompts, settings.out, sum((settings.out / name).exists() for name in names)
-    )
+    indices = product(range(len(prompts)), range(settings.images_per_prompt), SAMPLED)
+    there = sum((settings.out / layout.image_name(*index)).exists() for index in indices)
+    work = EvaluationWork(prompts, settings.out, there)
     evaluation_folder.hold_early(settings.out, _known(settings, work) | _early(settings))
     return work
 
@@ -194,8 +190,7 @@ def _require_company(judge: Judge, settings: EvalSettings, work: EvaluationWork)
 
 def _check_clip_settings(settings: EvalSettings, clips: bool) -> None:
     """Raises ValueError for a setting of clips where there are images."""
-    given = [name for name in OF_CLIPS if name in settings.model_fields_set]
-    given = [name for name in given if getattr(settings, name) is not None]
+    given = [n for n in OF_CLIPS if n in settings.model_fields_set and getattr(settings, n)]
     if given and not clips:
         raise ValueError(
             f"--{given[0].replace('_', '-')} {getattr(settings, given[0])} has no effect: "
@@ -219,11 +214,10 @@ def _known(settings: EvalSettings, work: EvaluationWork) -> dict[str, object]:
 
 def _early(settings: EvalSettings) -> dict[str, object]:
     """Of the models, what the settings alone say of them."""
-    asked = {name: getattr(settings, name) for name in SAMPLER}
     return {
         "backbone": {"name": Path(settings.backbone).name},
         "seeds": {"seed": settings.seed},
-        "sampler": {name: value for name, value in asked.items() if value is not None},
+        "sampler": sampler_settings(settings),
     }
 
 
@@ -242,11 +236,8 @@ def _sample(
     from sipo.common.devices import find_device
     from sipo.geneval.sample_images import sample_images
 
-    given = {name: getattr(settings, name) for name in SAMPLER}
-    overrides = {name: value for name, value in given.items() if value is not None}
-    sampler = backbone.sized(
-        Sampler.model_validate(backbone.default_sampler.model_dump() | overrides)
-    )
+    defaults = backbone.default_sampler.model_dump()
+    sampler = backbone.sized(Sampler.model_validate(defaults | sampler_settings(settings)))
     described = backbone.describe()
     depends = {
         "backbone": described | {"name": Path(described["name"]).name},
@@ -290,10 +281,7 @@ def _score(
     """Judge and count, unless these very images have all been judged here already."""
     from sipo.geneval.judge_images import judge_images
 
-    done, results = (
-        settings.out / evaluation_folder.SUMMARY,
-        settings.out / evaluation_folder.RESULTS,
-    )
+    done, results = (settings.out / name for name in (SUMMARY, RESULTS))
     paths = [path for row in samples for path in row]
     sha256 = images_sha256(paths)
     if done.exists() and results.exists():

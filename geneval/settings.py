@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from sipo.backbones.loading.names import check_backbone, check_name, in_embedded_world
 from sipo.backbones.loading.trained_weights import check_weights
@@ -107,6 +107,11 @@ class EvalSettings(StrictModel):
             elif value != field.default:
                 words += ["--" + name.replace("_", "-"), str(value)]
         return shlex.join(words)
+
+
+def sampler_settings(settings: BaseModel) -> dict[str, object]:
+    """Of any command's settings with these fields: what is asked of the checkpoint's sampler."""
+    return settings.model_dump(include=set(SAMPLER), exclude_none=True)
 
 
 def load_suite(name: str) -> list[Prompt]:
