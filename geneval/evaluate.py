@@ -76,16 +76,18 @@ def _plan(settings: EvalSettings) -> EvaluationWork:
     if settings.images:
         return _plan_of_images(settings, settings.images, prompts)
     indices = product(range(len(prompts)), range(settings.images_per_prompt), SAMPLED)
-    there = sum((settings.out / layout.image_name(*index)).exists() for index in indices)
-    work = EvaluationWork(prompts, settings.out, there)
-    evaluation_folder.hold_early(settings.out, _known(settings, work) | _early(settings))
+    sampled = sum((settings.out / layout.image_name(*index)).exists() for index in indices)
+    work = EvaluationWork(prompts, settings.out, sampled)
+    evaluation_folder.hold_early(
+        settings.out, _known_early(settings, work) | _models_early(settings)
+    )
     return work
 
 
 def _plan_of_images(settings: EvalSettings, images: Path, wanted: list[Prompt]) -> EvaluationWork:
     """Of a list, or of a folder in GenEval's layout."""
-    given = "images_per_prompt" in settings.model_fields_set
-    count = settings.images_per_prompt if given else None
+    named = "images_per_prompt" in settings.model_fields_set
+    count = settings.images_per_prompt if named else None
     if listed := images.is_file():
         found, samples = listed_images(images, wanted)
         _require_count(images, found, samples, count)
@@ -96,9 +98,9 @@ def _plan_of_images(settings: EvalSettings, images: Path, wanted: list[Prompt]) 
             layout.check_same_prompts(images, found, wanted)
         samples = layout.find_images(images, found, count or expected(images))
     _require_named_judge(settings, images)
-    there = sum(map(len, samples))
-    work = EvaluationWork(found, settings.out if listed else images, there, samples, listed)
-    evaluation_folder.hold_early(settings.out, _known(settings, work))
+    root, total = settings.out if listed else images, sum(map(len, samples))
+    work = EvaluationWork(found, root, total, samples, listed)
+    evaluation_folder.hold_early(settings.out, _known_early(settings, work))
     return work
 
 
@@ -155,12 +157,12 @@ def _evaluate(
     _check_clip_settings(settings, clips)
     if clips:
         judge = FrameJudge(judge, settings.judged_frames, settings.frame_score)
-    known = _known(settings, work) | {"detector": judge.describe()}
+    depends = _known_early(settings, work) | {"detector": judge.describe()}
     if backbone:
-        config = _sample(settings, work, known, backbone)
+        config = _sample(settings, work, depends, backbone)
         samples = layout.find_images(work.root, work.prompts, settings.images_per_prompt)
         return _score(settings, work, judge, config, samples)
-    config = _held(settings, known if work.listed else known | _provenance(work.root))
+    config = _held(settings, depends if work.listed else depends | _provenance(work.root))
     assert work.samples is not None
     samples = lay_out(work.root, work.prompts, work.samples) if work.listed else work.samples
     return _score(settings, work, judge, config, samples)
@@ -190,15 +192,15 @@ def _require_company(judge: Judge, settings: EvalSettings, work: EvaluationWork)
 
 def _check_clip_settings(settings: EvalSettings, clips: bool) -> None:
     """Raises ValueError for a setting of clips where there are images."""
-    given = [n for n in OF_CLIPS if n in settings.model_fields_set and getattr(settings, n)]
-    if given and not clips:
+    named = [n for n in OF_CLIPS if n in settings.model_fields_set and getattr(settings, n)]
+    if named and not clips:
         raise ValueError(
-            f"--{given[0].replace('_', '-')} {getattr(settings, given[0])} has no effect: "
+            f"--{named[0].replace('_', '-')} {getattr(settings, named[0])} has no effect: "
             f"{str(settings.images or settings.backbone)!r} makes images, not clips; leave it out"
         )
 
 
-def _known(settings: EvalSettings, work: EvaluationWork) -> dict[str, object]:
+def _known_early(settings: EvalSettings, work: EvaluationWork) -> dict[str, object]:
     """What a folder is held to, as far as it is known before a model is loaded."""
     sizes = sorted({len(row) for row in work.samples or ()}) or [settings.images_per_prompt]
     known: dict[str, object] = {
@@ -212,7 +214,7 @@ def _known(settings: EvalSettings, work: EvaluationWork) -> dict[str, object]:
     return known | ({"listed": str(settings.images)} if work.listed else {})
 
 
-def _early(settings: EvalSettings) -> dict[str, object]:
+def _models_early(settings: EvalSettings) -> dict[str, object]:
     """Of the models, what the settings alone say of them."""
     return {
         "backbone": {"name": Path(settings.backbone).name},
@@ -223,8 +225,8 @@ def _early(settings: EvalSettings) -> dict[str, object]:
 
 def _provenance(images: Path) -> dict[str, object]:
     """What a folder of our own says of how its images were sampled; {} for others."""
-    known = evaluation_folder.read_config(images)
-    return {key: known[key] for key in ("backbone", "sampler", "seeds") if key in known}
+    config = evaluation_folder.read_config(images)
+    return {key: config[key] for key in ("backbone", "sampler", "seeds") if key in config}
 
 
 def _sample(

@@ -73,7 +73,7 @@ class Ledger:
     def minutes(self, prefix: str) -> float:
         """Of all stages whose name begins so."""
         return (
-            sum(own.seconds for name, own in self._stages.items() if name.startswith(prefix)) / 60
+            sum(each.seconds for name, each in self._stages.items() if name.startswith(prefix)) / 60
         )
 
 

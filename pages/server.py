@@ -136,8 +136,8 @@ class _Handler(BaseHTTPRequestHandler):
         """The parts of the path after the token; None for a strange host or a wrong token."""
         host = self.headers.get("Host", "").partition(":")[0]
         token, *place = self.path.removeprefix("/").split("/")
-        known = hmac.compare_digest(token.encode(), self._server.token.encode())
-        return place if known and host in _HOSTS else None
+        right = hmac.compare_digest(token.encode(), self._server.token.encode())
+        return place if right and host in _HOSTS else None
 
     def _from_our_page(self) -> bool:
         """Other pages cannot send JSON here without asking first, which nothing here answers."""

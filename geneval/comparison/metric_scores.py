@@ -110,13 +110,13 @@ def score_runs(
         judge=judge.describe(),
         runs={
             name: RunScores(
-                mean=estimate((_prompt_of(image), s) for image, s in sorted(own.scores.items())),
-                images=len(own.scores),
-                failures=len(own.failures),
+                mean=estimate((_prompt_of(image), s) for image, s in sorted(found.scores.items())),
+                images=len(found.scores),
+                failures=len(found.failures),
             )
-            for name, own in kept.items()
+            for name, found in kept.items()
         },
-        wins=_wins({name: own.scores for name, own in kept.items()}),
+        wins=_wins({name: found.scores for name, found in kept.items()}),
     )
 
 

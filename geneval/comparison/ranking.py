@@ -84,8 +84,8 @@ def read_rankings(study: Path) -> tuple[list[str], list[Ranking]]:
         raise ValueError(
             f"{str(study)!r} has no {CONFIG}; give a folder of sipo-geneval rank --out"
         )
-    given = read_config(study).get("runs")
-    runs = list(given) if isinstance(given, dict) else []
+    hashes = read_config(study).get("runs")  # by run
+    runs = list(hashes) if isinstance(hashes, dict) else []
     rankings = [
         _ranking(path, item, answer, runs)
         for path in sorted((study / ANSWERS).glob("*.jsonl"))
