@@ -5,11 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
+from pydantic import BaseModel
+
 from sipo.backbones.loading.names import EMBEDDED
 from sipo.common.settings import setting
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Quantize = Literal["no", "nf4", "int8"]
+SAMPLER = ("steps", "guidance", "height", "width", "frames")
+"""What is asked of the checkpoint's sampler; None leaves it its own."""
 
 BACKBONE = partial(
     setting,
@@ -45,3 +49,8 @@ GUIDANCE = partial(
 HEIGHT = partial(_sampler, "Height of pictures in pixels.", ge=1)
 WIDTH = partial(_sampler, "Width of pictures in pixels.", ge=1)
 FRAMES = partial(_sampler, "Frames of a clip.", also="num_frames", ge=1)
+
+
+def sampler_settings(settings: BaseModel) -> dict[str, int | float]:
+    """Of any command's settings with these fields: what is asked of the checkpoint's sampler."""
+    return settings.model_dump(include=set(SAMPLER), exclude_none=True)

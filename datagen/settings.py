@@ -74,13 +74,7 @@ class GenerateSettings(StrictModel):
 
     def sampler(self, default: Sampler) -> Sampler:
         """The backbone's sampler with what was asked put over it."""
-        return type(default).model_validate(default.model_dump() | self.given_sampler)
-
-    @property
-    def given_sampler(self) -> dict[str, int | float]:
-        names = ("steps", "guidance", "height", "width", "frames")
-        asked = {name: getattr(self, name) for name in names}
-        return {name: value for name, value in asked.items() if value is not None}
+        return type(default).model_validate(default.model_dump() | model.sampler_settings(self))
 
 
 def check_models(settings: GenerateSettings) -> None:

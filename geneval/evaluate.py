@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipo.backbones.loading.names import EMBEDDED_SUITES, is_embedded
+from sipo.backbones.settings import sampler_settings
 from sipo.common.files.locks import only_writer
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
@@ -17,9 +19,10 @@ from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.registry import load_judge, split_names, vocabulary_of
 from sipo.geneval import evaluation_folder, layout
 from sipo.geneval.comparison.outputs import expected
+from sipo.geneval.evaluation_folder import RESULTS, SUMMARY
 from sipo.geneval.listed_folder import lay_out, listed_images
 from sipo.geneval.results import write_rows
-from sipo.geneval.settings import OF_CLIPS, SAMPLER, EvalSettings, wanted_prompts
+from sipo.geneval.settings import OF_CLIPS, EvalSettings, wanted_prompts
 from sipo.geneval.summary import (
     EvaluationConfig,
     EvaluationSummary,
@@ -74,23 +77,19 @@ def _plan(settings: EvalSettings) -> EvaluationWork:
     prompts = wanted_prompts(settings)
     if settings.images:
         return _plan_of_images(settings, settings.images, prompts)
-    names = (
-        layout.image_name(number, index, suffix)
-        for number in range(len(prompts))
-        for index in range(settings.images_per_prompt)
-        for suffix in SAMPLED
+    indices = product(range(len(prompts)), range(settings.images_per_prompt), SAMPLED)
+    sampled = sum((settings.out / layout.image_name(*index)).exists() for index in indices)
+    work = EvaluationWork(prompts, settings.out, sampled)
+    evaluation_folder.hold_early(
+        settings.out, _known_early(settings, work) | _models_early(settings)
     )
-    work = EvaluationWork(
-        prompts, settings.out, sum((settings.out / name).exists() for name in names)
-    )
-    evaluation_folder.hold_early(settings.out, _known(settings, work) | _early(settings))
     return work
 
 
 def _plan_of_images(settings: EvalSettings, images: Path, wanted: list[Prompt]) -> EvaluationWork:
     """Of a list, or of a folder in GenEval's layout."""
-    given = "images_per_prompt" in settings.model_fields_set
-    count = settings.images_per_prompt if given else None
+    named = "images_per_prompt" in settings.model_fields_set
+    count = settings.images_per_prompt if named else None
     if listed := images.is_file():
         found, samples = listed_images(images, wanted)
         _require_count(images, found, samples, count)
@@ -101,9 +100,9 @@ def _plan_of_images(settings: EvalSettings, images: Path, wanted: list[Prompt]) 
             layout.check_same_prompts(images, found, wanted)
         samples = layout.find_images(images, found, count or expected(images))
     _require_named_judge(settings, images)
-    there = sum(map(len, samples))
-    work = EvaluationWork(found, settings.out if listed else images, there, samples, listed)
-    evaluation_folder.hold_early(settings.out, _known(settings, work))
+    root, total = settings.out if listed else images, sum(map(len, samples))
+    work = EvaluationWork(found, root, total, samples, listed)
+    evaluation_folder.hold_early(settings.out, _known_early(settings, work))
     return work
 
 
@@ -160,12 +159,12 @@ def _evaluate(
     _check_clip_settings(settings, clips)
     if clips:
         judge = FrameJudge(judge, settings.judged_frames, settings.frame_score)
-    known = _known(settings, work) | {"detector": judge.describe()}
+    depends = _known_early(settings, work) | {"detector": judge.describe()}
     if backbone:
-        config = _sample(settings, work, known, backbone)
+        config = _sample(settings, work, depends, backbone)
         samples = layout.find_images(work.root, work.prompts, settings.images_per_prompt)
         return _score(settings, work, judge, config, samples)
-    config = _held(settings, known if work.listed else known | _provenance(work.root))
+    config = _held(settings, depends if work.listed else depends | _provenance(work.root))
     assert work.samples is not None
     samples = lay_out(work.root, work.prompts, work.samples) if work.listed else work.samples
     return _score(settings, work, judge, config, samples)
@@ -195,16 +194,15 @@ def _require_company(judge: Judge, settings: EvalSettings, work: EvaluationWork)
 
 def _check_clip_settings(settings: EvalSettings, clips: bool) -> None:
     """Raises ValueError for a setting of clips where there are images."""
-    given = [name for name in OF_CLIPS if name in settings.model_fields_set]
-    given = [name for name in given if getattr(settings, name) is not None]
-    if given and not clips:
+    named = [n for n in OF_CLIPS if n in settings.model_fields_set and getattr(settings, n)]
+    if named and not clips:
         raise ValueError(
-            f"--{given[0].replace('_', '-')} {getattr(settings, given[0])} has no effect: "
+            f"--{named[0].replace('_', '-')} {getattr(settings, named[0])} has no effect: "
             f"{str(settings.images or settings.backbone)!r} makes images, not clips; leave it out"
         )
 
 
-def _known(settings: EvalSettings, work: EvaluationWork) -> dict[str, object]:
+def _known_early(settings: EvalSettings, work: EvaluationWork) -> dict[str, object]:
     """What a folder is held to, as far as it is known before a model is loaded."""
     sizes = sorted({len(row) for row in work.samples or ()}) or [settings.images_per_prompt]
     known: dict[str, object] = {
@@ -218,20 +216,19 @@ def _known(settings: EvalSettings, work: EvaluationWork) -> dict[str, object]:
     return known | ({"listed": str(settings.images)} if work.listed else {})
 
 
-def _early(settings: EvalSettings) -> dict[str, object]:
+def _models_early(settings: EvalSettings) -> dict[str, object]:
     """Of the models, what the settings alone say of them."""
-    asked = {name: getattr(settings, name) for name in SAMPLER}
     return {
         "backbone": {"name": Path(settings.backbone).name},
         "seeds": {"seed": settings.seed},
-        "sampler": {name: value for name, value in asked.items() if value is not None},
+        "sampler": sampler_settings(settings),
     }
 
 
 def _provenance(images: Path) -> dict[str, object]:
     """What a folder of our own says of how its images were sampled; {} for others."""
-    known = evaluation_folder.read_config(images)
-    return {key: known[key] for key in ("backbone", "sampler", "seeds") if key in known}
+    config = evaluation_folder.read_config(images)
+    return {key: config[key] for key in ("backbone", "sampler", "seeds") if key in config}
 
 
 def _sample(
@@ -243,11 +240,8 @@ def _sample(
     from sipo.common.devices import find_device
     from sipo.geneval.sample_images import sample_images
 
-    given = {name: getattr(settings, name) for name in SAMPLER}
-    overrides = {name: value for name, value in given.items() if value is not None}
-    sampler = backbone.sized(
-        Sampler.model_validate(backbone.default_sampler.model_dump() | overrides)
-    )
+    defaults = backbone.default_sampler.model_dump()
+    sampler = backbone.sized(Sampler.model_validate(defaults | sampler_settings(settings)))
     described = backbone.describe()
     depends = {
         "backbone": described | {"name": Path(described["name"]).name},
@@ -291,10 +285,7 @@ def _score(
     """Judge and count, unless these very images have all been judged here already."""
     from sipo.geneval.judge_images import judge_images
 
-    done, results = (
-        settings.out / evaluation_folder.SUMMARY,
-        settings.out / evaluation_folder.RESULTS,
-    )
+    done, results = (settings.out / name for name in (SUMMARY, RESULTS))
     paths = [path for row in samples for path in row]
     sha256 = images_sha256(paths)
     if done.exists() and results.exists():

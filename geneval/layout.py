@@ -125,9 +125,9 @@ def numbered(folder: Path) -> dict[int, Path]:
     Files whose names are no numbers are numbered in the order of their names. Raises ValueError
     for two files of one number.
     """
-    known = (*IMAGES, *CLIPS)
+    suffixes = (*IMAGES, *CLIPS)
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
-    paths = [p for p in paths if p.suffix.lower() in known and not p.name.startswith(".")]
+    paths = [p for p in paths if p.suffix.lower() in suffixes and not p.name.startswith(".")]
     if not all(path.stem.isdecimal() for path in paths):
         return dict(enumerate(paths))
     found: dict[int, Path] = {}

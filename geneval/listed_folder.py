@@ -53,14 +53,14 @@ def lay_out(
         for index, image in enumerate(images)
     }
     earlier = read_json(root / SOURCES) if (root / SOURCES).is_file() else {}
-    there = {file.relative_to(root).as_posix() for file in root.glob("*/samples/*")}
-    if foreign := sorted(there - earlier.keys()):
+    present = {file.relative_to(root).as_posix() for file in root.glob("*/samples/*")}
+    if foreign := sorted(present - earlier.keys()):
         raise ValueError(f"{str(root / foreign[0])!r} is of no list; give another --out")
     if inside := [p for p in sources.values() if p.resolve().is_relative_to(root.resolve())]:
         raise ValueError(f"{str(inside[0])!r} lies in --out {str(root)!r}; give another --out")
     write_prompt_folders(root, prompts)
     write_json(root / SOURCES, earlier | {name: str(p) for name, p in sources.items()}, indent=2)
-    for name in there - sources.keys():
+    for name in present - sources.keys():
         (root / name).unlink()
     for name, image in sources.items():
         link(image, root / name)

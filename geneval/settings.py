@@ -19,12 +19,20 @@ from sipo.feedback.prompts.prompt import Prompt, read_prompts
 from sipo.feedback.prompts.suites import SUITES, load_suite
 from sipo.feedback.registry import read_settings, split_names
 
-SAMPLER = ("steps", "guidance", "height", "width", "frames")
-"""What is asked of the checkpoint's sampler; None leaves it its own."""
 OF_CLIPS = ("frames", "judged_frames", "frame_score")
 
 _SAMPLING = frozenset(
-    {"backbone", "weights", "seed", *SAMPLER, "dtype", "quantize", "device", "offload", "workers"}
+    {
+        "backbone",
+        "weights",
+        "seed",
+        *model.SAMPLER,
+        "dtype",
+        "quantize",
+        "device",
+        "offload",
+        "workers",
+    }
 )
 _OFFICIAL = {"judge": "mask2former", "suite": "geneval"}
 """Of a model that is not embedded: the official suite and the official evaluator's detector."""

@@ -36,14 +36,15 @@ class Ledger:
 
         What the work raises is passed on, its time is kept.
         """
-        if self.is_done(stage) and result.exists():
+        attempts = self._stages.get(stage, Attempts())
+        if attempts.done and result.exists():
             return
         self._reopen_later(stage)
-        before, start = self.seconds(stage), time.monotonic()
+        start = time.monotonic()
         ended = threading.Event()
 
         def note(done: bool) -> None:
-            elapsed = before + time.monotonic() - start
+            elapsed = attempts.seconds + time.monotonic() - start
             self._stages[stage] = Attempts(round(elapsed, 1), done)
             rows = {name: attempts._asdict() for name, attempts in self._stages.items()}
             write_json(self.path, rows, indent=2, sort_keys=False)  # in the order of work
@@ -69,16 +70,11 @@ class Ledger:
         for name in names[names.index(stage) + 1 :] if stage in names else []:
             self._stages[name] = self._stages[name]._replace(done=False)
 
-    def is_done(self, stage: str) -> bool:
-        return self._stages.get(stage, Attempts()).done
-
-    def seconds(self, stage: str) -> float:
-        return self._stages.get(stage, Attempts()).seconds
-
     def minutes(self, prefix: str) -> float:
         """Of all stages whose name begins so."""
-        names = [name for name in self._stages if name.startswith(prefix)]
-        return sum(self.seconds(name) for name in names) / 60
+        return (
+            sum(each.seconds for name, each in self._stages.items() if name.startswith(prefix)) / 60
+        )
 
 
 def _read(path: Path) -> dict[str, Attempts]:

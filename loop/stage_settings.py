@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipo.backbones.loading.names import check_name, in_embedded_world
+from sipo.backbones.settings import sampler_settings
 from sipo.feedback.prompts.demands import check_prompts, require_published
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
 from sipo.feedback.prompts.suites import load_suite
 from sipo.feedback.registry import split_names
-from sipo.geneval.settings import SAMPLER, EvalSettings, wanted_prompts
+from sipo.geneval.settings import EvalSettings, wanted_prompts
 from sipo.loop.settings import LoopSettings
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def evaluation(settings: LoopSettings, number: int) -> EvalSettings:
         "judge_settings": settings.judge_settings,
         "images_per_prompt": settings.images_per_prompt,
         "seed": settings.seed,
-        **_sampler(settings),
+        **sampler_settings(settings),
         "out": settings.out / f"round-{number}" / "eval",
     }
     asked.update(settings.evaluate)  # what --evaluate NAME=VALUE says is done
@@ -161,7 +162,7 @@ def shards(settings: LoopSettings, number: int) -> sipo.datagen.settings.Generat
         "policy": settings.policy,
         "margin": settings.margin,
         "seed": settings.seed + number,  # never the noise that is evaluated with
-        **_sampler(settings),
+        **sampler_settings(settings),
         "out": settings.out / f"round-{number}" / "shards",
     }
     asked.update(settings.generate)  # what --generate NAME=VALUE says is done
@@ -194,12 +195,6 @@ def training(settings: LoopSettings, number: int) -> sipo.train.settings.TrainSe
     asked.update((name, value) for name, value in options.items() if value is not None)
     asked.update(settings.train)  # what --train NAME=VALUE says is done
     return make_settings(asked)
-
-
-def _sampler(settings: LoopSettings) -> dict[str, object]:
-    """What is asked of it, alike for candidates and evaluations; shards say it to training."""
-    asked = {name: getattr(settings, name) for name in SAMPLER}
-    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _workers(batch: int) -> int:

@@ -89,6 +89,8 @@ def _settings() -> AbstractContextManager[None]:
             "font.size": 9,
             "figure.constrained_layout.h_pad": 0.1,
             "figure.constrained_layout.w_pad": 0.1,
+            "legend.frameon": False,
+            "legend.labelcolor": COLORS["soft"][0],
             "savefig.dpi": 110,
             "svg.fonttype": "none",  # text stays text
             "svg.hashsalt": "sipo",  # the same chart is the same bytes
@@ -109,11 +111,7 @@ def _draw(charts: Sequence[Chart], columns: int, inches: tuple[float, float]) ->
     for axes, chart in zip(grid, charts, strict=False):
         _fill(axes, chart)
         by_name |= {line.name: drawn for line, drawn in zip(chart.lines, axes.lines, strict=False)}
-    legend = figure.legend(
-        list(by_name.values()), list(by_name), loc="outside lower center", ncols=3, frameon=False
-    )
-    for text in legend.get_texts():
-        text.set_color(COLORS["soft"][0])
+    figure.legend(list(by_name.values()), list(by_name), loc="outside lower center", ncols=3)
     return figure
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from sipo.common.errors import explain
 from sipo.common.files.strict_json import parse_json
@@ -39,7 +39,7 @@ _POLICY = (
 class Session(Protocol):
     """What is shown and asked. Tasks and their items are known to the page by number alone."""
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Mapping[str, object]:
         """`mode` ("order" or "decide"), `title`, `done` (what is said at the end), and `tasks`,
 
         each with `prompt`, `items` (`label`, `note`, `video`: whether it is a clip) and `answer`,
@@ -51,7 +51,7 @@ class Session(Protocol):
         """The image or clip and its media type. Raises IndexError for what there is not."""
         ...
 
-    def answer(self, task: int, value: Any) -> None:
+    def answer(self, task: int, value: object) -> None:
         """Keep it for good. Raises IndexError for no such task, ValueError for no answer to it."""
         ...
 
@@ -75,7 +75,7 @@ class Server(ThreadingHTTPServer):
         return f"http://{_HOSTS[0]}:{self.server_address[1]}/{self.token}/"
 
 
-def serve(session: Session, port: int, say: Callable[[str], Any]) -> None:
+def serve(session: Session, port: int, say: Callable[[str], object]) -> None:
     """Until Ctrl-C."""
     with Server(session, port) as server:
         say(f"Open {server.url}")
@@ -136,8 +136,8 @@ class _Handler(BaseHTTPRequestHandler):
         """The parts of the path after the token; None for a strange host or a wrong token."""
         host = self.headers.get("Host", "").partition(":")[0]
         token, *place = self.path.removeprefix("/").split("/")
-        known = hmac.compare_digest(token.encode(), self._server.token.encode())
-        return place if known and host in _HOSTS else None
+        right = hmac.compare_digest(token.encode(), self._server.token.encode())
+        return place if right and host in _HOSTS else None
 
     def _from_our_page(self) -> bool:
         """Other pages cannot send JSON here without asking first, which nothing here answers."""
@@ -153,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(content, kind)
 
-    def _send_json(self, value: Any, status: HTTPStatus = HTTPStatus.OK) -> None:
+    def _send_json(self, value: object, status: HTTPStatus = HTTPStatus.OK) -> None:
         self._send(json.dumps(value).encode(), "application/json", status)
 
     def _refuse(self, status: HTTPStatus) -> None:
@@ -170,11 +170,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Silent: a log would hold the token."""
 
 
-def _count(value: Any) -> int:
+def _count(value: object) -> int:
     """A JSON number that counts something; a negative one would index from the end."""
     if type(value) is not int or value < 0:
         raise IndexError(value)

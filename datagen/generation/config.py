@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sipo.backbones.settings import sampler_settings
 from sipo.datagen.generation.prompts import prompts_bytes
 from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.folder_config import FORMAT, BackboneConfig, FolderConfig, name_of
@@ -54,7 +55,7 @@ def known_early(
     """What `config_of` will say as far as it is known before the models are loaded."""
     return {
         "backbone": {"name": name_of(settings.backbone)},
-        "sampler": settings.given_sampler,
+        "sampler": sampler_settings(settings),
         **_of_no_model(settings, prompts, device),
         "judge": judge_early(settings.judge, settings.judge_weights),
     }

@@ -28,6 +28,7 @@ from sipo.geneval.judge_images import judge_images
 from sipo.geneval.summary import images_sha256
 
 METRICS = "metrics"
+_AGAIN = "remove it and run sipo-geneval metrics again"
 
 Scores = Mapping[str, float]
 """Filename ("00003/samples/0001.png") -> raw score, of the images that could be scored."""
@@ -107,15 +108,13 @@ def score_runs(
         judge=judge.describe(),
         runs={
             name: RunScores(
-                mean=estimate(
-                    (_prompt_of(image), own.scores[image]) for image in sorted(own.scores)
-                ),
-                images=len(own.scores),
-                failures=len(own.failures),
+                mean=estimate((_prompt_of(image), s) for image, s in sorted(found.scores.items())),
+                images=len(found.scores),
+                failures=len(found.failures),
             )
-            for name, own in kept.items()
+            for name, found in kept.items()
         },
-        wins=_wins({name: own.scores for name, own in kept.items()}),
+        wins=_wins({name: found.scores for name, found in kept.items()}),
     )
 
 
@@ -158,7 +157,7 @@ def _scores(judge: Judge, run: Outputs, file: Path, batch_size: int) -> KeptScor
         judge = FrameJudge(judge)
     described, sha256 = judge.describe(), images_sha256(paths)
     if file.is_file():
-        kept = _kept(file)
+        kept = read_record(file, KeptScores, _AGAIN)
         if (kept.judge, kept.images_sha256) == (described, sha256):
             return kept
     prompts = [p for p, row in zip(run.prompts, run.samples, strict=True) for _ in row]
@@ -198,11 +197,7 @@ def _read(evaluation: Path, metric: str) -> KeptScores:
             f"{str(evaluation)!r} has no scores of {metric!r}; run sipo-geneval metrics "
             f"{evaluation} --metric {metric} first"
         )
-    return _kept(file)
-
-
-def _kept(file: Path) -> KeptScores:
-    return read_record(file, KeptScores, "remove it and run sipo-geneval metrics again")
+    return read_record(file, KeptScores, _AGAIN)
 
 
 def _file(evaluation: Path, metric: str) -> Path:

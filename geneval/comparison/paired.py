@@ -47,8 +47,10 @@ def compare(a: str | Path, b: str | Path) -> Comparison:
     first, second = _read(Path(a)), _read(Path(b))
     ours, theirs = _identity(first), _identity(second)
     for key, remedy in _REMEDY.items():
-        known = ours[key] is not None and theirs[key] is not None
-        if ours[key] != theirs[key] and (known or key != _SEED):  # images made elsewhere have none
+        both_say = ours[key] is not None and theirs[key] is not None
+        if ours[key] != theirs[key] and (
+            both_say or key != _SEED
+        ):  # images made elsewhere have none
             raise ValueError(
                 f"{str(a)!r} and {str(b)!r} differ in {key} ({ours[key]!r} and {theirs[key]!r}), "
                 f"so their difference would mean nothing; {remedy}"

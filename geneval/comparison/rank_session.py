@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.geneval import evaluation_folder
@@ -18,6 +18,7 @@ from sipo.geneval.summary import images_sha256, prompts_sha256
 from sipo.pages.ratings import append_answer, read_answers
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 _RATER = re.compile(r"\w[\w.-]{0,63}")
 _MEDIA = {
@@ -60,7 +61,7 @@ class RankSession:
         taken = min(per_prompt, *(run.per_prompt for run in runs.values()))
         samples = {name: [row[:taken] for row in run.samples] for name, run in runs.items()}
         prompts = next(iter(runs.values())).prompts
-        config: dict[str, Any] = {
+        config: dict[str, object] = {
             "runs": {
                 name: images_sha256([path for row in rows for path in row])
                 for name, rows in samples.items()
@@ -83,7 +84,7 @@ class RankSession:
     def path(self) -> Path:
         return self.out / ANSWERS / f"{self.rater}.jsonl"
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         answers = read_answers(self.path, "item")
         return {
             "mode": "order",
@@ -96,16 +97,17 @@ class RankSession:
         path = self.items[task].shown[item][1]
         return path.read_bytes(), _MEDIA[path.suffix.lower()]
 
-    def answer(self, task: int, value: Any) -> None:
+    def answer(self, task: int, value: object) -> None:
         """`value` has the numbers of the images on the screen, best first; equal ones as a list."""
         item = self.items[task]
-        if not _is_order(value, len(item.shown)):
+        places = _places(value, len(item.shown))
+        if places is None:
             raise ValueError(
                 f"answer {value!r} is no order of {list(range(len(item.shown)))}; choose every "
                 "image once"
             )
         shown = [run for run, _ in item.shown]
-        order = _named(value, shown.__getitem__)
+        order = _named(places, shown.__getitem__)
         asked = {"rater": self.rater, "item": item.name, "prompt": item.prompt}
         append_answer(self.path, asked | {"shown": shown, "order": order})
 
@@ -116,15 +118,15 @@ class RankSession:
         pairs = [(run, rows[number][index]) for run, rows in samples.items()]
         return Item(name, text, tuple(self._shuffled(pairs, name)))
 
-    def _task(self, item: Item, answer: dict[str, Any] | None) -> dict[str, Any]:
-        shown = [run for run, _ in item.shown]
+    def _task(self, item: Item, answer: Mapping[str, object] | None) -> dict[str, object]:
+        shown, order = [run for run, _ in item.shown], answer and answer["order"]
         return {
             "prompt": item.prompt,
             "items": [
                 {"label": str(place), "note": "", "video": is_clip(path)}
                 for place, (_, path) in enumerate(item.shown, 1)
             ],
-            "answer": _named(answer["order"], shown.index) if answer else None,
+            "answer": _named(order, shown.index) if isinstance(order, list) else None,
         }
 
     def _shuffled(self, values: list[T], salt: str) -> list[T]:
@@ -144,20 +146,19 @@ def _require_shown(paths: Sequence[Path]) -> None:
             )
 
 
-def _is_order(value: Any, count: int) -> bool:
-    """Of the numbers below `count`, each once; two or more that are equal are a list."""
+def _places(value: object, count: int) -> list[int | list[int]] | None:
+    """`value`, where it has the numbers below `count`, each once; two or more that are equal are
+    a list. None where it is anything else."""
     if not isinstance(value, list):
-        return False
-    flat: list[Any] = []
-    for place in value:
-        tied = isinstance(place, list)
-        if tied and len(place) < 2:
-            return False
-        flat += place if tied else [place]
-    return all(type(number) is int for number in flat) and sorted(flat) == list(range(count))
+        return None
+    places = [place if isinstance(place, list) else [place] for place in value]
+    tied = [place for place in value if isinstance(place, list)]
+    flat = [number for place in places for number in place]
+    numbers = all(type(number) is int for number in flat) and sorted(flat) == list(range(count))
+    return value if numbers and all(len(place) > 1 for place in tied) else None
 
 
-def _named(order: Sequence[Any], name: Callable[[Any], T]) -> list[T | list[T]]:
+def _named(order: Iterable[T | list[T]], name: Callable[[T], U]) -> list[U | list[U]]:
     return [[*map(name, p)] if isinstance(p, list) else name(p) for p in order]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
@@ -24,20 +23,12 @@ ANSWERS = "answers"
 
 @dataclass(frozen=True)
 class Ranking:
-    """One rater's order of the runs for one item (an image index of a prompt), best first.
-
-    `order` has a place each: a run, or a tuple of runs that are equal.
-    """
+    """One rater's order of the runs for one item (an image index of a prompt)."""
 
     rater: str
     item: str
     prompt: str
-    order: tuple[str | tuple[str, ...], ...]
-
-    @cached_property
-    def places(self) -> tuple[tuple[str, ...], ...]:
-        """The runs of each place."""
-        return tuple(place if isinstance(place, tuple) else (place,) for place in self.order)
+    places: tuple[tuple[str, ...], ...]  # best first; runs that are equal share one
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -93,8 +84,8 @@ def read_rankings(study: Path) -> tuple[list[str], list[Ranking]]:
         raise ValueError(
             f"{str(study)!r} has no {CONFIG}; give a folder of sipo-geneval rank --out"
         )
-    given = read_config(study).get("runs")
-    runs = list(given) if isinstance(given, dict) else []
+    hashes = read_config(study).get("runs")  # by run
+    runs = list(hashes) if isinstance(hashes, dict) else []
     rankings = [
         _ranking(path, item, answer, runs)
         for path in sorted((study / ANSWERS).glob("*.jsonl"))

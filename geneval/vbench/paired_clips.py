@@ -8,7 +8,7 @@ section 5A.12). A dimension of one prompt has no interval.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,28 +101,17 @@ def _sums(name: str, a: Dimension, b: Dimension) -> dict[str, ClipSums]:
 
 
 def _draws(sums: Sums) -> dict[str, Floats]:
-    """Dimension -> (R,) differences b - a of means."""
+    """Dimension -> (R,) differences b - a of means; nan for a draw without a clip of it."""
     rng = np.random.default_rng(0)
     drawn: dict[str, Floats] = {}
     for prompts in _strata(sums):
         weights = resamples(len(prompts), rng)
         for name, by_prompt in sums.items():
-            table = _table(by_prompt.get(prompt, ClipSums()) for prompt in prompts)
+            found = [by_prompt.get(prompt, ClipSums()) for prompt in prompts]
+            table = np.array([(each.a, each.b, each.clips) for each in found])  # (P, 3)
             drawn[name] = drawn.get(name, 0.0) + weights @ table
-    return {name: _difference(drawn[name]) for name in sums}
-
-
-def _table(sums: Iterable[ClipSums]) -> Floats:
-    """(P, 3): the sums of a and of b, and the clips."""
-    return np.array([(each.a, each.b, each.clips) for each in sums], dtype=np.float64)
-
-
-def _difference(table: Floats) -> Floats:
-    """(R, 3) -> (R,) b - a of means; nan for a draw without a clip of the dimension."""
-    a, b, clips = table.T
     with np.errstate(invalid="ignore"):
-        gain: Floats = (b - a) / clips
-    return gain
+        return {name: (t[:, 1] - t[:, 0]) / t[:, 2] for name, t in drawn.items()}
 
 
 def _strata(sums: Sums) -> list[list[str]]:

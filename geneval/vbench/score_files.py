@@ -33,7 +33,7 @@ def read_results(paths: Sequence[Path]) -> dict[str, Dimension]:
     """
     found: dict[str, Dimension] = {}
     source: dict[str, Path] = {}
-    for path in (file for given in paths for file in _files(given)):
+    for path in (file for entry in paths for file in _files(entry)):
         for name, dimension in _read(path).items():
             if found.get(name, dimension) != dimension:
                 raise ValueError(

@@ -96,7 +96,9 @@ def test_what_cannot_be_ranked_is_refused(make_runs: MakeRuns) -> None:
 
 def orders(*rows: str) -> list[Ranking]:
     """A word a rater, of runs from best to worst, all for one item."""
-    return [Ranking(f"r{n}", "i", "p", tuple(word)) for n, word in enumerate(rows)]
+    return [
+        Ranking(f"r{n}", "i", "p", tuple((run,) for run in word)) for n, word in enumerate(rows)
+    ]
 
 
 @pytest.mark.parametrize(
