@@ -209,7 +209,7 @@ def _of_no_model(
 def described(backbone: Backbone) -> dict[str, Any]:
     """Of a local folder only its name: where it lies is nothing of the pairs."""
     row = backbone.describe()
-    return row | {"name": named(row["name"])}
+    return {**row, "name": named(row["name"])}
 
 
 def named(backbone: str) -> str:

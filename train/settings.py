@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from sipo.common.settings import Seed, StrictModel
+from sipo.train.objective.registry import OBJECTIVE_NAMES, ObjectiveName
 
 if TYPE_CHECKING:
     from sipo.common.files.yaml_files import YamlMap
@@ -34,8 +35,6 @@ learning rate depends on it.)"""
 BETAS = {"diffusion-dpo": 5000.0, "flow-dpo": 5000.0, "diffusion-sdpo": 5000.0}
 BETAS |= {"mapo": 0.1, "d3po": 0.1}
 """Their papers' beta, where it is not 1000, in beta_dpo units (MaPO's weighs the ratio's term)."""
-NO_MARGIN_OBJECTIVES = frozenset({"sft", "mapo", "d3po"})
-"""Objectives whose z is not a difference of rewards, or not in the loss."""
 
 
 class TrainSettings(StrictModel):
@@ -48,19 +47,11 @@ class TrainSettings(StrictModel):
     backbone: str = Field(
         "", description="Embedded name, diffusers folder or hub id. [default: what the shards say]"
     )
-    objective: Literal[
+    objective: ObjectiveName = Field(
         "sipo",
-        "dpo-cm",
-        "diffusion-dpo",
-        "flow-dpo",
-        "diffusion-sdpo",
-        "diffusion-kto",
-        "mapo",
-        "ipo",
-        "hinge",
-        "sft",
-        "d3po",
-    ] = Field("sipo", description="The loss; docs/objectives.md compares them.")
+        description=f"The loss: {', '.join(OBJECTIVE_NAMES)}, or module:function of your own; "
+        "docs/objectives.md compares them.",
+    )
     max_train_steps: int | None = Field(None, ge=1, description="Optimizer steps.")
     pairs_seen: int | None = Field(None, ge=1, description="Length in pairs instead of steps.")
     num_train_epochs: float = Field(
