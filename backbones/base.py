@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, NotRequired, TypedDict
 
 import torch
 from PIL import Image
@@ -23,7 +23,18 @@ from sipo.backbones.loading.quantized import stored
 from sipo.backbones.loading.trained_weights import LORA_FILE as LORA_FILE
 from sipo.common.settings import StrictModel
 
+if TYPE_CHECKING:
+    from diffusers import ModelMixin
+    from diffusers.quantizers.quantization_config import QuantizationConfigMixin
+
 Prediction = Literal["epsilon", "v_prediction", "sample", "flow"]
+ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+JOINT_ATTENTION = (*ATTENTION, "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
+"""diffusers' names of the linear layers a LoRA goes into; joint with the text's own."""
+Schedule = Mapping[str, object]
+"""A checkpoint's scheduler configuration."""
+Provenance = dict[str, str | None]
+"""Name, version and source hash of a part from outside."""
 Conditioning = dict[str, Tensor]
 """What the denoiser is conditioned on, by the name of its argument; every tensor is (B, ...)."""
 
@@ -49,12 +60,21 @@ class Generated:
     frames: tuple[Image.Image, ...] = ()
 
 
+class Identity(TypedDict):
+    """Of what sampled a candidate."""
+
+    name: str
+    family: str
+    weights_sha256: str  # of the denoiser and all adapters
+    part: NotRequired[Provenance]
+
+
 class Backbone(ABC):
     """A diffusers pipeline in sipo's coordinates. `denoiser` is what training changes."""
 
     family: ClassVar[str]
     lora_targets: ClassVar[tuple[str, ...]]
-    denoiser_class: ClassVar[Any]  # diffusers'
+    denoiser_class: ClassVar[type[ModelMixin]]
     denoiser_folder: ClassVar[str]  # its subfolder in a diffusers checkpoint
 
     fps: int | None = None  # frames a second of the clips it makes; None: it makes images
@@ -63,17 +83,26 @@ class Backbone(ABC):
     prediction: Prediction
     num_train_timesteps: int
     default_sampler: Sampler
+    part: Provenance | None = None
+    """Where its code is from outside."""
 
     @classmethod
     @abstractmethod
     def load(
-        cls, path: str, denoiser_only: bool, dtype: torch.dtype, quantization: Any = None
+        cls,
+        path: str,
+        denoiser_only: bool,
+        dtype: torch.dtype,
+        quantization: QuantizationConfigMixin | None = None,
     ) -> Backbone:
         """From a diffusers folder or hub id. `denoiser_only` skips VAE and text encoders;
         `quantization` is diffusers' configuration for the denoiser."""
 
     @abstractmethod
-    def encode_prompts(self, texts: Sequence[str]) -> Conditioning: ...
+    def encode_prompts(self, texts: Sequence[str]) -> Conditioning:
+        """What the denoiser takes of B texts, rows of one shape whatever the text; "" is the empty
+        prompt of guidance. On the device, in the text encoders' dtype, without gradient.
+        """
 
     @abstractmethod
     def encode_images(self, pixels: Tensor) -> Tensor:
@@ -110,7 +139,10 @@ class Backbone(ABC):
     @abstractmethod
     def sample(
         self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler
-    ) -> list[Generated]: ...
+    ) -> list[Generated]:
+        """A candidate for each text and seed, guided, without gradient. Noise comes from a CPU
+        generator of each seed, so that neither the batch nor the device decides it.
+        """
 
     def sized(self, sampler: Sampler) -> Sampler:
         """With the checkpoint's own side where only the other one is given.
@@ -142,9 +174,11 @@ class Backbone(ABC):
     def offload(self, device: torch.device | str) -> None:
         """Instead of `to`: each model is on `device` only while it computes."""
 
-    def describe(self) -> dict[str, Any]:
-        """Name, family and a hash of the denoiser's weights: a candidate's provenance."""
-        return {"name": self.name, "family": self.family, "weights_sha256": self.weights_sha256()}
+    def describe(self) -> Identity:
+        known = Identity(name=self.name, family=self.family, weights_sha256=self.weights_sha256())
+        if self.part is not None:
+            known["part"] = self.part
+        return known
 
     def weights_sha256(self) -> str:
         """Over the denoiser as it is now and all adapters: names, shapes and values."""

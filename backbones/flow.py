@@ -8,21 +8,26 @@ moves the timesteps of sampling only; training draws noise levels as `--train_ti
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from sipo.backbones.base import append_dims
+from sipo.backbones.base import Schedule, append_dims
 from sipo.backbones.pipeline import PipelineBackbone
+
+if TYPE_CHECKING:
+    from diffusers import ModelMixin
 
 
 class FlowBackbone(PipelineBackbone):
     prediction = "flow"
 
-    def __init__(self, name: str, denoiser: Any, schedule: dict[str, Any]) -> None:
+    def __init__(self, name: str, denoiser: ModelMixin, schedule: Schedule) -> None:
         super().__init__(name, denoiser, schedule)
-        self.num_train_timesteps = int(schedule["num_train_timesteps"])
+        steps = schedule["num_train_timesteps"]
+        assert isinstance(steps, int)
+        self.num_train_timesteps = steps
 
     def sigma(self, timesteps: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """The noise level of (B,) timesteps, whole or not."""

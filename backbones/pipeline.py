@@ -6,16 +6,16 @@ A family's own file says how it encodes prompts, what its denoiser wants, how it
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, ClassVar, Self, cast
 
 import torch
 from diffusers import DDPMScheduler, PipelineQuantizationConfig
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from sipo.backbones.base import Backbone, Generated, Sampler
+from sipo.backbones.base import Backbone, Generated, Sampler, Schedule
 from sipo.backbones.loading.lora import Lora, attach, peft_config, read_lora
 from sipo.backbones.loading.model_folders import check_model, check_pipeline
 from sipo.backbones.loading.pretrained import fitting, from_pretrained
@@ -23,27 +23,37 @@ from sipo.backbones.loading.trained_weights import check_lora, find_weights
 from sipo.common.files.tensor_files import not_finite
 from sipo.common.pictures.faults import spoiled
 
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline, ModelMixin
+    from diffusers.quantizers.quantization_config import QuantizationConfigMixin
+
+Dtypes = torch.dtype | Mapping[str, torch.dtype]
+"""Of all, or by component as diffusers takes them."""
 PATCH = 2  # latents a side of what most transformers take as one token
 
 
 class PipelineBackbone(Backbone):
     """`pipeline` is None where training loaded the denoiser only."""
 
-    pipeline_class: ClassVar[Any]
-    pipeline_options: ClassVar[dict[str, Any]] = {}
+    pipeline_class: ClassVar[type[DiffusionPipeline]]
+    pipeline_options: ClassVar[dict[str, object]] = {}
 
-    def __init__(self, name: str, denoiser: Any, schedule: dict[str, Any]) -> None:
-        """`schedule` is the checkpoint's scheduler configuration."""
+    def __init__(self, name: str, denoiser: ModelMixin, schedule: Schedule) -> None:
         self.name = name
         self.denoiser = denoiser
         self.dtype: torch.dtype = denoiser.dtype  # kept: training wraps the denoiser
-        self.pipeline: Any = None
+        self.pipeline: DiffusionPipeline | None = None
         self._text_adapters: dict[str, Tensor] = {}
 
     @classmethod
-    def load(cls, path: str, denoiser_only: bool, dtype: Any, quantization: Any = None) -> Self:
-        """`dtype` may be by component, as diffusers takes it. Raises ValueError for a checkpoint
-        that is not whole."""
+    def load(
+        cls,
+        path: str,
+        denoiser_only: bool,
+        dtype: Dtypes,
+        quantization: QuantizationConfigMixin | None = None,
+    ) -> Self:
+        """Raises ValueError for a checkpoint that is not whole."""
         what = f"--backbone {path!r}"
         if Path(path).is_dir():
             only = (cls.denoiser_folder, "scheduler") if denoiser_only else ()
@@ -63,11 +73,11 @@ class PipelineBackbone(Backbone):
         if quantization is not None:
             mapping = {cls.denoiser_folder: quantization}
             options["quantization_config"] = PipelineQuantizationConfig(quant_mapping=mapping)
-        pipeline = from_pretrained(cls.pipeline_class, path, what, dtype=dtype, **options)
+        pipeline = from_pretrained(cls.pipeline_class, path, what, "", dtype=dtype, **options)
         return cls.from_pipeline(path, pipeline)
 
     @classmethod
-    def from_pipeline(cls, name: str, pipeline: Any) -> Self:
+    def from_pipeline(cls, name: str, pipeline: DiffusionPipeline) -> Self:
         pipeline.set_progress_bar_config(disable=True)
         denoiser = getattr(pipeline, cls.denoiser_folder)
         backbone = cls(name, denoiser, dict(pipeline.scheduler.config))
@@ -75,7 +85,7 @@ class PipelineBackbone(Backbone):
         return backbone
 
     @property
-    def _whole(self) -> Any:
+    def _whole(self) -> DiffusionPipeline:
         assert self.pipeline is not None, "loaded with denoiser_only"
         return self.pipeline
 
@@ -164,7 +174,7 @@ class PipelineBackbone(Backbone):
         )[:1]
         return self._unpacked(latents, sampler)
 
-    def _call_options(self, sampler: Sampler) -> dict[str, Any]:
+    def _call_options(self, sampler: Sampler) -> dict[str, object]:
         """Further arguments of the pipeline's call."""
         return {"height": sampler.height, "width": sampler.width}
 
@@ -199,8 +209,7 @@ class PipelineBackbone(Backbone):
             config = peft_config(tensors, lora.config.get(component))
             attach(networks[component], tensors, config)
             if component != self.denoiser_folder:
-                own = {f"{component}.{name}": tensor for name, tensor in tensors.items()}
-                self._text_adapters |= own
+                self._text_adapters |= {f"{component}.{k}": value for k, value in tensors.items()}
 
     def _load_whole(self, folder: Path, option: str) -> None:
         if getattr(self.denoiser, "hf_quantizer", None) is not None:
@@ -220,7 +229,7 @@ class PipelineBackbone(Backbone):
             )
         self.denoiser.load_state_dict(state)
 
-    def _tunable(self, text: bool) -> dict[str, Any]:
+    def _tunable(self, text: bool) -> dict[str, nn.Module]:
         """What a LoRA may change: the denoiser and, with `text`, the encoders that the pipeline
         names; training may have loaded the denoiser only."""
         names = self.pipeline_class._lora_loadable_modules if text else ()
@@ -240,6 +249,6 @@ def fault_in(latents: Tensor, pixels: Tensor) -> str | None:
     return None
 
 
-def _shift(vae: Any) -> float:
+def _shift(vae: ModelMixin) -> float:
     """Of the latents; older autoencoders have none."""
     return float(vae.config.get("shift_factor") or 0)

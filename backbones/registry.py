@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
-from sipo.backbones.base import Backbone, Sampler
+from sipo.backbones.base import Backbone, Provenance, Sampler
 from sipo.backbones.loading.model_folders import read_index
 from sipo.backbones.loading.names import EMBEDDED as EMBEDDED
-from sipo.backbones.loading.names import find_backbone
+from sipo.backbones.loading.names import GROUP, find_backbone, is_part, near_first
 from sipo.backbones.loading.pretrained import explained
 from sipo.backbones.loading.quantized import quantization
 from sipo.backbones.loading.trained_weights import check_weights
 from sipo.common.files.text import read_text
+from sipo.common.plugins import find_part, installed_names
+
+if TYPE_CHECKING:
+    from diffusers.quantizers.quantization_config import QuantizationConfigMixin
 
 FAMILIES = {
     "ChromaPipeline": "sipo.backbones.images.chroma:Chroma",
@@ -42,24 +47,21 @@ def load_backbone(
     quantize: str = "no",
     option: str = "--weights",
 ) -> Backbone:
-    """`name`: "mini-sd", a diffusers folder or a hub id; `weights`: see weights.py, `option` is
-    where they were asked for.
+    """`name`: "mini-sd", a diffusers folder, a hub id, or what makes a backbone of one's own;
+    `weights`: see trained_weights.py, `option` is where they were asked for.
 
     Raises ValueError for a name that is none of these, a family without a backbone file, files that
     are damaged, weights of another architecture, or bits that cannot be had here.
     """
     if weights is not None:
         check_weights(weights, option)
-    path = find_backbone(name)
-    family = _pipeline_class(name, path)
-    if family not in FAMILIES:
-        raise ValueError(
-            f"--backbone {name!r} is a {family}, which has no backbone file yet; "
-            f"supported: {', '.join(sorted(FAMILIES))}"
-        )
-    module, class_name = FAMILIES[family].split(":")
-    kind: type[Backbone] = getattr(import_module(module), class_name)
-    backbone = kind.load(path, denoiser_only, DTYPES[dtype], quantization(quantize, DTYPES[dtype]))
+    path, made_of = find_backbone(name), (DTYPES[dtype], quantization(quantize, DTYPES[dtype]))
+    if is_part(name):
+        backbone = _made(name, denoiser_only, *made_of)
+    else:
+        kind, part = _family(name, _pipeline_class(name, path))
+        backbone = kind.load(path, denoiser_only, *made_of)
+        backbone.part = part
     backbone.name = name
     if (file := Path(path) / SAMPLER_FILE).is_file():
         backbone.default_sampler = Sampler.model_validate_json(read_text(file))
@@ -67,6 +69,44 @@ def load_backbone(
         backbone.load_weights(Path(weights), option)
     backbone.denoiser.requires_grad_(False).eval()
     return backbone
+
+
+def _made(
+    name: str, denoiser_only: bool, dtype: torch.dtype, quantization: QuantizationConfigMixin | None
+) -> Backbone:
+    """By a function from outside, which is given the arguments of `Backbone.load` by name."""
+    part = find_part(GROUP, name, "--backbone")
+    assert part is not None, "is_part"
+    made = None
+    if callable(part.value):
+        made = part.value(denoiser_only=denoiser_only, dtype=dtype, quantization=quantization)
+    if not isinstance(made, Backbone):
+        raise ValueError(
+            f"--backbone {name!r} gave {type(made).__name__}; it takes denoiser_only, dtype and "
+            "quantization, and gives a sipo.backbones.base.Backbone"
+        )
+    made.part = part.provenance()
+    return made
+
+
+def _family(name: str, pipeline: str) -> tuple[type[Backbone], Provenance | None]:
+    """The class for folders of a pipeline class: ours, or an installed package's."""
+    if pipeline in FAMILIES:
+        module, class_name = FAMILIES[pipeline].split(":")
+        kind: type[Backbone] = getattr(import_module(module), class_name)
+        return kind, None
+    part = find_part(GROUP, pipeline, f"--backbone {name!r}:")
+    if part is None:
+        known = near_first(pipeline, sorted({*FAMILIES, *installed_names(GROUP)}))
+        raise ValueError(
+            f"--backbone {name!r} is a {pipeline}, which has no backbone file yet; "
+            f"supported: {', '.join(known)}"
+        )
+    if not (isinstance(part.value, type) and issubclass(part.value, Backbone)):
+        raise ValueError(
+            f"--backbone {name!r}: {pipeline} of an installed package is no class of Backbone"
+        )
+    return part.value, part.provenance()
 
 
 def _pipeline_class(name: str, path: str) -> str:

@@ -22,7 +22,7 @@ from sipo.train.data.rollouts import Trajectories
 from sipo.train.distributed.accelerate_env import wrapping_is_ours
 from sipo.train.monitor.validation import Validation, check_validation, validation_prompts
 from sipo.train.objective.denoising_errors import PairSource, Source
-from sipo.train.objective.losses import ONLINE, UNPAIRED
+from sipo.train.objective.registry import find_objective
 from sipo.train.policy import INIT, Frozen, Policy
 from sipo.train.settings import TrainSettings
 from sipo.train.shards_backbone import backbone_of
@@ -50,11 +50,12 @@ def open_data(settings: TrainSettings) -> Data:
             )
     if settings.validation_pairs:
         check_validation(settings, validation_prompts(settings))
-    if settings.objective in ONLINE:
+    learns_from = find_objective(settings.objective).data
+    if learns_from == "rollouts":
         prompts = PromptDataset(folders)
         check_prompts(settings.judge, prompts.prompts, ", ".join(folders))
         return prompts
-    return UnpairedDataset(folders) if settings.objective in UNPAIRED else PairDataset(folders)
+    return UnpairedDataset(folders) if learns_from == "verdicts" else PairDataset(folders)
 
 
 def check_judges(settings: TrainSettings, backbone: str) -> None:
@@ -64,12 +65,17 @@ def check_judges(settings: TrainSettings, backbone: str) -> None:
     if settings.validation_pairs:
         names = "--validation_judge", "--validation_judge_weights"
         require_published(settings.validation_judge, settings.validation_judge_weights, *names)
-    if settings.objective in ONLINE:
+    if samples_itself(settings):
         require_published(settings.judge, settings.judge_weights, "--judge", "--judge_weights")
 
 
+def samples_itself(settings: TrainSettings) -> bool:
+    """Whether the objective learns from what is sampled during training."""
+    return find_objective(settings.objective).data == "rollouts"
+
+
 def open_source(settings: TrainSettings, policy: Policy, data: Data) -> Source:
-    if settings.objective not in ONLINE:
+    if not samples_itself(settings):
         return PairSource(policy, cast(Pairs, data), settings)
     prompts = cast("PromptDataset", data)
     weights = Path(settings.judge_weights) if settings.judge_weights else None
@@ -84,7 +90,7 @@ def open_backbone(settings: TrainSettings, data: Data) -> Backbone:
     """
     name = settings.backbone or backbone_of(Path(next(iter(settings.data), ".")), data.meta)
     check_judges(settings, name)
-    samples = settings.objective in ONLINE or settings.validation_pairs
+    samples = samples_itself(settings) or settings.validation_pairs
     return load_backbone(name, None, not samples, base_dtype(settings), settings.quantize)
 
 

@@ -14,10 +14,11 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 import torch
 
+from sipo.backbones.base import Provenance
 from sipo.common.errors import reason_of
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.text import read_text
@@ -34,7 +35,9 @@ BETWEEN = "between"
 RUN, SUMMARY = "run.json", "summary.json"
 BEST, STEP = "best", "step"
 OPTIONS_OF_FACTS = {
-    "pairs_per_step": "--train_batch_size times --gradient_accumulation_steps times processes"
+    "pairs_per_step": "--train_batch_size times --gradient_accumulation_steps times processes",
+    "objective": "the source of --objective",
+    "backbone": "the source of --backbone",
 }
 _NAME = re.compile(r"checkpoint-(\d+)")
 SavePolicy = Callable[[Path], object]
@@ -48,6 +51,8 @@ class Facts(TypedDict):
     backbone_weights: str  # a hash
     steps: int
     pairs_per_step: int
+    objective: NotRequired[Provenance]  # where it is from outside
+    backbone: NotRequired[Provenance]  # where it is from outside
 
 
 class Run(Facts):

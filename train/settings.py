@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError, field_validator, model_validator
 
@@ -14,23 +14,11 @@ from sipo.backbones import settings as model
 from sipo.common.errors import sentence_of
 from sipo.common.settings import OUT, StrictModel, other_names, setting
 from sipo.feedback.registry import JUDGES
+from sipo.train.objective.registry import OBJECTIVE_NAMES, ObjectiveName
 
 if TYPE_CHECKING:
     from sipo.common.files.yaml_files import YamlMap
 
-ObjectiveName = Literal[
-    "sipo",
-    "dpo-cm",
-    "diffusion-dpo",
-    "flow-dpo",
-    "diffusion-sdpo",
-    "diffusion-kto",
-    "mapo",
-    "ipo",
-    "hinge",
-    "sft",
-    "d3po",
-]
 FREE_TO_CHANGE = frozenset(
     {"data", "backbone", "out", "max_train_steps", "pairs_seen", "num_train_epochs"}
     | {"train_batch_size", "gradient_accumulation_steps", "stop_on_collapse"}
@@ -44,8 +32,6 @@ learning rate depends on it.)"""
 BETAS = {"diffusion-dpo": 5000.0, "flow-dpo": 5000.0, "diffusion-sdpo": 5000.0}
 BETAS |= {"mapo": 0.1, "d3po": 0.1}
 """Their papers' beta, where it is not 1000, in beta_dpo units (MaPO's weighs the ratio's term)."""
-NO_MARGIN_OBJECTIVES = frozenset({"sft", "mapo", "d3po"})
-"""Objectives whose z is not a difference of rewards, or not in the loss."""
 
 
 _loss, _step, _d3po, _validation, _weights, _machine, _output = (
@@ -55,7 +41,7 @@ _loss, _step, _d3po, _validation, _weights, _machine, _output = (
 OBJECTIVE = partial(
     _loss,
     "Preference objective; docs/objectives.md compares them.",
-    choices=get_args(ObjectiveName),
+    choices=OBJECTIVE_NAMES,
     parts="sipo.objectives",
     also="loss_type",
 )

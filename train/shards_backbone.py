@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sipo.backbones.registry import EMBEDDED, load_backbone
+from sipo.backbones.loading.names import EMBEDDED, is_part
+from sipo.backbones.registry import load_backbone
 from sipo.datagen.storage.backbone_places import places, recall
 
 
@@ -16,7 +17,7 @@ def backbone_of(shards: Path, meta: Mapping[str, object]) -> str:
     taken for it. Raises ValueError that says where it was looked for.
     """
     name, typed = str(_identity(meta)["name"]), recall(shards)
-    if not typed and (name in EMBEDDED or "/" in name):
+    if not typed and (name in EMBEDDED or "/" in name or is_part(name)):
         return name
     looked = places(shards, typed.get("backbone", name))
     weights = places(shards, typed["weights"]) if "weights" in typed else [None]

@@ -36,7 +36,8 @@ from sipo.train.monitor.health import diagnose
 from sipo.train.monitor.log_rows import Look, read_rows
 from sipo.train.monitor.metrics import StepStats, sum_metrics
 from sipo.train.monitor.recorder import Recorder
-from sipo.train.objective.losses import OBJECTIVES, add_terms
+from sipo.train.objective.losses import add_terms
+from sipo.train.objective.registry import find_objective
 from sipo.train.optimizer import make_optimizer
 from sipo.train.policy import Policy
 from sipo.train.run_length import RunLength, make_plan
@@ -72,6 +73,10 @@ def train(
         steps=plan.steps,
         pairs_per_step=plan.pairs_per_step,
     )
+    if (part := find_objective(settings.objective).part) is not None:
+        facts["objective"] = part.provenance()
+    if backbone.part is not None:
+        facts["backbone"] = backbone.part
     alone = only_writer(out, "sipo-train") if accelerator.is_main_process else nullcontext()
     with alone:
         if accelerator.is_main_process:
@@ -103,6 +108,7 @@ class Trainer:
         self.settings, self.plan, self.accelerator = settings, plan, accelerator
         self.policy, self.out, self.done = policy, Path(settings.out), 0
         self.row_sums = torch.zeros(())  # of `sum_metrics`, since the last row of the log
+        self.loss = find_objective(settings.objective).loss
         policy.prepare(accelerator)
         self.source = open_source(settings, policy, data)
         self.validation = open_validation(settings, policy, data)
@@ -214,7 +220,7 @@ class Trainer:
         settings, accelerator = self.settings, self.accelerator
         ours = accelerator.process_index, accelerator.num_processes
         rows = self.source.measure(positions(self.done, part, *ours, settings), self.done)
-        loss = OBJECTIVES[settings.objective](rows.errors, rows.weights, settings.beta_dpo)
+        loss = self.loss(rows.errors, rows.weights, settings.beta_dpo)
         loss = add_terms(loss, rows.errors, settings.winner_anchor, settings.sft_weight)
         self.stepper.backward(loss.losses.sum())
         steps = self.policy.backbone.num_train_timesteps

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from diffusers import ChromaPipeline, ChromaTransformer2DModel
@@ -29,7 +28,7 @@ class Chroma(Flux):
 
     def _further(
         self, timesteps: Tensor, conditioning: Conditioning, tokens: int
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """The mask of text, then image: no token of an image is left out."""
         text = self._typed(conditioning["attention_mask"])
         return {"attention_mask": torch.cat([text, text.new_ones(len(text), tokens)], dim=1)}

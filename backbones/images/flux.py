@@ -6,16 +6,19 @@ Outside of this file latents are (B, C, H, W); the denoiser takes tokens of 2 x 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from diffusers import FluxPipeline, FluxTransformer2DModel
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from sipo.backbones.base import Conditioning, Sampler
+from sipo.backbones.base import JOINT_ATTENTION, Conditioning, Sampler, Schedule
 from sipo.backbones.flow import FlowBackbone
 from sipo.backbones.pipeline import PATCH
+
+if TYPE_CHECKING:
+    from diffusers import ModelMixin
 
 TRAINING_GUIDANCE = 1.0
 """What FLUX.1-dev is told outside of sampling, as in diffusers' LoRA training script for it."""
@@ -25,16 +28,13 @@ class Flux(FlowBackbone):
     """`guidance` is what `predict` tells the denoiser; `sample` tells it the sampler's."""
 
     family = "flux"
-    lora_targets = (
-        *("to_q", "to_k", "to_v", "to_out.0"),
-        *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),
-    )
+    lora_targets = JOINT_ATTENTION
     denoiser_folder = "transformer"
     pipeline_class = FluxPipeline
     denoiser_class = FluxTransformer2DModel
     default_sampler = Sampler(steps=28, guidance=3.5)  # the pipeline's own defaults
 
-    def __init__(self, name: str, denoiser: Any, schedule: dict[str, Any]) -> None:
+    def __init__(self, name: str, denoiser: ModelMixin, schedule: Schedule) -> None:
         super().__init__(name, denoiser, schedule)
         # dev does, schnell does not
         self.takes_guidance = bool(denoiser.config.get("guidance_embeds"))
@@ -62,7 +62,7 @@ class Flux(FlowBackbone):
 
     def _further(
         self, timesteps: Tensor, conditioning: Conditioning, tokens: int
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """What else the denoiser is told."""
         guidance = timesteps.new_full(timesteps.shape, self.guidance, dtype=torch.float32)
         return {

@@ -3,27 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from inspect import signature
 from math import lcm
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from diffusers import SanaPipeline, SanaTransformer2DModel
 from torch import Tensor, nn
 
-from sipo.backbones.base import Conditioning, Sampler
+from sipo.backbones.base import ATTENTION, Conditioning, Sampler, Schedule
 from sipo.backbones.flow import FlowBackbone
+
+if TYPE_CHECKING:
+    from diffusers import ModelMixin
+
+
+INSTRUCTION = (
+    "Given a user prompt, generate an 'Enhanced prompt' that provides detailed visual descriptions "
+    "suitable for image generation. Evaluate the level of detail in the user prompt:",
+    "- If the prompt is simple, focus on adding specifics about colors, shapes, sizes, textures, "
+    "and spatial relationships to create vivid and concrete scenes.",
+    "- If the prompt is already detailed, refine and enhance the existing details slightly without "
+    "overcomplicating.",
+    "Here are examples of how to transform or refine prompts:",
+    "- User Prompt: A cat sleeping -> Enhanced: A small, fluffy white cat curled up in a round "
+    "shape, sleeping peacefully on a warm sunny windowsill, surrounded by pots of blooming red "
+    "flowers.",
+    "- User Prompt: A busy city street -> Enhanced: A bustling city street scene at dusk, "
+    "featuring glowing street lamps, a diverse crowd of people in colorful clothing, and a "
+    "double-decker bus passing by towering glass skyscrapers.",
+    "Please generate only the enhanced description for the prompt below and avoid including any "
+    "additional commentary or evaluations:",
+    "User Prompt: ",
+)
+"""The default of `complex_human_instruction` in SanaPipeline.__call__, diffusers 0.42."""
 
 
 class Sana(FlowBackbone):
     family = "sana"
-    lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
+    lora_targets = ATTENTION
     denoiser_folder = "transformer"
     pipeline_class = SanaPipeline
     denoiser_class = SanaTransformer2DModel
     default_sampler = Sampler(steps=20, guidance=4.5)  # the pipeline's own defaults
 
-    def __init__(self, name: str, denoiser: Any, schedule: dict[str, Any]) -> None:
+    def __init__(self, name: str, denoiser: ModelMixin, schedule: Schedule) -> None:
         super().__init__(name, denoiser, schedule)
         self.timestep_scale = float(denoiser.config.timestep_scale)
         self.channels = int(denoiser.config.in_channels)
@@ -33,14 +56,12 @@ class Sana(FlowBackbone):
         """A prompt follows the pipeline's instruction to its language model; the empty one does
         not, as where the pipeline guides with it.
         """
-        call = signature(SanaPipeline.__call__).parameters
-        instruction = call["complex_human_instruction"].default
         rows = [
             self._whole.encode_prompt(
                 text,
                 do_classifier_free_guidance=False,
                 device=self._device,
-                complex_human_instruction=instruction if text else None,
+                complex_human_instruction=list(INSTRUCTION) if text else None,
             )[:2]
             for text in texts
         ]
@@ -64,7 +85,7 @@ class Sana(FlowBackbone):
         )
         return cast(Tensor, output.sample[:, : self.channels])
 
-    def _call_options(self, sampler: Sampler) -> dict[str, Any]:
+    def _call_options(self, sampler: Sampler) -> dict[str, object]:
         """The size that is asked for, not the nearest of training: so latents are the image's."""
         height, width = self._native_size()
         return {

@@ -9,16 +9,13 @@ import torch
 from diffusers import SD3Transformer2DModel, StableDiffusion3Pipeline
 from torch import Tensor, nn
 
-from sipo.backbones.base import Conditioning, Sampler
+from sipo.backbones.base import JOINT_ATTENTION, Conditioning, Sampler
 from sipo.backbones.flow import FlowBackbone
 
 
 class StableDiffusion3(FlowBackbone):
     family = "stable_diffusion_3"
-    lora_targets = (
-        *("to_q", "to_k", "to_v", "to_out.0"),
-        *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),
-    )
+    lora_targets = JOINT_ATTENTION
     denoiser_folder = "transformer"
     pipeline_class = StableDiffusion3Pipeline
     denoiser_class = SD3Transformer2DModel

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 import torch
 from diffusers import StableDiffusionXLPipeline
 from torch import Tensor, nn
 
-from sipo.backbones.base import Conditioning, Sampler
+from sipo.backbones.base import Conditioning, Sampler, Schedule
 from sipo.backbones.images.stable_diffusion import StableDiffusion
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline, ModelMixin
 
 LATENT_PX = 8  # pixels a latent of every SDXL autoencoder
 
@@ -21,7 +24,7 @@ class StableDiffusionXL(StableDiffusion):
     default_sampler = Sampler(steps=50, guidance=5.0)  # the pipeline's own defaults
     pipeline_options = {"add_watermarker": False}  # noqa: RUF012
 
-    def __init__(self, name: str, denoiser: Any, schedule: dict[str, Any]) -> None:
+    def __init__(self, name: str, denoiser: ModelMixin, schedule: Schedule) -> None:
         """Raises ValueError for the EDM schedule (Playground 2.5), which is another family."""
         if "sigma_data" in schedule:
             raise ValueError(
@@ -31,7 +34,7 @@ class StableDiffusionXL(StableDiffusion):
         super().__init__(name, denoiser, schedule)
 
     @classmethod
-    def from_pipeline(cls, name: str, pipeline: Any) -> Self:
+    def from_pipeline(cls, name: str, pipeline: DiffusionPipeline) -> Self:
         if pipeline.vae.dtype == torch.float16 and pipeline.vae.config.force_upcast:
             pipeline.vae.to(torch.float32)  # it overflows in float16
         return super().from_pipeline(name, pipeline)

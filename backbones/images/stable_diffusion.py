@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import lcm
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from diffusers import DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor, nn
 
-from sipo.backbones.base import Conditioning, Prediction, Sampler
+from sipo.backbones.base import ATTENTION, Conditioning, Prediction, Sampler, Schedule
 from sipo.backbones.pipeline import PipelineBackbone
+
+if TYPE_CHECKING:
+    from diffusers import ModelMixin
 
 
 class StableDiffusion(PipelineBackbone):
     family = "stable_diffusion"
-    lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
+    lora_targets = ATTENTION
     denoiser_folder = "unet"
     pipeline_class = StableDiffusionPipeline
     denoiser_class = UNet2DConditionModel
     default_sampler = Sampler(steps=50, guidance=7.5)  # the pipeline's own defaults
     pipeline_options = {"safety_checker": None, "requires_safety_checker": False}  # noqa: RUF012
 
-    def __init__(self, name: str, denoiser: Any, schedule: dict[str, Any]) -> None:
+    def __init__(self, name: str, denoiser: ModelMixin, schedule: Schedule) -> None:
         super().__init__(name, denoiser, schedule)
         self.schedule = DDPMScheduler.from_config(schedule)
         config = self.schedule.config

@@ -9,7 +9,7 @@ from diffusers import ZImagePipeline, ZImageTransformer2DModel
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from sipo.backbones.base import Conditioning, Sampler
+from sipo.backbones.base import ATTENTION, Conditioning, Sampler
 from sipo.backbones.flow import FlowBackbone
 
 TEXT_TOKENS, SIDE_PX = 512, 1024  # the pipeline's defaults
@@ -17,7 +17,7 @@ TEXT_TOKENS, SIDE_PX = 512, 1024  # the pipeline's defaults
 
 class ZImage(FlowBackbone):
     family = "z_image"
-    lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
+    lora_targets = ATTENTION
     denoiser_folder = "transformer"
     pipeline_class = ZImagePipeline
     denoiser_class = ZImageTransformer2DModel

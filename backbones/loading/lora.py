@@ -12,7 +12,7 @@ import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,10 @@ from sipo.backbones.loading.lora_names import Layers, Role, is_of_text, place_of
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.tensor_files import AGAIN, not_finite, read_header, read_tensors
 from sipo.common.quiet import quiet
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+    from peft import LoraConfig
 
 FORMS = (
     "LoRAs load in the layouts of diffusers, peft and kohya, and in others that diffusers converts"
@@ -45,7 +49,7 @@ class Lora:
     """
 
     tensors: Mapping[str, Mapping[str, Tensor]]
-    config: Mapping[str, Mapping[str, Any]]
+    config: Mapping[str, Mapping[str, object]]
 
     def changes_nothing(self) -> bool:
         return not any(size_of(own) for own in self.tensors.values())
@@ -61,7 +65,10 @@ class Lora:
 
 
 def read_lora(
-    file: Path, option: str, networks: Mapping[str, nn.Module], pipeline_class: Any
+    file: Path,
+    option: str,
+    networks: Mapping[str, nn.Module],
+    pipeline_class: type[DiffusionPipeline],
 ) -> Lora:
     """The LoRA of a file, in the names of `networks` (by component, the denoiser first).
 
@@ -128,7 +135,7 @@ def size_of(tensors: Mapping[str, Tensor]) -> float:
     return total
 
 
-def attach(network: nn.Module, tensors: Mapping[str, Tensor], config: Any) -> None:
+def attach(network: nn.Module, tensors: Mapping[str, Tensor], config: LoraConfig) -> None:
     """Put it in as peft does, then compare: every tensor is there, with its value."""
     from peft import inject_adapter_in_model, set_peft_model_state_dict
 
@@ -150,7 +157,7 @@ def require_applied(network: nn.Module, wanted: Mapping[str, Tensor]) -> None:
             raise KeyError(f"{name} was not applied")
 
 
-def peft_config(tensors: Mapping[str, Tensor], given: Mapping[str, Any] | None) -> Any:
+def peft_config(tensors: Mapping[str, Tensor], given: Mapping[str, object] | None) -> LoraConfig:
     """As the file's maker wrote it; else ranks are those of the tensors, and so are the alphas."""
     from peft import LoraConfig
 
@@ -203,7 +210,7 @@ def _place(
 
 
 def _converted(
-    tensors: Mapping[str, Tensor], pipeline_class: Any, denoiser: Any
+    tensors: Mapping[str, Tensor], pipeline_class: type[DiffusionPipeline], denoiser: nn.Module
 ) -> Mapping[str, Tensor]:
     """By diffusers' own converters; {} where they know no such names."""
     further = (
@@ -246,7 +253,7 @@ def _names(network: nn.Module) -> list[str]:
     return [name for name, weight in weights if isinstance(weight, Tensor) and weight.ndim > 1]
 
 
-def _config(file: Path, networks: Mapping[str, nn.Module]) -> dict[str, dict[str, Any]]:
+def _config(file: Path, networks: Mapping[str, nn.Module]) -> dict[str, dict[str, object]]:
     """peft's configuration by component: in the header as diffusers puts it, or beside the file."""
     text = read_header(file, "weights").metadata.get(METADATA)
     if text is not None:
@@ -264,7 +271,7 @@ def _config(file: Path, networks: Mapping[str, nn.Module]) -> dict[str, dict[str
     return {next(iter(networks)): _parsed(beside.read_bytes(), beside)}
 
 
-def _parsed(text: str | bytes, file: Path) -> dict[str, Any]:
+def _parsed(text: str | bytes, file: Path) -> dict[str, object]:
     try:
         return dict(load_json(text))
     except (ValueError, TypeError):

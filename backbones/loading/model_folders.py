@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any
 
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.tensor_files import AGAIN, POINTER, read_header, refuse_no_weights
@@ -20,7 +19,7 @@ _NO_MODELS = ("Scheduler", "Tokenizer", "Processor", "Extractor")
 """Classes of components that have no weights."""
 
 
-def read_index(folder: Path, what: str) -> dict[str, Any]:
+def read_index(folder: Path, what: str) -> dict[str, object]:
     """model_index.json. Raises ValueError where it is not one."""
     index = read_config(folder / INDEX, what)
     if not isinstance(index.get("_class_name"), str):
@@ -28,7 +27,7 @@ def read_index(folder: Path, what: str) -> dict[str, Any]:
     return index
 
 
-def read_config(path: Path, what: str) -> dict[str, Any]:
+def read_config(path: Path, what: str) -> dict[str, object]:
     """A JSON object. Raises ValueError that names the file."""
     data = path.read_bytes()
     if data.startswith(POINTER):
@@ -92,7 +91,8 @@ def weight_files(folder: Path, what: str) -> Iterable[Path]:
             yield file
             return
         if (index := folder / f"{stem}.safetensors.index.json").is_file():
-            for name in sorted(set(read_config(index, what).get("weight_map", {}).values())):
+            placed = read_config(index, what).get("weight_map")
+            for name in sorted(set(placed.values())) if isinstance(placed, dict) else ():
                 if not (folder / name).is_file():
                     raise ValueError(f"{what} {str(folder / name)!r} is missing; {AGAIN}")
                 yield folder / name

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Literal
 
 from sipo.backbones.loading.model_folders import INDEX, check_pipeline
 from sipo.common.hub import cached_unless_reachable
+from sipo.common.plugins import find_part, installed_names, is_reference
 
+GROUP: Literal["sipo.backbones"] = "sipo.backbones"
 EMBEDDED = ("mini-sd",)
 """The models that come with sipo; what is embedded beside them, suites and judges, is for them."""
 
@@ -31,31 +36,47 @@ def check_backbone(name: str) -> None:
     """Raises ValueError for a name that is no backbone, a hub that does not answer, files that are
     damaged."""
     path = find_backbone(name)
-    if Path(path).is_dir():
+    if is_part(name):
+        find_part(GROUP, name, "--backbone")
+    elif Path(path).is_dir():
         check_pipeline(Path(path), f"--backbone {name!r}:")
 
 
 def find_backbone(name: str) -> str:
     """The folder of an embedded name, of a path, of a hub id that must come from the cache; a hub
-    id, where the hub answers."""
+    id, where the hub answers; a name from outside as it is."""
     if name in EMBEDDED:
         from sipo.weights import weights_folder
 
         return str(weights_folder(name))
     check_name(name)
-    if _is_pipeline(name):
+    if _is_pipeline(name) or is_part(name):
         return name
     return str(cached_unless_reachable(name, f"--backbone {name!r}") or name)
 
 
 def check_name(name: str) -> None:
-    """Raises ValueError for what is no embedded model, no diffusers folder and no hub id."""
-    known = name in EMBEDDED or _is_pipeline(name)
+    """Raises ValueError for what is no embedded model, no diffusers folder, no hub id and no name
+    from outside."""
+    known = name in EMBEDDED or _is_pipeline(name) or is_part(name)
     if not known and (not name or Path(name).exists() or not _is_hub_id(name)):
+        names = near_first(name, [*EMBEDDED, *installed_names(GROUP)])
         raise ValueError(
-            f"--backbone {name!r} is neither an embedded model ({', '.join(EMBEDDED)}), a "
-            "diffusers folder (one with model_index.json) nor a hub id like 'owner/name'"
+            f"--backbone {name!r} is neither an embedded model ({', '.join(names)}), a "
+            "diffusers folder (one with model_index.json), a hub id like 'owner/name' nor "
+            "module:function of your own"
         )
+
+
+def is_part(name: str) -> bool:
+    """Whether it is named `module:attribute`, or by an installed package, and no folder is."""
+    return not _is_pipeline(name) and (is_reference(name) or name in installed_names(GROUP))
+
+
+def near_first(name: str, names: Iterable[str]) -> list[str]:
+    """All that there is, what `name` may have been meant for first."""
+    there = list(names)
+    return list(dict.fromkeys([*get_close_matches(name, there), *there]))
 
 
 def _is_pipeline(name: str) -> bool:

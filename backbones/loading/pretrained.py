@@ -21,7 +21,7 @@ _RANDOM = ("newly initialized", "MISSING")
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def from_pretrained(kind: Any, path: str, what: str, subfolder: str = "", **options: Any) -> Any:
+def from_pretrained(kind: Any, path: str, what: str, subfolder: str = "", **options: object) -> Any:
     """`kind.from_pretrained`. Raises ValueError for files that are damaged, absent or do not fit
     their own configuration; `what` begins the sentence."""
     if subfolder:

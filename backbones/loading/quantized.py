@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+if TYPE_CHECKING:
+    from diffusers.quantizers.quantization_config import QuantizationConfigMixin
+
 LIBRARIES = {"nf4": "bitsandbytes", "int8": "torchao"}
 
 
-def quantization(name: str, dtype: torch.dtype) -> Any:
+def quantization(name: str, dtype: torch.dtype) -> QuantizationConfigMixin | None:
     """diffusers' configuration; products are in `dtype`. None for "no".
 
     nf4 is QLoRA's 4-bit NormalFloat with its constants quantized too (Dettmers et al. 2023), int8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
@@ -12,6 +12,9 @@ from torch import Tensor
 from sipo.backbones.base import Conditioning, Generated, Sampler
 from sipo.backbones.pipeline import PipelineBackbone, fault_in
 from sipo.common.pictures.faults import spoiled
+
+if TYPE_CHECKING:
+    from diffusers import ModelMixin
 
 Frames = tuple[Image.Image, ...]
 
@@ -67,7 +70,7 @@ class VideoBackbone(PipelineBackbone):
             for clip, row in zip(clips, latents, strict=True)
         ]
 
-    def _call_options(self, sampler: Sampler) -> dict[str, Any]:
+    def _call_options(self, sampler: Sampler) -> dict[str, object]:
         asked = {
             "height": sampler.height,
             "width": sampler.width,
@@ -84,6 +87,6 @@ class VideoBackbone(PipelineBackbone):
             )
 
 
-def typed_like(latents: Tensor, vae: Any) -> Tensor:
+def typed_like(latents: Tensor, vae: ModelMixin) -> Tensor:
     """On the VAE's device and in its dtype."""
     return latents.to(vae.device, vae.dtype)

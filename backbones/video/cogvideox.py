@@ -7,7 +7,7 @@ wants an odd number F of latent frames; 1.5 patches two of them at a time, and p
 from __future__ import annotations
 
 from math import lcm
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from diffusers import CogVideoXDDIMScheduler, CogVideoXPipeline, CogVideoXTransformer3DModel
@@ -15,18 +15,21 @@ from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_region_for_grid
 from torch import Tensor, nn
 
-from sipo.backbones.base import Conditioning, Prediction, Sampler
+from sipo.backbones.base import ATTENTION, Conditioning, Prediction, Sampler, Schedule
 from sipo.backbones.video.base import VideoBackbone, typed_like
+
+if TYPE_CHECKING:
+    from diffusers import ModelMixin
 
 
 class CogVideoX(VideoBackbone):
     family = "cogvideox"
-    lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
+    lora_targets = ATTENTION
     denoiser_folder = "transformer"
     pipeline_class = CogVideoXPipeline
     denoiser_class = CogVideoXTransformer3DModel
 
-    def __init__(self, name: str, denoiser: Any, schedule: dict[str, Any]) -> None:
+    def __init__(self, name: str, denoiser: ModelMixin, schedule: Schedule) -> None:
         super().__init__(name, denoiser, schedule)
         # 5B samples with CogVideoXDPMScheduler, whose schedule is the same.
         self.schedule = CogVideoXDDIMScheduler.from_config(schedule)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from math import lcm
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 import torch
 from diffusers import WanPipeline, WanTransformer3DModel
 from torch import Tensor, nn
 
-from sipo.backbones.base import Conditioning, Sampler
+from sipo.backbones.base import ATTENTION, Conditioning, Sampler
 from sipo.backbones.flow import FlowBackbone
+from sipo.backbones.pipeline import Dtypes
 from sipo.backbones.video.base import VideoBackbone, typed_like
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKLWan
+    from diffusers.quantizers.quantization_config import QuantizationConfigMixin
 
 HEIGHT_PX, WIDTH_PX = 480, 832
 TEXT_LENGTH = 512  # the pipeline's call; its encode_prompt says 226
@@ -19,7 +24,7 @@ TEXT_LENGTH = 512  # the pipeline's call; its encode_prompt says 226
 
 class Wan(VideoBackbone, FlowBackbone):
     family = "wan"
-    lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
+    lora_targets = ATTENTION
     denoiser_folder = "transformer"
     pipeline_class = WanPipeline
     denoiser_class = WanTransformer3DModel
@@ -39,7 +44,13 @@ class Wan(VideoBackbone, FlowBackbone):
         return lcm(16, self._whole.vae_scale_factor_spatial * patch[1])
 
     @classmethod
-    def load(cls, path: str, denoiser_only: bool, dtype: Any, quantization: Any = None) -> Self:
+    def load(
+        cls,
+        path: str,
+        denoiser_only: bool,
+        dtype: Dtypes,
+        quantization: QuantizationConfigMixin | None = None,
+    ) -> Self:
         """The VAE in float32, as its authors ask. Raises ValueError for Wan 2.2."""
         config = WanPipeline.load_config(path)
         if config.get("boundary_ratio") is not None or config.get("expand_timesteps"):
@@ -48,6 +59,7 @@ class Wan(VideoBackbone, FlowBackbone):
                 "every patch; give a text-to-video checkpoint of Wan 2.1"
             )
         if not denoiser_only:
+            assert isinstance(dtype, torch.dtype)
             dtype = {"default": dtype, "vae": torch.float32}
         return super().load(path, denoiser_only, dtype, quantization)
 
@@ -77,7 +89,7 @@ class Wan(VideoBackbone, FlowBackbone):
         )
 
 
-def _statistics(vae: Any) -> tuple[Tensor, Tensor]:
+def _statistics(vae: AutoencoderKLWan) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of the VAE's latents, (1, C, 1, 1, 1)."""
     mean, std = (
         torch.tensor(values, device=vae.device, dtype=vae.dtype).view(1, -1, 1, 1, 1)

@@ -1,11 +1,14 @@
 """Names, folders and weights that are no backbone; the families have their own tests."""
 
+from inspect import signature
 from pathlib import Path
 
 import pytest
 import torch
+from diffusers import SanaPipeline
 
 from sipo.backbones.base import Backbone, Sampler
+from sipo.backbones.images.sana import INSTRUCTION
 from sipo.backbones.registry import load_backbone
 
 SAMPLER = Sampler(steps=3, guidance=3.0)
@@ -57,3 +60,9 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path, tiny_folder
         ValueError, match=r"holds neither pytorch_lora_weights.safetensors nor unet/"
     ):
         load_backbone(str(tiny_folder), weights=tmp_path / "empty")
+
+
+def test_sanas_instruction_is_its_pipelines() -> None:
+    """A copy of a default of diffusers': another release may have another."""
+    call = signature(SanaPipeline.__call__).parameters
+    assert call["complex_human_instruction"].default == list(INSTRUCTION)

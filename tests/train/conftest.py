@@ -20,14 +20,14 @@ def run(tiny_folder: Path, tmp_path: Path) -> Run:
 
     def train_tiny(name: str, pairs: MemoryPairs | None = None, **given: Any) -> RunSummary:
         from sipo.backbones.registry import load_backbone
-        from sipo.train.objective.losses import ONLINE
+        from sipo.train.build import samples_itself
         from sipo.train.settings import make_settings
         from sipo.train.trainer import train
 
         small: dict[str, Any] = {"max_train_steps": 4, "train_batch_size": 2, "rank": 2}
         small |= {"checkpointing_steps": 2, "report_to": "none", "out": str(tmp_path / name)}
         settings = make_settings(small | given)
-        online = settings.objective in ONLINE
+        online = samples_itself(settings)
         samples = online or settings.validation_pairs
         backbone = load_backbone(str(tiny_folder), denoiser_only=not samples)
         data = pairs or (MemoryPrompts() if online else MemoryPairs(5))

@@ -65,8 +65,8 @@ def test_clip_and_mask() -> None:
     log_w = torch.tensor([0.95, 0.80, 1.20]).log()
     weights = pair_weights(log_w, log_w)
     torch.testing.assert_close(weights.winner, torch.tensor([0.95, 0.90, 1.10]))
-    assert weights.keep.tolist() == [1, 0, 1]
-    assert pair_weights(log_w, log_w, mask=False).keep.tolist() == [1, 1, 1]
+    assert weights.mask.tolist() == [1, 0, 1]
+    assert pair_weights(log_w, log_w, masking=False).mask.tolist() == [1, 1, 1]
 
 
 def test_one_weight_from_two_branches() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sipo.train.objective.importance import Weights, pair_weights
 from sipo.train.objective.losses import OBJECTIVES, Errors, add_terms, dpo_cm, sipo
+from sipo.train.objective.registry import OBJECTIVE_NAMES
 
 BETA = 2.0  # psi = -(mse_theta - mse_ref)
 
@@ -50,7 +51,7 @@ def test_hand_worked_loss(name: str, expected: float) -> None:
     KTO: gains .1 and -.1, kl = 0; both branches 1 - sigmoid(2 * .1) = .4501660. IPO: (.2 - .5)^2.
     Hinge: 1 - .2; pairs with z >= 1 cost nothing.
     """
-    loss = OBJECTIVES[name](errors(0.3, 0.5), weights(0.95), BETA)
+    loss = OBJECTIVES[name].loss(errors(0.3, 0.5), weights(0.95), BETA)
     assert float(loss.losses) == pytest.approx(expected, rel=1e-5)
     assert float(loss.psi_w) == pytest.approx(0.1)
     assert float(loss.psi_l) == pytest.approx(-0.1)
@@ -58,14 +59,14 @@ def test_hand_worked_loss(name: str, expected: float) -> None:
 
 def test_mapo() -> None:
     """f(.4) = .2 / (e^.2 - 1) = .9033311, f(.401) = .9030978: z = .2333; L = .4 + 2 * .5832862."""
-    loss = OBJECTIVES["mapo"](errors(0.4, 0.401), weights(1.0), BETA)
+    loss = OBJECTIVES["mapo"].loss(errors(0.4, 0.401), weights(1.0), BETA)
     assert float(loss.z) == pytest.approx(0.2333, rel=1e-2)
     assert float(loss.losses) == pytest.approx(0.4 + 2 * 0.5832862, rel=1e-3)
 
 
 def test_hinge_leaves_a_margin_of_one_alone() -> None:
     """z = 2 * .6 = 1.2."""
-    assert float(OBJECTIVES["hinge"](errors(0.1, 1.3), weights(1.0), BETA).losses) == 0
+    assert float(OBJECTIVES["hinge"].loss(errors(0.1, 1.3), weights(1.0), BETA).losses) == 0
 
 
 def test_kto_measures_gains_against_their_mean() -> None:
@@ -73,7 +74,7 @@ def test_kto_measures_gains_against_their_mean() -> None:
 
     A negative mean counts as 0: gains 0 and -.2 give (.5 + 1 - sigmoid(.4)) / 2 = .4506562.
     """
-    kto = OBJECTIVES["diffusion-kto"]
+    kto = OBJECTIVES["diffusion-kto"].loss
     above = kto(errors(0.2, 0.4), weights(1.0), BETA)
     assert float(above.losses) == pytest.approx(0.4501660, rel=1e-5)
     below = kto(errors(0.4, 0.6), weights(1.0), BETA)
@@ -87,14 +88,14 @@ def test_sdpo_scales_the_losers_gradient(cross: float, scale: float) -> None:
     for name in ("diffusion-dpo", "diffusion-sdpo"):
         loser = torch.tensor([0.5], requires_grad=True)
         given = replace(errors(0.3, 0.5), loser=loser, cross=torch.tensor([cross]))
-        OBJECTIVES[name](given, weights(1.0), BETA).losses.sum().backward()
+        OBJECTIVES[name].loss(given, weights(1.0), BETA).losses.sum().backward()
         gradients.append(float(_grad(loser)))
     assert gradients[1] == pytest.approx(scale * gradients[0])
 
 
 @pytest.mark.parametrize("name", DPO_FAMILY)
 def test_at_the_reference_z_is_0_and_the_loss_log_2(name: str) -> None:
-    loss = OBJECTIVES[name](errors(0.4, 0.4), weights(0.95), BETA)
+    loss = OBJECTIVES[name].loss(errors(0.4, 0.4), weights(0.95), BETA)
     outside = 0.95 if name == "dpo-cm" else 1.0
     assert float(loss.z) == 0
     assert float(loss.losses) == pytest.approx(outside * math.log(2))
@@ -102,7 +103,7 @@ def test_at_the_reference_z_is_0_and_the_loss_log_2(name: str) -> None:
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_swapping_winner_and_loser_flips_z(name: str) -> None:
-    objective = OBJECTIVES[name]
+    objective = OBJECTIVES[name].loss
     there = objective(errors(0.3, 0.6), weights(0.95), BETA)
     back = objective(errors(0.6, 0.3), weights(0.95), BETA)
     assert float(there.z) == -float(back.z) != 0
@@ -115,7 +116,7 @@ def test_gradient_lowers_the_winners_error_and_raises_the_losers(name: str) -> N
         winner=torch.tensor([0.35], requires_grad=True),
         loser=torch.tensor([0.45], requires_grad=True),
     )
-    OBJECTIVES[name](leaf, weights(0.95), BETA).losses.sum().backward()
+    OBJECTIVES[name].loss(leaf, weights(0.95), BETA).losses.sum().backward()
     assert float(_grad(leaf.winner)) > 0 > float(_grad(leaf.loser))
 
 
@@ -125,7 +126,7 @@ def test_a_masked_pair_has_neither_loss_nor_gradient(objective: object) -> None:
     assert callable(objective)
     loss = objective(replace(errors(0.3, 0.5), winner=winner), weights(0.5), BETA)
     loss.losses.sum().backward()
-    assert float(loss.keep) == float(loss.losses.detach()) == float(_grad(winner)) == 0
+    assert float(loss.mask) == float(loss.losses.detach()) == float(_grad(winner)) == 0
 
 
 def test_a_weight_per_branch_scales_each_reward() -> None:
@@ -149,3 +150,7 @@ def test_optional_terms() -> None:
 def _grad(leaf: Tensor) -> Tensor:
     assert leaf.grad is not None
     return leaf.grad
+
+
+def test_the_names_that_settings_know_are_those_there_are() -> None:
+    assert OBJECTIVES.keys() == set(OBJECTIVE_NAMES)

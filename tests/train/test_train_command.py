@@ -105,7 +105,7 @@ def test_plot_draws_several_runs(run: Any, tmp_path: Path) -> None:
     [
         ([], "--data is missing"),
         (["--data", "d", "--rank", "0"], "--rank 0: Input should be greater"),
-        (["--data", "d", "--objective", "dpo"], "choose one of sipo, dpo-cm, diffusion-dpo"),
+        (["--data", "d", "--objective", "dpo"], "choose one of d3po, ipo, dpo-cm, sipo,"),
         (["--data", "d", "--train_timesteps", "9:3"], "LOW < HIGH"),
         (["--data", "d", "--max_train_steps", "3", "--pairs_seen", "9"], "give one"),
         (["--data", "d", "--reference", "init"], "needs --init_weights"),

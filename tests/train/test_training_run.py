@@ -30,7 +30,7 @@ from sipo.backbones.base import LORA_FILE
 from sipo.backbones.registry import load_backbone
 from sipo.train.build import base_dtype, make_accelerator
 from sipo.train.data.pair_batches import PairStream, draw_batch, positions
-from sipo.train.objective.losses import OBJECTIVES, ONLINE
+from sipo.train.objective.losses import OBJECTIVES
 from sipo.train.optimizer import make_optimizer
 from sipo.train.policy import Policy
 from sipo.train.settings import make_settings
@@ -134,7 +134,7 @@ def test_finished_run_does_nothing_and_a_longer_one_goes_on(
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_objective_trains_and_resumes(run: Run, tmp_path: Path, objective: str) -> None:
     given: dict[str, Any] = {"objective": objective}
-    if objective in ONLINE:
+    if OBJECTIVES[objective].data == "rollouts":
         given |= {"d3po_prompts": 2, "d3po_steps": 3, "d3po_block": 2, "judge": "fake"}
     run("whole", **given, max_train_steps=3, checkpointing_steps=1)
     run("parts", **given, max_train_steps=2)

@@ -15,7 +15,7 @@ from typing import Literal
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.text import read_text
 from sipo.train.monitor.log_rows import Row, read_rows
-from sipo.train.settings import NO_MARGIN_OBJECTIVES
+from sipo.train.objective.registry import NO_MARGIN_OBJECTIVES
 
 COLLAPSE = "collapse"
 SATURATED = 0.05  # mean sigma(-z): most pairs no longer teach

@@ -49,13 +49,13 @@ def sum_metrics(
         "ref_error_w": errors.ref_winner,
         "ref_error_l": errors.ref_loser,
         "w": weights.w,
-        "keep": loss.keep,
+        "keep": loss.mask,
         "clip": ((weights.winner != weights.w) | (weights.loser != weights.w)).float(),
         "gradient_factor": torch.sigmoid(-loss.z),  # |d logsigmoid(z) / dz|
         "abs_z": loss.z.abs(),
     }
     ones = torch.ones_like(gap)
-    head = [loss.losses, loss.keep, ones, *(rows[name] for name in MEAN_METRICS)]
+    head = [loss.losses, loss.mask, ones, *(rows[name] for name in MEAN_METRICS)]
     bins = (timesteps * BINS // num_train_timesteps).long().clamp(0, BINS - 1)
     columns = [*(rows[name] for name in PER_BIN_METRICS), ones]
     table = torch.zeros(BINS, len(columns), device=gap.device)

@@ -66,12 +66,12 @@ def log_weight(c: Tensor, mse: Tensor, log_dimensions: float = 0.0) -> Tensor:
 
 @dataclass(frozen=True)
 class Weights:
-    """Of a batch of pairs, all (B,): raw `w`, clipped per branch, and which pairs are kept."""
+    """Of a batch of pairs, all (B,): raw `w`, clipped per branch, and 1 for pairs that are kept."""
 
     w: Tensor
     winner: Tensor
     loser: Tensor
-    keep: Tensor
+    mask: Tensor
 
 
 def pair_weights(
@@ -79,9 +79,9 @@ def pair_weights(
     log_w_loser: Tensor,
     how: PairWeight = "geometric",
     eps_clip: float = 0.1,
-    mask: bool = True,
+    masking: bool = True,
 ) -> Weights:
-    """wc = clip(w, 1 - eps, 1 + eps), keep = w >= 1 - eps (both branches for `per_branch`).
+    """wc = clip(w, 1 - eps, 1 + eps), mask = w >= 1 - eps (both branches for `per_branch`).
 
     The paper writes one w_theta(t) for a pair and does not say whose; `how` is our reading.
     """
@@ -94,5 +94,5 @@ def pair_weights(
     w = both[how].exp()
     branches = (log_w_winner.exp(), log_w_loser.exp()) if how == "per_branch" else (w, w)
     winner, loser = (branch.clamp(1 - eps_clip, 1 + eps_clip) for branch in branches)
-    keep = (w >= 1 - eps_clip).float() if mask else torch.ones_like(w)
-    return Weights(w, winner, loser, keep)
+    mask = (w >= 1 - eps_clip).float() if masking else torch.ones_like(w)
+    return Weights(w, winner, loser, mask)

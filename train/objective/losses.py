@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from sipo.common.plugins import Part
 from sipo.train.objective.importance import Weights
 
 
@@ -33,16 +35,28 @@ class Errors:
 
 @dataclass(frozen=True)
 class PairLoss:
-    """(B,) each. `losses` is zero where `keep` is; `z` is what stands inside the sigmoid."""
+    """(B,) each. `losses` is zero where `mask` is; `z` is what stands inside the sigmoid."""
 
     losses: Tensor
-    keep: Tensor
+    mask: Tensor
     z: Tensor
     psi_w: Tensor
     psi_l: Tensor
 
 
-Objective = Callable[[Errors, Weights, float], PairLoss]
+Loss = Callable[[Errors, Weights, float], PairLoss]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A loss, and what it learns from: pairs; single verdicts, so that a row's winner and loser
+    are of different prompts; or rollouts, sampled and judged during training.
+    """
+
+    loss: Loss
+    data: Literal["pairs", "verdicts", "rollouts"] = "pairs"
+    part: Part | None = None
+    """Where it is from outside."""
 
 
 def rewards(errors: Errors, beta: float) -> tuple[Tensor, Tensor]:
@@ -63,24 +77,24 @@ def diffusion_dpo(errors: Errors, weights: Weights, beta: float) -> PairLoss:
 
 
 def dpo_cm(errors: Errors, weights: Weights, beta: float) -> PairLoss:
-    """L = -keep wc logsigmoid(z): the weight outside the sigmoid (SIPO slides, DPO-C&M).
+    """L = -mask wc logsigmoid(z): the weight outside the sigmoid (SIPO slides, DPO-C&M).
 
     With a weight per branch the pair's is their mean (equal branches: the weight itself).
     """
     psi_w, psi_l = rewards(errors, beta)
     z = psi_w - psi_l
     outside = (weights.winner + weights.loser) / 2
-    return PairLoss(-weights.keep * outside * logsigmoid(z), weights.keep, z, psi_w, psi_l)
+    return PairLoss(-weights.mask * outside * logsigmoid(z), weights.mask, z, psi_w, psi_l)
 
 
 def sipo(errors: Errors, weights: Weights, beta: float) -> PairLoss:
-    """L = -keep logsigmoid(wc (psi_w - psi_l)): the weight inside the sigmoid (SIPO slides).
+    """L = -mask logsigmoid(wc (psi_w - psi_l)): the weight inside the sigmoid (SIPO slides).
 
-    `keep` comes from the method's first stage; with masking off this is the bare slide formula.
+    `mask` comes from the method's first stage; with masking off this is the bare slide formula.
     """
     psi_w, psi_l = rewards(errors, beta)
     z = weights.winner * psi_w - weights.loser * psi_l
-    return PairLoss(-weights.keep * logsigmoid(z), weights.keep, z, psi_w, psi_l)
+    return PairLoss(-weights.mask * logsigmoid(z), weights.mask, z, psi_w, psi_l)
 
 
 def sft(errors: Errors, weights: Weights, beta: float) -> PairLoss:
@@ -170,22 +184,18 @@ def _mean_over_processes(values: Tensor) -> Tensor:
 
 
 OBJECTIVES: dict[str, Objective] = {
-    "sipo": sipo,
-    "dpo-cm": dpo_cm,
-    "diffusion-dpo": diffusion_dpo,
-    "flow-dpo": diffusion_dpo,  # on velocity errors, constant beta (Liu et al. 2025, Flow-DPO)
-    "diffusion-sdpo": diffusion_sdpo,
-    "diffusion-kto": diffusion_kto,
-    "mapo": mapo,
-    "ipo": ipo,
-    "hinge": hinge,
-    "sft": sft,
-    "d3po": d3po,
+    "sipo": Objective(sipo),
+    "dpo-cm": Objective(dpo_cm),
+    "diffusion-dpo": Objective(diffusion_dpo),
+    "flow-dpo": Objective(diffusion_dpo),  # on velocity errors (Liu et al. 2025, Flow-DPO)
+    "diffusion-sdpo": Objective(diffusion_sdpo),
+    "diffusion-kto": Objective(diffusion_kto, "verdicts"),
+    "mapo": Objective(mapo),
+    "ipo": Objective(ipo),
+    "hinge": Objective(hinge),
+    "sft": Objective(sft),
+    "d3po": Objective(d3po, "rollouts"),
 }
-ONLINE = frozenset({"d3po"})
-"""Learn from trajectories that are sampled and judged during training."""
-UNPAIRED = frozenset({"diffusion-kto"})
-"""Learn from single verdicts: a row's winner and loser are of different prompts."""
 
 
 def add_terms(
@@ -199,4 +209,4 @@ def add_terms(
     if not winner_anchor and not sft_weight:
         return loss
     extra = winner_anchor * (-loss.psi_w).relu() + sft_weight * errors.winner
-    return replace(loss, losses=loss.losses + loss.keep * extra)
+    return replace(loss, losses=loss.losses + loss.mask * extra)
