@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TypedDict
+
+from typing_extensions import TypedDict
 
 from sipo.feedback.prompts.prompt import Prompt, Tag
 from sipo.feedback.rule.complaint import Complaint, Kind

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,6 +17,9 @@ from sipo.common.files.writing import write_text
 from sipo.feedback.prompts.prompt import Prompt, Tag
 from sipo.feedback.rule.complaint import Complaint
 from sipo.feedback.rule.verdict import Verdict
+
+Tally = dict[str, dict[str, tuple[int, int]]]
+"""tag -> prompt (its row as JSON) -> (correct images, judged images)."""
 
 
 class ImageResult(BaseModel):
@@ -84,3 +88,16 @@ def _row(line: str, where: str) -> ImageResult:
             f"{where}: {field}: {first['msg']}; give results.jsonl as sipo-geneval or GenEval's "
             "evaluate_images.py wrote it"
         ) from None
+
+
+def tally(rows: Iterable[ImageResult]) -> Tally:
+    """Tags in GenEval's order; prompts sorted, so that equal sets give equal intervals."""
+    counts: dict[tuple[str, str], tuple[int, int]] = {}
+    for row in rows:
+        correct, images = counts.get((row.tag, row.metadata), (0, 0))
+        counts[row.tag, row.metadata] = (correct + row.correct, images + 1)
+    by_tag: Tally = {}
+    tags = get_args(Tag)
+    for tag, prompt in sorted(counts, key=lambda key: (tags.index(key[0]), key[1])):
+        by_tag.setdefault(tag, {})[prompt] = counts[tag, prompt]
+    return by_tag

@@ -16,8 +16,7 @@ from sipo.common.statistics import OVERALL, Interval, interval_fields, intervals
 from sipo.feedback.complaint_table import ComplaintCount, count_complaints
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.verdict import Verdict
-from sipo.geneval.results import ImageResult, to_row
-from sipo.geneval.statistics import tally
+from sipo.geneval.results import ImageResult, tally, to_row
 
 _PACKAGES = ("sipo", "torch", "diffusers", "transformers", "ultralytics", "numpy", "pillow")
 

@@ -18,7 +18,7 @@ from sipo.loop.settings import LoopSettings
 
 if TYPE_CHECKING:
     import sipo.datagen.settings
-    import sipo.train.settings
+    from sipo.train.settings import TrainSettings
 
 DECIDED = {
     "train": {"data", "init_weights", "reference", "resume_from_checkpoint"},
@@ -169,7 +169,7 @@ def shards(settings: LoopSettings, number: int) -> sipo.datagen.settings.Generat
     return GenerateSettings.model_validate(asked)
 
 
-def training(settings: LoopSettings, number: int) -> sipo.train.settings.TrainSettings:
+def training(settings: LoopSettings, number: int) -> TrainSettings:
     """From the policy before; rewards are against the base or against that policy.
 
     The model's own defaults go over the loop's, named options over those, --train over all.

@@ -78,7 +78,7 @@ class RunSummary:
     last: Row | None = None
     """Of log.jsonl; None where the log was taken away."""
 
-    def to_json(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         return {**vars(self), "last": self.last or {}}
 
 
@@ -313,4 +313,4 @@ def summary_of(out: Path) -> RunSummary:
 
 
 def write_summary(out: Path, content: RunSummary) -> None:
-    write_text(out / SUMMARY, json.dumps(content.to_json(), indent=1))
+    write_text(out / SUMMARY, json.dumps(content.to_dict(), indent=1))

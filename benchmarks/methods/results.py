@@ -11,8 +11,7 @@ from typing import Any
 
 from sipo.common.files.text import read_text
 from sipo.common.files.writing import write_text
-from sipo.geneval.results import read_rows
-from sipo.geneval.statistics import Tally, tally
+from sipo.geneval.results import Tally, read_rows, tally
 from sipo.train.monitor.log_rows import read_rows as read_log
 
 BASE = "base"

@@ -65,7 +65,7 @@ class FolderSummary:
     original: Opinion | None  # judge and pairing that it began with, where they are others now
     review: ReviewCounts | None  # where people have looked
 
-    def to_json(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """As `summary.json` has it."""
         row = asdict(self) | {"import": self.imported and asdict(self.imported)}
         row |= {"original": self.original and self.original.as_read()}
@@ -80,7 +80,7 @@ _OPTIONAL = ("import", "original", "review")
 def finish(folder: ShardFolder) -> FolderSummary:
     """Write `summary.json`, last of all."""
     summary = summarize(folder)
-    write_json(folder.path / "summary.json", summary.to_json(), indent=2)
+    write_json(folder.path / "summary.json", summary.to_dict(), indent=2)
     return summary
 
 

@@ -11,8 +11,7 @@ from pydantic import Field
 from sipo.common.records import Record
 from sipo.common.statistics import OVERALL, Difference, differences
 from sipo.geneval.evaluation_folder import RESULTS, SUMMARY, read_summary
-from sipo.geneval.results import read_rows
-from sipo.geneval.statistics import Tally, tally
+from sipo.geneval.results import Tally, read_rows, tally
 from sipo.geneval.summary import EvaluationConfig, TagSummary
 
 _SEED = "seeds.seed"

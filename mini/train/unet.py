@@ -33,7 +33,7 @@ from sipo.common.cpu_workers import end_with
 from sipo.common.devices import autocast
 from sipo.mini.train.latents import encode_chunk, load_chunks
 from sipo.mini.train.step_loop import one_cycle, run_steps
-from sipo.mini.train.text import WIDTH, new_text_encoder, new_tokenizer
+from sipo.mini.train.text_encoder import WIDTH, new_text_encoder, new_tokenizer
 
 BATCH = 64  # over all processes
 LAYOUT_SHARE, LAYOUT_FROM = 0.7, 300  # this share of the timesteps is drawn from [300, 1000)

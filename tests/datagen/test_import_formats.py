@@ -73,7 +73,7 @@ def test_a_folder_with_a_jsonl(tmp_path: Path) -> None:
     assert_pictures(tmp_path / "out", 5)
     assert open_folder(tmp_path / "out").config.shards == 3
     assert (summary.pairs, summary.mean_margin) == (5, 1.0)
-    assert summary.to_json()["import"] == {"rows": 5, "dropped": {}}
+    assert summary.to_dict()["import"] == {"rows": 5, "dropped": {}}
 
 
 def test_a_folder_with_a_csv_and_images_elsewhere(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_pickapic(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "train-0.parquet")
     summary = imported("pickapic", tmp_path / "train-0.parquet", tmp_path / "out")
     assert_pictures(tmp_path / "out", 2)
-    assert summary.to_json()["import"] == {"rows": 4, "dropped": {"tie": 1, "missing label": 1}}
+    assert summary.to_dict()["import"] == {"rows": 4, "dropped": {"tie": 1, "missing label": 1}}
 
 
 def test_hf_of_a_local_folder(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_an_import_goes_on(
     with pytest.raises(ValueError, match=said):
         open_folder(tmp_path / "out")
     summary = import_pairs(settings(source, tmp_path / "out"), progress=False)
-    assert summary.to_json()["import"] == {"rows": 7, "dropped": {"tie": 1, "missing picture": 1}}
+    assert summary.to_dict()["import"] == {"rows": 7, "dropped": {"tie": 1, "missing picture": 1}}
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 

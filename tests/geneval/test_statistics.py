@@ -1,8 +1,7 @@
 """Judged images counted by tag and prompt."""
 
 from sipo.common.statistics import means
-from sipo.geneval.results import ImageResult
-from sipo.geneval.statistics import tally
+from sipo.geneval.results import ImageResult, tally
 
 
 def row(tag: str, prompt: str, correct: bool) -> ImageResult:

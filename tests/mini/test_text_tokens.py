@@ -1,7 +1,7 @@
 """mini-sd's tokenizer: a token a word, and no text without tokens."""
 
 from sipo.feedback.prompts.mini_prompts import mini_suite
-from sipo.mini.train.text import MAX_TOKENS, new_text_encoder, new_tokenizer
+from sipo.mini.train.text_encoder import MAX_TOKENS, new_text_encoder, new_tokenizer
 
 GOLDEN = [635, 637, 590, 618, 611, 578]
 
