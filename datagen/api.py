@@ -12,7 +12,7 @@ from sipo.feedback.api import AnyJudge, Prompts, given_judge, given_prompts
 
 if TYPE_CHECKING:
     from sipo.backbones.base import Backbone
-    from sipo.datagen.looking.folder_summary import FolderSummary
+    from sipo.datagen.storage.folder_summary import FolderSummary
     from sipo.datagen.storage.pair_dataset import PairDataset
 
 
@@ -70,7 +70,8 @@ def verdicts(folder: str | Path) -> list[dict[str, object]]:
     """Every judged candidate of a folder, a flat record each, as `pandas.DataFrame` takes them.
 
     Keys: `key`, `text`, `tag`, `candidate` (0 to N - 1 of its prompt), `seed`, `score` in [0, 1],
-    `correct`, `reason`, and `kinds`, what is complained of ("count", "colour" ...). Raises ValueError for a folder that is missing or damaged.
+    `correct`, `reason`, and `kinds`, what is complained of ("count", "colour" ...). Raises
+    ValueError for a folder that is missing or damaged.
     """
     from sipo.datagen.looking.verdict_table import read_verdicts
 

@@ -17,7 +17,7 @@ from sipo.datagen.settings import GenerateSettings, check_models
 from sipo.recipes import recipe_option
 
 if TYPE_CHECKING:
-    from sipo.datagen.looking.folder_summary import FolderSummary
+    from sipo.datagen.storage.folder_summary import FolderSummary
 
 
 @click.group(cls=Commands, example="sipo-data generate --num-prompts 64 --out shards")
@@ -91,7 +91,7 @@ def inspect(settings: asked.InspectSettings) -> None:
     """Summarise SHARDS and write a contact sheet: winner, loser, prompt, scores and reasons."""
     from sipo.common.files.writing import atomic
     from sipo.datagen.looking.contact_sheet import contact_sheet
-    from sipo.datagen.looking.folder_summary import summarize, summary_lines
+    from sipo.datagen.storage.folder_summary import summarize, summary_lines
     from sipo.datagen.storage.shard_folder import open_folder
 
     folder = open_folder(settings.shards)
@@ -106,8 +106,8 @@ def inspect(settings: asked.InspectSettings) -> None:
 @settings_options(asked.ReviewSettings)
 def review(settings: asked.ReviewSettings) -> None:
     """Look at the pairs of SHARDS on a local page: keep, flip or drop. Training heeds it."""
-    from sipo.datagen.looking.folder_summary import summarize, summary_lines
     from sipo.datagen.looking.review import ReviewSession
+    from sipo.datagen.storage.folder_summary import summarize, summary_lines
     from sipo.datagen.storage.shard_folder import open_folder
     from sipo.pages.server import serve
 
@@ -201,7 +201,7 @@ def _encode(shards: Path, how: asked.EncodingSettings) -> FolderSummary:
 
 
 def _report(summary: FolderSummary, out: Path) -> None:
-    from sipo.datagen.looking.folder_summary import summary_lines
+    from sipo.datagen.storage.folder_summary import summary_lines
 
     click.echo("\n".join(summary_lines(summary)))
     click.echo(f"written: {out}")

@@ -16,7 +16,7 @@ from pathlib import Path
 from sipo.datagen.imports.parquet import require_package
 from sipo.datagen.storage.decisions import Decisions, names_of
 from sipo.datagen.storage.folder_config import FolderConfig
-from sipo.datagen.storage.rows import PairJson, read_row
+from sipo.datagen.storage.sample_json import PairJson, read_row
 from sipo.datagen.storage.shard_folder import ShardFolder, open_folder
 from sipo.datagen.storage.shard_index import PAIRS
 from sipo.datagen.storage.shards import TarSample, read_fields, write_shard

@@ -11,11 +11,11 @@ import torch
 from sipo.common.pictures.picture import from_bytes, to_bytes
 from sipo.datagen.generation import sampling
 from sipo.datagen.generation.types import Batch, Candidate, Judged, Request, requests
-from sipo.datagen.storage.rows import CandidateJson, SampledJson, read_row
+from sipo.datagen.storage.latent_files import from_npy, to_npy
+from sipo.datagen.storage.sample_json import SampledJson, candidate_rows, read_row
 from sipo.datagen.storage.shard_folder import ForeignShardError, ShardFolder
 from sipo.datagen.storage.shard_index import CANDIDATES
 from sipo.datagen.storage.shards import TarSample, read_fields, scan, write_shard
-from sipo.datagen.storage.tensors import from_npy, to_npy
 from sipo.feedback.judge import Judge
 from sipo.feedback.rule.verdict import Verdict
 
@@ -85,9 +85,8 @@ def write_sampled(
 
 def judged_of(folder: ShardFolder, number: int) -> Iterator[Judged]:
     """The candidates of a shard with their verdicts, in order."""
-    tar = folder.tar(CANDIDATES, number)
-    for key, facts in folder.candidates(number).samples.items():
-        yield Judged.of(read_row(tar, facts.members, CandidateJson), key)
+    for key, row in candidate_rows(folder, number):
+        yield Judged.of(row, key)
 
 
 def verdicts_of(folder: ShardFolder, number: int, judge: Judge, track: Track) -> Iterator[Verdict]:

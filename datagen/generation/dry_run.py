@@ -11,7 +11,7 @@ from sipo.common.pictures.picture import to_bytes
 from sipo.datagen.generation import sampling
 from sipo.datagen.generation.build import Job
 from sipo.datagen.generation.types import Batch, Candidate, requests
-from sipo.datagen.storage.tensors import to_npy
+from sipo.datagen.storage.latent_files import to_npy
 
 
 def plan_lines(job: Job, out: Path) -> list[str]:

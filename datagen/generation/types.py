@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sipo.backbones.seeds import image_seed
-from sipo.datagen.storage.rows import CandidateJson
+from sipo.datagen.storage.sample_json import CandidateJson
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.verdict import Verdict
 

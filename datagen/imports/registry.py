@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     from sipo.datagen.imports.rows import Rows
     from sipo.datagen.imports.settings import ImportSettings
 
-FORMATS = ("pickapic", "hpdv2", "hpdv3", "folder", "webdataset", "hf")
-"""Each is a file of this folder."""
-
 
 class Format(Protocol):
     def files(self, settings: ImportSettings) -> list[Path]:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from sipo.common.settings import ARGUMENTS, OUT, StrictModel, setting
 from sipo.datagen.generation.config import versions_of
-from sipo.datagen.imports.registry import FORMATS
 from sipo.datagen.imports.untrusted_images import Size
 from sipo.datagen.storage.folder_config import FORMAT, PEOPLE, FolderConfig, unencoded
 
+FORMATS = ("pickapic", "hpdv2", "hpdv3", "folder", "webdataset", "hf")
+"""Each is a file of this folder, see registry.py."""
 _HASHED_BYTES = 2**28  # of larger files only the size is looked at
 
 

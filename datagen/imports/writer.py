@@ -30,8 +30,8 @@ from sipo.datagen.imports.rows import Dropped, PairRow, Rows, UnusableError
 from sipo.datagen.imports.settings import ImportSettings, check_import, config_of
 from sipo.datagen.imports.untrusted_clips import read_clip_of
 from sipo.datagen.imports.untrusted_images import read_image
-from sipo.datagen.looking.folder_summary import FolderSummary, finish
 from sipo.datagen.storage.claims import claim_import, only_writer
+from sipo.datagen.storage.folder_summary import FolderSummary, finish
 from sipo.datagen.storage.shard_folder import PROMPTS, ShardFolder
 from sipo.datagen.storage.shard_index import SourceRows
 from sipo.datagen.storage.shards import TarSample

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sipo.common.pictures.picture import Suffix, read_clip, strip
-from sipo.datagen.storage.rows import PairJson, PairSide, read_row
+from sipo.datagen.storage.sample_json import PairJson, PairSide, read_row
 from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.datagen.storage.shard_index import PAIRS
 from sipo.datagen.storage.shards import Members, read_fields

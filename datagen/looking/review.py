@@ -15,7 +15,7 @@ from sipo.datagen.storage.decisions import (
     PairName,
     names_of,
 )
-from sipo.datagen.storage.rows import PairJson, PairSide, read_row
+from sipo.datagen.storage.sample_json import PairJson, PairSide, read_row
 from sipo.datagen.storage.shard_folder import open_folder
 from sipo.datagen.storage.shard_index import PAIRS
 from sipo.datagen.storage.shards import Members, read_fields

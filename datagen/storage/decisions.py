@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from sipo.common.files.writing import atomic
-from sipo.datagen.storage.rows import PairJson, read_row
+from sipo.datagen.storage.sample_json import PairJson, read_row
 from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.datagen.storage.shard_index import PAIRS, PairFacts, PairIndex
 from sipo.pages.ratings import read_answers

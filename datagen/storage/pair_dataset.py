@@ -11,7 +11,8 @@ from pathlib import Path
 from torch import Tensor
 
 from sipo.datagen.storage.decisions import Decision, Decisions, names_of, pair_key
-from sipo.datagen.storage.rows import PairJson, read_row
+from sipo.datagen.storage.latent_files import conditioning_of, from_npy
+from sipo.datagen.storage.sample_json import PairJson, read_row
 from sipo.datagen.storage.shard_folder import (
     ShardFolder,
     open_folder,
@@ -20,7 +21,6 @@ from sipo.datagen.storage.shard_folder import (
 )
 from sipo.datagen.storage.shard_index import PAIRS
 from sipo.datagen.storage.shards import Members, read_fields
-from sipo.datagen.storage.tensors import conditioning_of, from_npy
 
 _OTHER = {"winner.npy": "loser.npy", "loser.npy": "winner.npy"}
 

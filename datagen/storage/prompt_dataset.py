@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from sipo.datagen.storage.latent_files import conditioning_of, from_npy
 from sipo.datagen.storage.pair_dataset import common_meta, open_folders
 from sipo.datagen.storage.shard_index import CANDIDATES
 from sipo.datagen.storage.shards import read_fields
-from sipo.datagen.storage.tensors import conditioning_of, from_npy
 from sipo.feedback.prompts.prompt import Prompt
 
 

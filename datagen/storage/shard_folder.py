@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sipo.datagen.storage.folder_config import FILE, FolderConfig
+from sipo.datagen.storage.latent_files import holds_embeddings
 from sipo.datagen.storage.shard_index import (
     CANDIDATES,
     PAIRS,
@@ -22,7 +23,6 @@ from sipo.datagen.storage.shard_index import (
     check_size,
     read_index,
 )
-from sipo.datagen.storage.tensors import holds_embeddings
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
 
 SHARD_NAME = re.compile(rf"({CANDIDATES}|{PAIRS})-\d{{6}}\.(tar|json|safetensors)")

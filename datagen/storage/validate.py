@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sipo.common.files.strict_json import load_json
 from sipo.datagen.storage.decisions import Decisions
-from sipo.datagen.storage.rows import CandidateJson, PairJson, read_row
+from sipo.datagen.storage.latent_files import from_npy
+from sipo.datagen.storage.sample_json import CandidateJson, PairJson, read_row
 from sipo.datagen.storage.shard_folder import PROMPTS, SHARD_NAME, ShardFolder, open_folder
 from sipo.datagen.storage.shard_index import (
     CANDIDATES,
@@ -18,7 +19,6 @@ from sipo.datagen.storage.shard_index import (
     PairFacts,
 )
 from sipo.datagen.storage.shards import Members, read_fields, scan
-from sipo.datagen.storage.tensors import from_npy
 
 
 def find_damage(path: str | Path) -> Iterator[str]:

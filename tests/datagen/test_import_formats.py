@@ -23,7 +23,7 @@ from sipo.datagen.imports.rows import UnusableError
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.untrusted_clips import read_clip_of
 from sipo.datagen.imports.writer import import_pairs
-from sipo.datagen.looking.folder_summary import FolderSummary
+from sipo.datagen.storage.folder_summary import FolderSummary
 from sipo.datagen.storage.shard_folder import open_folder
 from sipo.datagen.storage.shard_index import PAIRS
 from sipo.datagen.storage.shards import read_fields

@@ -28,8 +28,8 @@ from sipo.datagen.generation import pairs
 from sipo.datagen.generation.again import judge_folder, pair_folder
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
-from sipo.datagen.looking.folder_summary import FolderSummary, summarize, summary_lines
 from sipo.datagen.storage import copies
+from sipo.datagen.storage.folder_summary import FolderSummary, summarize, summary_lines
 from sipo.datagen.storage.pair_dataset import PairDataset
 from sipo.datagen.storage.shard_folder import open_folder
 from sipo.datagen.storage.validate import find_damage

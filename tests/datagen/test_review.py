@@ -26,9 +26,9 @@ from sipo.datagen.export import export_folder
 from sipo.datagen.generation.again import judge_folder, pair_folder
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
-from sipo.datagen.looking.folder_summary import summarize, summary_lines
 from sipo.datagen.looking.review import ReviewSession
 from sipo.datagen.storage.decisions import REVIEW, Decisions, ReviewCounts, names_of
+from sipo.datagen.storage.folder_summary import summarize, summary_lines
 from sipo.datagen.storage.pair_dataset import PairDataset
 from sipo.datagen.storage.shard_folder import open_folder
 from sipo.pages.server import Server

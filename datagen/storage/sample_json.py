@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,8 @@ from pydantic import Field
 
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.writing import to_json
+from sipo.datagen.storage.shard_folder import ShardFolder
+from sipo.datagen.storage.shard_index import CANDIDATES
 from sipo.datagen.storage.shards import Members, read_fields
 from sipo.datagen.storage.untrusted_json import Count, Lenient, Model, Share
 from sipo.feedback.prompts.prompt import Prompt
@@ -77,6 +80,13 @@ class PairJson(Lenient):
         """What the index says of it, and of older folders a part."""
         keys = {role: side.key for role, side in self.sides.items()}
         return {"tag": self.prompt.tag, "margin": self.margin, **keys}
+
+
+def candidate_rows(folder: ShardFolder, number: int) -> Iterator[tuple[str, CandidateJson]]:
+    """(key, row) of the candidates of a shard, in order."""
+    tar = folder.tar(CANDIDATES, number)
+    for key, facts in folder.candidates(number).samples.items():
+        yield key, read_row(tar, facts.members, CandidateJson)
 
 
 def read_row(tar: Path, members: Members, model: type[Model]) -> Model:

@@ -9,9 +9,9 @@ from itertools import groupby
 from statistics import fmean
 
 from sipo.common.files.writing import write_json
-from sipo.datagen.generation.candidates import judged_of
 from sipo.datagen.storage.decisions import Decisions, PairName, ReviewCounts, names_of
 from sipo.datagen.storage.folder_config import Opinion
+from sipo.datagen.storage.sample_json import candidate_rows
 from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.datagen.storage.shard_index import CandidateFacts, PairFacts
 from sipo.feedback.complaint_table import ComplaintCount, complaint_lines, count_complaints
@@ -100,9 +100,9 @@ def summarize(folder: ShardFolder) -> FolderSummary:
         dropped.update({name: getattr(index, name) for name in _DROPPED})
     prompts, of_tag = config.prompts.count or 0, {facts.tag for facts in candidates}
     verdicts = (
-        (judged.request.prompt, judged.verdict)
+        (row.prompt, row.verdict)
         for number in (() if config.judged_by_people else folder.numbers)
-        for judged in judged_of(folder, number)
+        for _, row in candidate_rows(folder, number)
     )
     return FolderSummary(
         prompts=prompts,
