@@ -22,7 +22,6 @@ from sipo.datagen.storage.shard_index import (
     check_size,
     read_index,
 )
-from sipo.datagen.storage.tensors import holds_embeddings
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
 
 SHARD_NAME = re.compile(rf"({CANDIDATES}|{PAIRS})-\d{{6}}\.(tar|json|safetensors)")
@@ -55,6 +54,8 @@ class ShardFolder:
         return self.path / f"{PAIRS}-{number:06d}.safetensors"
 
     def has_embeddings(self, number: int) -> bool:
+        from sipo.datagen.storage.tensors import holds_embeddings  # and torch, which help needs not
+
         return holds_embeddings(self.embeddings(number), self.config.sampling_digest)
 
     def candidates(self, number: int) -> CandidateIndex:
