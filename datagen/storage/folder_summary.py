@@ -98,6 +98,7 @@ def summarize(folder: ShardFolder) -> FolderSummary:
         if decisions:
             names += names_of(folder, number).values()
         dropped.update({name: getattr(index, name) for name in _DROPPED})
+    failures = Counter(facts.failure for facts in candidates if facts.failure is not None)
     prompts, of_tag = config.prompts.count or 0, {facts.tag for facts in candidates}
     verdicts = (
         (row.prompt, row.verdict)
@@ -112,7 +113,7 @@ def summarize(folder: ShardFolder) -> FolderSummary:
         pairs=len(pairs),
         mean_margin=_mean(facts.margin for facts in pairs),
         dropped=DroppedPairs(**dropped),
-        failures=Counter(facts.failure for facts in candidates if facts.failure is not None),
+        failures=dict(failures),
         overall=_scores(candidates, pairs),
         tags={tag: _scores(candidates, pairs, tag) for tag in TAGS if tag in of_tag},
         complaints=count_complaints(verdicts),
