@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -175,19 +175,19 @@ class TrainSettings(StrictModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _defaults_that_depend(cls, given: dict[str, Any]) -> dict[str, Any]:
+    def _defaults_that_depend(cls, given: Mapping[str, object]) -> dict[str, object]:
         """The paper's beta per method in beta_dpo units, its learning rate for whole models."""
-        given = dict(given)
-        if beta := BETAS.get(str(given.get("objective"))):
-            given.setdefault("beta_dpo", beta)
-        if str(given.get("full", False)).lower() in ("true", "1", "yes", "on", "y", "t"):
-            given.setdefault("learning_rate", 1e-5)
-        given["out"] = given.get("out") or f"runs/{given.get('objective', 'sipo')}"
-        return given
+        values = dict(given)
+        if beta := BETAS.get(str(values.get("objective"))):
+            values.setdefault("beta_dpo", beta)
+        if str(values.get("full", False)).lower() in ("true", "1", "yes", "on", "y", "t"):
+            values.setdefault("learning_rate", 1e-5)
+        values["out"] = values.get("out") or f"runs/{values.get('objective', 'sipo')}"
+        return values
 
     @field_validator("data", mode="before")
     @classmethod
-    def _one_folder_is_a_list(cls, data: Any) -> Any:
+    def _one_folder_is_a_list(cls, data: object) -> object:
         return [data] if isinstance(data, str) else data
 
     @field_validator("train_timesteps")
@@ -241,12 +241,12 @@ class TrainSettings(StrictModel):
         return int(low), int(high)
 
 
-def make_settings(given: Mapping[str, Any]) -> TrainSettings:
+def make_settings(given: Mapping[str, object]) -> TrainSettings:
     """Settings from plain values; aliases are understood, '-' is '_', None is not given.
 
     Raises ValueError that names the setting, its value and what would be right.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for key, value in given.items():
         name = setting_name(key)
         if name not in TrainSettings.model_fields:
