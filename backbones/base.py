@@ -79,7 +79,7 @@ class Backbone(ABC):
 
     fps: int | None = None  # frames a second of the clips it makes; None: it makes images
     name: str
-    denoiser: nn.Module
+    denoiser: ModelMixin
     prediction: Prediction
     num_train_timesteps: int
     default_sampler: Sampler

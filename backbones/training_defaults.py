@@ -1,23 +1,28 @@
-"""What training takes for a model where nothing is said: embedded models, each by its search."""
+"""What training takes for a model where nothing is said: of an embedded one what its search found,
+training.json beside the weights.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from sipo.backbones.loading.names import EMBEDDED
+from sipo.common.files.text import read_text
+from sipo.common.settings import StrictModel
+from sipo.weights import weights_folder
 
-TRAINING: dict[str, dict[str, Any]] = {
-    "mini-sd": {  # docs/log.md, 2026-11-24
-        "learning_rate": 3e-3,
-        "lr_scheduler": "cosine",
-        "rank": 32,
-        "winner_anchor": 1.0,
-        "train_timesteps": "400:1000",
-    },
-}
-BETAS = {("mini-sd", "sipo"): 100.0}
-"""Of a model under an objective; every other objective keeps its own."""
+TRAINING_FILE = "training.json"
 
 
-def training_defaults(backbone: str, objective: str) -> dict[str, Any]:
+class TrainingDefaults(StrictModel):
+    """Under every objective, and of one objective more."""
+
+    settings: dict[str, object]
+    objectives: dict[str, dict[str, object]]
+
+
+def training_defaults(backbone: str, objective: str) -> dict[str, object]:
     """Settings of `sipo-train`; {} for a model that has none, which gets the trainer's own."""
-    beta = BETAS.get((backbone, objective))
-    return TRAINING.get(backbone, {}) | ({} if beta is None else {"beta_dpo": beta})
+    if backbone not in EMBEDDED:
+        return {}
+    file = weights_folder(backbone) / TRAINING_FILE
+    found = TrainingDefaults.model_validate_json(read_text(file))
+    return found.settings | found.objectives.get(objective, {})

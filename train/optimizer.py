@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
@@ -18,7 +17,7 @@ def make_optimizer(
 
     Raises ValueError where bitsandbytes is missing.
     """
-    kind: type[torch.optim.Optimizer] = torch.optim.AdamW
+    make: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW
     if settings.use_8bit_adam:
         try:
             from bitsandbytes import optim
@@ -26,6 +25,5 @@ def make_optimizer(
             raise ValueError(
                 "--use_8bit_adam needs bitsandbytes; pip install 'sipo[quantize]'"
             ) from None
-        kind = optim.AdamW8bit
-    given: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
-    return kind(parameters, **given)
+        make = optim.AdamW8bit
+    return make(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)

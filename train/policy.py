@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from accelerate.utils import AutocastKwargs
@@ -30,6 +30,7 @@ from sipo.train.settings import TrainSettings
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+    from diffusers import ModelMixin
 
 ADAPTER, FROZEN = "default", "init"
 INIT = "--init_weights"
@@ -53,12 +54,12 @@ class Policy:
         Raises ValueError for LoRA targets that do not exist, initial weights that do not fit.
         """
         self.backbone = backbone
-        self.denoiser = cast(Any, backbone.denoiser)
+        self.denoiser: ModelMixin = backbone.denoiser
         self.full, self.shard_weights = settings.full, settings.shard_weights
         self.sharded = False
         self.reference, self.behaviour = settings.reference, behaviour
         self.copies: dict[str, nn.Module] = {}  # full: frozen networks by name
-        self.autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+        self.autocast: Callable[[], AbstractContextManager[object]] = nullcontext
         # The network stays in eval mode: dropout would make z differ from 0 at policy = reference.
         self.denoiser.requires_grad_(False).eval()
         if settings.full:
@@ -178,8 +179,10 @@ class Policy:
         else:
             # Every process has loaded the frozen ones; quantized, they could not be sent.
             frozen = [n for n, value in self.denoiser.named_parameters() if not value.requires_grad]
-            ddp: Any = DistributedDataParallel
-            ddp._set_params_and_buffers_to_ignore_for_model(self.denoiser, frozen)
+            ignore: Callable[[nn.Module, list[str]], None] = (
+                DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
+            )
+            ignore(self.denoiser, frozen)
             self.network = accelerator.prepare_model(self.denoiser)
 
     def predict(
@@ -237,7 +240,7 @@ class Policy:
             beside.write_bytes(content)  # save_file would make it private to the user
         os.replace(beside, target)
 
-    def _unsharded(self, weights: dict[str, Tensor]) -> Any:
+    def _unsharded(self, weights: Mapping[str, Tensor]) -> ModelMixin:
         """The denoiser or, where its parameters are shards, a whole one with `weights`."""
         if not self.sharded:
             return self.denoiser
@@ -271,7 +274,7 @@ def lora_targets(backbone: Backbone, text: str) -> list[str]:
 def require_shape(
     here: Mapping[str, Tensor],
     weights: Mapping[str, Tensor],
-    config: Mapping[str, Any] | None,
+    config: Mapping[str, object] | None,
     settings: TrainSettings,
 ) -> None:
     """Raises ValueError for a LoRA whose layers, ranks or alpha are not those of this run.
@@ -309,5 +312,5 @@ def _end(key: str) -> str:
     return ".".join(parts[-2:] if parts[-1].isdigit() else parts[-1:])
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return sorted(value) if isinstance(value, set) else value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.loading.quantized import stored
@@ -54,7 +53,7 @@ def memory_bytes(settings: TrainSettings, weights: int, trainable: int) -> dict[
     return parts | {"sum": sum(parts.values())}
 
 
-def describe(settings: TrainSettings, backbone: Backbone, plan: RunLength) -> dict[str, Any]:
+def describe(settings: TrainSettings, backbone: Backbone, plan: RunLength) -> dict[str, object]:
     """Resolved settings, sizes and lengths. Builds the policy, so the counts are the true ones."""
     from sipo.train.policy import Policy
 

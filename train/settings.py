@@ -203,15 +203,15 @@ class TrainSettings(StrictModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _defaults_that_depend(cls, given: dict[str, object]) -> dict[str, object]:
+    def _defaults_that_depend(cls, given: Mapping[str, object]) -> dict[str, object]:
         """The paper's beta per method in beta_dpo units, its learning rate for whole models."""
-        given = dict(given)
-        if beta := BETAS.get(str(given.get("objective"))):
-            given.setdefault("beta_dpo", beta)
-        if str(given.get("full", False)).lower() in ("true", "1", "yes", "on", "y", "t"):
-            given.setdefault("learning_rate", 1e-5)
-        given["out"] = given.get("out") or f"runs/{given.get('objective', 'sipo')}"
-        return given
+        values = dict(given)
+        if beta := BETAS.get(str(values.get("objective"))):
+            values.setdefault("beta_dpo", beta)
+        if str(values.get("full", False)).lower() in ("true", "1", "yes", "on", "y", "t"):
+            values.setdefault("learning_rate", 1e-5)
+        values["out"] = values.get("out") or f"runs/{values.get('objective', 'sipo')}"
+        return values
 
     @field_validator("data", mode="before")
     @classmethod

@@ -11,11 +11,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from sipo.common.errors import Terminated
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+Handler = Callable[[int, FrameType | None], object] | int | None
+"""What `signal.getsignal` gives."""
 NOTED = "stopping at the end of this step"
 
 
@@ -39,7 +41,7 @@ class Stopping:
         self.signal: int | None = None
         self.again_at_once = True
         self._told, self._pass_on = told, pass_on
-        self._before: dict[signal.Signals, Any] = {}
+        self._before: dict[signal.Signals, Handler] = {}
 
     @property
     def asked(self) -> bool:

@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 
 from sipo.datagen.storage.folder_config import FILE, FolderConfig
-from sipo.datagen.storage.latent_files import holds_embeddings
 from sipo.datagen.storage.shard_index import (
     CANDIDATES,
     PAIRS,

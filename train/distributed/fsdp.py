@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from typing import TypedDict, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -48,17 +48,25 @@ def shard_like(value: Tensor, like: Tensor) -> Tensor:
     return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
 
 
+class OptimizerState(TypedDict):
+    """`optimizer.state_dict()`: moments by the parameter's index."""
+
+    state: dict[int, dict[str, object]]
+    param_groups: list[dict[str, object]]
+
+
 def shard_optimizer_state(
-    state: Mapping[str, Any], parameters: list[nn.Parameter]
-) -> dict[str, object]:
-    """A whole `optimizer.state_dict()` with each moment placed as its parameter is."""
-    placed = {
-        index: {
-            name: shard_like(value, parameters[index])
-            if isinstance(value, Tensor) and value.shape == parameters[index].shape
-            else value
-            for name, value in moments.items()
-        }
-        for index, moments in state["state"].items()
+    whole: OptimizerState, parameters: Sequence[nn.Parameter]
+) -> OptimizerState:
+    """With each moment placed as its parameter is."""
+
+    def placed(value: object, like: nn.Parameter) -> object:
+        if isinstance(value, Tensor) and value.shape == like.shape:
+            return shard_like(value, like)
+        return value
+
+    state = {
+        index: {name: placed(value, parameters[index]) for name, value in moments.items()}
+        for index, moments in whole["state"].items()
     }
-    return {**state, "state": placed}
+    return OptimizerState(state=state, param_groups=whole["param_groups"])

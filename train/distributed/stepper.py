@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
-from sipo.train.distributed.fsdp import full_tensor, shard_optimizer_state
+from sipo.train.distributed.fsdp import OptimizerState, full_tensor, shard_optimizer_state
 from sipo.train.policy import Policy
 from sipo.train.settings import TrainSettings
 
@@ -59,8 +58,9 @@ class Stepper:
         self.prepared.zero_grad()
         return norm
 
-    def state_dict(self) -> Mapping[str, object]:
-        return self.optimizer.state_dict()
+    def state_dict(self) -> OptimizerState:
+        return cast(OptimizerState, self.optimizer.state_dict())
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.optimizer.load_state_dict(shard_optimizer_state(state, self.parameters))
+    def load_state_dict(self, state: OptimizerState) -> None:
+        placed = shard_optimizer_state(state, self.parameters)
+        self.optimizer.load_state_dict({**placed})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -27,12 +27,37 @@ PAIRS, POINTS = 16, 50
 """A point of the curve is the mean error over 2 * PAIRS latents."""
 CHAINS = (10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 125, 150, 200, 250, 500, 1000)
 PAPERS_SHARE = 64 / 1000
+Bin = TypedDict("Bin", {"from": int, "to": int, "mse": float, "w": float})
+
+
+class BetaUnits(TypedDict):
+    """One strength in the units of several code bases; see `describe_beta`."""
+
+    beta_dpo: float
+    z_per_percent: float
+    without_half: float
+    sum_reduction: float
+
+
+class Curve(TypedDict):
+    """weights.json: `mse` at the timesteps that were measured, `w` at every one."""
+
+    backbone: str
+    num_chain_steps: int
+    proposed_num_chain_steps: int
+    threshold: float
+    last_timestep_below: int | None
+    share_below: float
+    bins: list[Bin]
+    beta: BetaUnits
+    mse: dict[int, float]
+    w: list[float]
 
 
 @torch.no_grad()
 def measure_curve(
     settings: TrainSettings, backbone: Backbone, pairs: Pairs, device: torch.device | str = "cpu"
-) -> dict[str, Any]:
+) -> Curve:
     """The base model's mse at POINTS timesteps, interpolated to all T, and the w(t) it makes."""
     T = backbone.num_train_timesteps  # noqa: N806
     stream = PairStream(pairs, settings.seed)
@@ -92,7 +117,7 @@ def _propose(backbone: Backbone, every: Tensor, curve: Tensor, settings: TrainSe
     return min((n for n in CHAINS if n <= len(every)), key=distance)
 
 
-def _bins(curve: Tensor, w: Tensor) -> list[dict[str, float]]:
+def _bins(curve: Tensor, w: Tensor) -> list[Bin]:
     """Means of mse and w, and the share kept, in tenths of the timesteps."""
     edges = [len(w) * place // BINS for place in range(BINS + 1)]
     return [
@@ -106,7 +131,7 @@ def _bins(curve: Tensor, w: Tensor) -> list[dict[str, float]]:
     ]
 
 
-def describe_beta(beta: float, error: float, dimensions: int) -> dict[str, float]:
+def describe_beta(beta: float, error: float, dimensions: int) -> BetaUnits:
     """Beta so that it can be compared between models and code bases.
 
     `z_per_percent` is |z| when one branch's error moves by 1 % of its mean. The others are the same
@@ -127,7 +152,7 @@ def _interpolate(at: Tensor, points: Tensor, values: list[float]) -> Tensor:
     return torch.from_numpy(np.interp(at.numpy(), points.numpy(), values)).float()
 
 
-def write_curve(curve: dict[str, Any], out: Path) -> Path:
+def write_curve(curve: Curve, out: Path) -> Path:
     """weights.json and weights.png in `out`; returns the picture's path."""
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "weights.json", json.dumps(curve, indent=1))
@@ -146,7 +171,7 @@ def write_curve(curve: dict[str, Any], out: Path) -> Path:
     return out / "weights.png"
 
 
-def as_text(curve: dict[str, Any]) -> str:
+def as_text(curve: Curve) -> str:
     """The table and the sentences for the user."""
     lines = ["timesteps     mse       w"]
     for row in curve["bins"]:
