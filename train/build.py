@@ -18,11 +18,11 @@ from sipo.common.files.locks import is_written_to
 from sipo.feedback.prompts.demands import check_prompts, require_published
 from sipo.feedback.registry import load_judge, vocabulary_of
 from sipo.train.data.pair_batches import Data, Pairs
-from sipo.train.data.rollouts import Trajectories
 from sipo.train.distributed.accelerate_env import wrapping_is_ours
 from sipo.train.monitor.validation import Validation, check_validation, validation_prompts
 from sipo.train.objective.denoising_errors import PairSource, Source
 from sipo.train.objective.registry import find_objective
+from sipo.train.objective.rollouts import Trajectories
 from sipo.train.policy import INIT, Frozen, Policy
 from sipo.train.settings import TrainSettings
 from sipo.train.shards_backbone import backbone_of

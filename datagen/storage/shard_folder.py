@@ -54,7 +54,9 @@ class ShardFolder:
         return self.path / f"{PAIRS}-{number:06d}.safetensors"
 
     def has_embeddings(self, number: int) -> bool:
-        from sipo.datagen.storage.tensors import holds_embeddings  # and torch, which help needs not
+        from sipo.datagen.storage.latent_files import (
+            holds_embeddings,  # and torch, which help needs not
+        )
 
         return holds_embeddings(self.embeddings(number), self.config.sampling_digest)
 
