@@ -11,7 +11,7 @@ from PIL import Image
 from sipo.common.plugins import Part, part_of
 from sipo.feedback.judge import Judge
 from sipo.feedback.judge_batches import Asked, JudgesMistakeError, judge_in_batches
-from sipo.feedback.loading import check_names
+from sipo.feedback.judge_loading import check_names
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.complaint import Complaint
 from sipo.feedback.rule.verdict import Verdict

@@ -12,7 +12,7 @@ from sipo.common.files.strict_json import parse_json
 from sipo.common.plugins import Part, find_part, installed_names
 from sipo.feedback.ensemble import make_ensemble
 from sipo.feedback.judge import Judge
-from sipo.feedback.loading import JudgeLoader, call_loader, check_names, keywords
+from sipo.feedback.judge_loading import JudgeLoader, call_loader, check_names, keywords
 from sipo.feedback.prompts.prompt import Prompt
 
 JUDGES = {
