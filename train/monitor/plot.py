@@ -9,7 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
-from sipo.common.files.writing import write_text
+from sipo.common.files.writing import atomic, write_text
 from sipo.train.monitor.health import Finding, diagnose_run
 from sipo.train.monitor.log_rows import Row, read_rows
 
@@ -107,7 +107,8 @@ def _draw(logs: Logs, path: Path) -> None:
         axes.set_xlabel("pairs seen", fontsize=8)
         axes.tick_params(labelsize=8)
     grid[0, 0].legend(fontsize=8)
-    figure.savefig(path, dpi=110)
+    with atomic(path) as file:
+        figure.savefig(file, dpi=110)
 
 
 def _panels(logs: Logs) -> dict[str, dict[str, Points]]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sipo.backbones.base import Backbone
-from sipo.common.files.writing import write_text
+from sipo.common.files.writing import atomic, write_text
 from sipo.train.data.pair_batches import Pairs, PairStream, generator
 from sipo.train.monitor.metrics import BINS
 from sipo.train.objective.denoising_errors import mse, timestep_coefficient
@@ -160,7 +160,8 @@ def write_curve(curve: Curve, out: Path) -> Path:
         f"{curve['num_chain_steps']}: {curve['share_below']:.1%} below {curve['threshold']:g}",
     )
     axes.legend(loc="lower right")
-    figure.savefig(out / "weights.png", dpi=120)
+    with atomic(out / "weights.png") as file:
+        figure.savefig(file, dpi=120)
     return out / "weights.png"
 
 
