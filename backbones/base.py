@@ -25,7 +25,7 @@ from sipo.common.settings import StrictModel
 
 if TYPE_CHECKING:
     from diffusers import ModelMixin
-    from diffusers.quantizers.quantization_config import QuantizationConfigMixin
+    from diffusers.quantizers.quantization_config import QuantizationConfigMixin as Bits
 
 Prediction = Literal["epsilon", "v_prediction", "sample", "flow"]
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
@@ -89,11 +89,7 @@ class Backbone(ABC):
     @classmethod
     @abstractmethod
     def load(
-        cls,
-        path: str,
-        denoiser_only: bool,
-        dtype: torch.dtype,
-        quantization: QuantizationConfigMixin | None = None,
+        cls, path: str, denoiser_only: bool, dtype: torch.dtype, quantization: Bits | None = None
     ) -> Backbone:
         """From a diffusers folder or hub id. `denoiser_only` skips VAE and text encoders;
         `quantization` is diffusers' configuration for the denoiser."""

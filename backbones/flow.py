@@ -8,16 +8,12 @@ moves the timesteps of sampling only; training draws noise levels as `--train_ti
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
+from diffusers import ModelMixin
 from torch import Tensor
 
 from sipo.backbones.base import Schedule, append_dims
 from sipo.backbones.pipeline import PipelineBackbone
-
-if TYPE_CHECKING:
-    from diffusers import ModelMixin
 
 
 class FlowBackbone(PipelineBackbone):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self, cast
 
 import torch
-from diffusers import DDPMScheduler, PipelineQuantizationConfig
+from diffusers import DDPMScheduler, DiffusionPipeline, ModelMixin, PipelineQuantizationConfig
 from PIL import Image
 from torch import Tensor, nn
 
@@ -24,8 +24,7 @@ from sipo.common.files.tensor_files import not_finite
 from sipo.common.pictures.faults import spoiled
 
 if TYPE_CHECKING:
-    from diffusers import DiffusionPipeline, ModelMixin
-    from diffusers.quantizers.quantization_config import QuantizationConfigMixin
+    from diffusers.quantizers.quantization_config import QuantizationConfigMixin as Bits
 
 Dtypes = torch.dtype | Mapping[str, torch.dtype]
 """Of all, or by component as diffusers takes them."""
@@ -47,11 +46,7 @@ class PipelineBackbone(Backbone):
 
     @classmethod
     def load(
-        cls,
-        path: str,
-        denoiser_only: bool,
-        dtype: Dtypes,
-        quantization: QuantizationConfigMixin | None = None,
+        cls, path: str, denoiser_only: bool, dtype: Dtypes, quantization: Bits | None = None
     ) -> Self:
         """Raises ValueError for a checkpoint that is not whole."""
         what = f"--backbone {path!r}"

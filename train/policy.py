@@ -24,7 +24,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sipo.backbones.base import LORA_FILE, Backbone, Conditioning
+from sipo.backbones.loading.lora import METADATA
 from sipo.backbones.loading.trained_weights import find_weights
+from sipo.common.files.writing import atomic
 from sipo.train.distributed.fsdp import full_tensor, shard, shard_like
 from sipo.train.settings import TrainSettings
 
@@ -220,25 +222,18 @@ class Policy:
 
     def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
         """As diffusers loads it: LORA_FILE or the denoiser's folder. Replaces what is there."""
+        name = self.backbone.denoiser_folder
         if self.full:
-            target = folder / self.backbone.denoiser_folder
-            beside = folder / f".{target.name}.tmp"
+            target, beside = folder / name, folder / f".{name}.tmp"
             self._unsharded(weights).save_pretrained(beside)
             shutil.rmtree(target, ignore_errors=True)
-        else:
-            target, beside = folder / LORA_FILE, folder / f".{LORA_FILE}.tmp"
-            prefix = f"{self.backbone.denoiser_folder}."
-            config = self.denoiser.peft_config[ADAPTER].to_dict()
-            metadata = {f"{prefix}{key}": _plain(value) for key, value in config.items()}
-            content = save(
-                {
-                    f"{prefix}{key}": value.float().cpu().contiguous()
-                    for key, value in weights.items()
-                },
-                {"format": "pt", "lora_adapter_metadata": json.dumps(metadata, sort_keys=True)},
-            )
-            beside.write_bytes(content)  # save_file would make it private to the user
-        os.replace(beside, target)
+            os.replace(beside, target)
+            return
+        config = self.denoiser.peft_config[ADAPTER].to_dict()
+        made = json.dumps({f"{name}.{k}": _plain(v) for k, v in config.items()}, sort_keys=True)
+        tensors = {f"{name}.{k}": v.float().cpu().contiguous() for k, v in weights.items()}
+        with atomic(folder / LORA_FILE) as file:  # save_file would make it private to the user
+            file.write(save(tensors, {"format": "pt", METADATA: made}))
 
     def _unsharded(self, weights: Mapping[str, Tensor]) -> ModelMixin:
         """The denoiser or, where its parameters are shards, a whole one with `weights`."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
+from sipo.backbones.base import Identity
 from sipo.backbones.loading.names import EMBEDDED, is_part
 from sipo.backbones.registry import load_backbone
 from sipo.datagen.storage.backbone_places import places, recall
@@ -47,8 +49,5 @@ def _sampled(folder: Path, policy: Path | None, meta: Mapping[str, object]) -> b
     return model.weights_sha256() == _identity(meta).get("weights_sha256")
 
 
-def _identity(meta: Mapping[str, object]) -> Mapping[str, object]:
-    """Of the backbone, as the shards have it."""
-    backbone = meta["backbone"]
-    assert isinstance(backbone, Mapping)
-    return backbone
+def _identity(meta: Mapping[str, object]) -> Identity:
+    return cast(Identity, meta["backbone"])

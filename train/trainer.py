@@ -142,7 +142,7 @@ class Trainer:
         """To the last step, or until the run has collapsed or is asked to stop."""
         stopping.again_at_once = self.accelerator.num_processes == 1
         recorder = self.recorder() if self.accelerator.is_main_process else None
-        stop, [ended] = False, self.agreed(self.has_collapsed(recorder))
+        stop, [ended] = False, self.agreed(recorder is not None and recorder.ended)
         with stopping:
             while not (ended or stop or self.done == self.plan.steps):
                 stats = self.step()
@@ -152,7 +152,7 @@ class Trainer:
                 stop, late, ended = self.agreed(
                     stopping.asked,
                     self.accelerator.is_main_process and self.checkpointer.late(),
-                    self.has_collapsed(recorder),
+                    recorder is not None and recorder.ended,
                 )
                 due = self.checkpointer.due(self.done)
                 if due or ended or stop or late:
@@ -169,10 +169,6 @@ class Trainer:
     def recorder(self) -> Recorder:
         look = None if self.validation is None else self.validate
         return Recorder(self.settings, self.plan, self.done, self.row_sums, look, self.policy_saver)
-
-    def has_collapsed(self, recorder: Recorder | None) -> bool:
-        """Where that ends the run."""
-        return self.settings.stop_on_collapse and recorder is not None and recorder.health.collapsed
 
     def agreed(self, *votes: bool) -> list[bool]:
         """What any process says, on all of them: they must do alike."""

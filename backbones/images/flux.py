@@ -6,19 +6,16 @@ Outside of this file latents are (B, C, H, W); the denoiser takes tokens of 2 x 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
-from diffusers import FluxPipeline, FluxTransformer2DModel
+from diffusers import FluxPipeline, FluxTransformer2DModel, ModelMixin
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from sipo.backbones.base import JOINT_ATTENTION, Conditioning, Sampler, Schedule
 from sipo.backbones.flow import FlowBackbone
 from sipo.backbones.pipeline import PATCH
-
-if TYPE_CHECKING:
-    from diffusers import ModelMixin
 
 TRAINING_GUIDANCE = 1.0
 """What FLUX.1-dev is told outside of sampling, as in diffusers' LoRA training script for it."""

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import lcm
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
-from diffusers import SanaPipeline, SanaTransformer2DModel
+from diffusers import ModelMixin, SanaPipeline, SanaTransformer2DModel
 from torch import Tensor, nn
 
 from sipo.backbones.base import ATTENTION, Conditioning, Sampler, Schedule
 from sipo.backbones.flow import FlowBackbone
-
-if TYPE_CHECKING:
-    from diffusers import ModelMixin
-
 
 INSTRUCTION = (
     "Given a user prompt, generate an 'Enhanced prompt' that provides detailed visual descriptions "

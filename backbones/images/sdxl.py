@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self, cast
+from typing import Self, cast
 
 import torch
-from diffusers import StableDiffusionXLPipeline
+from diffusers import DiffusionPipeline, ModelMixin, StableDiffusionXLPipeline
 from torch import Tensor, nn
 
 from sipo.backbones.base import Conditioning, Sampler, Schedule
 from sipo.backbones.images.stable_diffusion import StableDiffusion
-
-if TYPE_CHECKING:
-    from diffusers import DiffusionPipeline, ModelMixin
 
 LATENT_PX = 8  # pixels a latent of every SDXL autoencoder
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import lcm
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
-from diffusers import DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import DDPMScheduler, ModelMixin, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor, nn
 
 from sipo.backbones.base import ATTENTION, Conditioning, Prediction, Sampler, Schedule
 from sipo.backbones.pipeline import PipelineBackbone
-
-if TYPE_CHECKING:
-    from diffusers import ModelMixin
 
 
 class StableDiffusion(PipelineBackbone):

@@ -53,8 +53,8 @@ def explained(what: str) -> Iterator[None]:
         for logger, level in loggers:
             logger.removeHandler(made_up)
             logger.setLevel(level)
-    if made_up.said:
-        raise ValueError(f"{what} lacks weights: {made_up.said[0]}; get it again")
+    if made_up.messages:
+        raise ValueError(f"{what} lacks weights: {made_up.messages[0]}; get it again")
 
 
 @contextmanager
@@ -80,12 +80,12 @@ def first_line(error: Exception) -> str:
 class _Listener(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.said: list[str] = []
+        self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         text = _COLORS.sub("", record.getMessage())
         if any(sign in text for sign in _RANDOM):
-            self.said.append(_short(text))
+            self.messages.append(_short(text))
 
 
 def _short(text: str) -> str:

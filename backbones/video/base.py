@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
+from diffusers import ModelMixin
 from PIL import Image
 from torch import Tensor
 
 from sipo.backbones.base import Conditioning, Generated, Sampler
 from sipo.backbones.pipeline import PipelineBackbone, fault_in
 from sipo.common.pictures.faults import spoiled
-
-if TYPE_CHECKING:
-    from diffusers import ModelMixin
 
 Frames = tuple[Image.Image, ...]
 

@@ -7,19 +7,21 @@ wants an odd number F of latent frames; 1.5 patches two of them at a time, and p
 from __future__ import annotations
 
 from math import lcm
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
-from diffusers import CogVideoXDDIMScheduler, CogVideoXPipeline, CogVideoXTransformer3DModel
+from diffusers import (
+    CogVideoXDDIMScheduler,
+    CogVideoXPipeline,
+    CogVideoXTransformer3DModel,
+    ModelMixin,
+)
 from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_region_for_grid
 from torch import Tensor, nn
 
 from sipo.backbones.base import ATTENTION, Conditioning, Prediction, Sampler, Schedule
 from sipo.backbones.video.base import VideoBackbone, typed_like
-
-if TYPE_CHECKING:
-    from diffusers import ModelMixin
 
 
 class CogVideoX(VideoBackbone):

@@ -6,7 +6,7 @@ from math import lcm
 from typing import TYPE_CHECKING, Self, cast
 
 import torch
-from diffusers import WanPipeline, WanTransformer3DModel
+from diffusers import AutoencoderKLWan, WanPipeline, WanTransformer3DModel
 from torch import Tensor, nn
 
 from sipo.backbones.base import ATTENTION, Conditioning, Sampler
@@ -15,8 +15,7 @@ from sipo.backbones.pipeline import Dtypes
 from sipo.backbones.video.base import VideoBackbone, typed_like
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKLWan
-    from diffusers.quantizers.quantization_config import QuantizationConfigMixin
+    from diffusers.quantizers.quantization_config import QuantizationConfigMixin as Bits
 
 HEIGHT_PX, WIDTH_PX = 480, 832
 TEXT_LENGTH = 512  # the pipeline's call; its encode_prompt says 226
@@ -45,11 +44,7 @@ class Wan(VideoBackbone, FlowBackbone):
 
     @classmethod
     def load(
-        cls,
-        path: str,
-        denoiser_only: bool,
-        dtype: Dtypes,
-        quantization: QuantizationConfigMixin | None = None,
+        cls, path: str, denoiser_only: bool, dtype: Dtypes, quantization: Bits | None = None
     ) -> Self:
         """The VAE in float32, as its authors ask. Raises ValueError for Wan 2.2."""
         config = WanPipeline.load_config(path)

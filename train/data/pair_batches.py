@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
@@ -69,16 +69,6 @@ class Batch:
     noise: Tensor
     timesteps: Tensor
     conditioning: Conditioning
-
-    def to(self, device: torch.device) -> Batch:
-        return replace(
-            self,
-            winner=self.winner.to(device),
-            loser=self.loser.to(device),
-            noise=self.noise.to(device),
-            timesteps=self.timesteps.to(device),
-            conditioning={name: value.to(device) for name, value in self.conditioning.items()},
-        )
 
 
 class PairStream:

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing.process import BaseProcess
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import Protocol
 
 from torch import multiprocessing
-from torch.multiprocessing.spawn import ProcessExitedException, start_processes
+from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, start_processes
 
 from sipo.common.cpu_workers import end_with, workers_for
 from sipo.common.devices import find_device
@@ -26,14 +24,6 @@ from sipo.train.stopping import Stopping, deaf, held_back
 
 Group = dict[str, str]
 """What tells processes of one another, as environment variables."""
-
-
-class Started(Protocol):
-    """PyTorch's `ProcessContext`."""
-
-    processes: Sequence[BaseProcess]
-
-    def join(self, *, grace_period: float) -> bool: ...
 
 
 def train_on_cores(settings: TrainSettings) -> RunSummary:
@@ -75,11 +65,12 @@ def _group(count: int) -> Group:
 
 def _run(count: int, arguments: tuple[object, ...]) -> None:
     """`_work` in processes that end together: when one fails the others would wait for ever."""
-    start: Callable[..., Started] = start_processes
+    start: Callable[..., ProcessContext] = start_processes
     with _environment(OMP_NUM_THREADS="1"), held_back():
         started = start(_work, arguments, count, join=False)
+    join: Callable[..., bool] = started.join
     try:
-        while not started.join(grace_period=0):
+        while not join(grace_period=0):
             pass
     finally:
         for process in started.processes:

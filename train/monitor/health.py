@@ -72,11 +72,6 @@ class Health:
         self.standing = set(found)
         return fresh
 
-    @property
-    def collapsed(self) -> bool:
-        """Since the last validation."""
-        return COLLAPSE in self.standing
-
     def is_best(self, step: int) -> bool:
         """Whether no validation was better than that of this step."""
         return self.best is not None and self.best["step"] == step

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from sipo.train import checkpoints
 from sipo.train.checkpoints import SavePolicy
-from sipo.train.monitor.health import Health
+from sipo.train.monitor.health import COLLAPSE, Health
 from sipo.train.monitor.log_rows import Look
 from sipo.train.monitor.metrics import Log, StepStats, row_of
 from sipo.train.run_length import RunLength
@@ -47,6 +47,11 @@ class Recorder:
         self.bar = tqdm(total=plan.pairs, unit="pairs", desc=self.out.name)
         self.bar.update(step * plan.pairs_per_step)
         self.began, self.began_at = time.monotonic(), step
+
+    @property
+    def ended(self) -> bool:
+        """By --stop_on_collapse."""
+        return self.settings.stop_on_collapse and COLLAPSE in self.health.standing
 
     def observe(self, stats: StepStats) -> None:
         self.sums = self.sums + stats.sums

@@ -14,6 +14,7 @@ from PIL import Image
 
 from sipo.backbones.base import Sampler
 from sipo.backbones.seeds import image_seed
+from sipo.common.files.writing import atomic
 from sipo.common.statistics import OVERALL, Difference, differences
 from sipo.feedback.judge import Judge
 from sipo.feedback.judge_batches import judge_sound
@@ -134,4 +135,5 @@ def _sheet(images: Sequence[Image.Image], path: Path) -> None:
         row, column = divmod(place, SHOWN)
         sheet.paste(image, (column * width, row * height))
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    with atomic(path) as file:
+        sheet.save(file, "png")

@@ -30,15 +30,6 @@ PAPERS_SHARE = 64 / 1000
 Bin = TypedDict("Bin", {"from": int, "to": int, "mse": float, "w": float})
 
 
-class BetaUnits(TypedDict):
-    """One strength in the units of several code bases; see `describe_beta`."""
-
-    beta_dpo: float
-    z_per_percent: float
-    without_half: float
-    sum_reduction: float
-
-
 class Curve(TypedDict):
     """weights.json: `mse` at the timesteps that were measured, `w` at every one."""
 
@@ -49,7 +40,7 @@ class Curve(TypedDict):
     last_timestep_below: int | None
     share_below: float
     bins: list[Bin]
-    beta: BetaUnits
+    beta: dict[str, float]  # see `describe_beta`
     mse: dict[int, float]
     w: list[float]
 
@@ -131,7 +122,7 @@ def _bins(curve: Tensor, w: Tensor) -> list[Bin]:
     ]
 
 
-def describe_beta(beta: float, error: float, dimensions: int) -> BetaUnits:
+def describe_beta(beta: float, error: float, dimensions: int) -> dict[str, float]:
     """Beta so that it can be compared between models and code bases.
 
     `z_per_percent` is |z| when one branch's error moves by 1 % of its mean. The others are the same

@@ -79,15 +79,15 @@ class PairSource:
 
     def draw(self, positions: Sequence[int]) -> Batch:
         steps = self.policy.backbone.num_train_timesteps
-        batch = draw_batch(self.stream, positions, self.settings, steps)
-        return batch.to(self.policy.device)
+        return draw_batch(self.stream, positions, self.settings, steps)
 
     def measure(self, positions: Sequence[int], step: int) -> Measured:
         """Of the pairs at `positions`; they do not depend on the step."""
         batch = self.draw(positions)
-        noised = noise_pairs(self.policy.backbone, batch)
+        noised = noise_pairs(self.policy.backbone, batch, self.policy.device)
         errors = pair_errors(self.policy, noised, self._reference(batch.draws, noised))
-        return Measured(batch.keys, batch.timesteps, errors, self._weights(noised, errors))
+        timesteps, _ = noised.timesteps.chunk(2)
+        return Measured(batch.keys, timesteps, errors, self._weights(noised, errors))
 
     def _reference(self, draws: Sequence[str], noised: Noised) -> Sides:
         policy = self.policy
@@ -124,14 +124,14 @@ def frozen_errors(policy: Policy, noised: Noised, which: Frozen) -> Sides:
     return winner, loser
 
 
-def noise_pairs(backbone: Backbone, batch: Batch) -> Noised:
+def noise_pairs(backbone: Backbone, batch: Batch, device: torch.device) -> Noised:
     """Winner and loser of a row share timestep and noise."""
-    timesteps = batch.timesteps.repeat(2)
-    noise = batch.noise.repeat(2, *[1] * (batch.noise.ndim - 1))
-    latents = torch.cat([batch.winner, batch.loser])
+    timesteps, noise = (torch.cat([v, v]).to(device) for v in (batch.timesteps, batch.noise))
+    latents = torch.cat([batch.winner, batch.loser]).to(device)
     noisy = backbone.add_noise(latents, noise, timesteps)
     target = backbone.target(latents, noise, timesteps).float()
-    return Noised(noisy, timesteps, target, batch.conditioning)
+    conditioning = {name: value.to(device) for name, value in batch.conditioning.items()}
+    return Noised(noisy, timesteps, target, conditioning)
 
 
 def mse(prediction: Tensor, target: Tensor) -> Tensor:
