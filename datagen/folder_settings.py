@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from sipo.backbones import settings as model
 from sipo.common.settings import ARGUMENTS, DEVICE, OUT, StrictModel, setting
-from sipo.datagen.export import EXPORTS
-from sipo.datagen.settings import MARGIN, MAX_PAIRS, POLICY
+from sipo.datagen.settings import MARGIN, MAX_PAIRS, POLICY, Policy
 from sipo.feedback import settings as feedback
 from sipo.feedback.frames import FrameScore
 
@@ -30,7 +30,7 @@ class JudgeAgainSettings(FolderSettings):
 
 
 class PairAgainSettings(FolderSettings):
-    policy: str | None = POLICY(None, without=_AS_BEFORE)
+    policy: Policy | None = POLICY(None, without=_AS_BEFORE)
     margin: float | None = MARGIN(None, without=_AS_BEFORE)
     max_pairs_per_prompt: int | None = MAX_PAIRS(None, without=_AS_BEFORE)
     out: Path | None = _NEW()
@@ -74,5 +74,7 @@ class EncodeSettings(EncodingSettings, FolderSettings):
 
 
 class ExportSettings(FolderSettings):
-    format: str = setting("Output", "Layout to write.", "parquet", choices=EXPORTS)
+    format: Literal["parquet", "webdataset", "hf"] = setting(
+        "Output", "Layout to write.", "parquet"
+    )
     out: Path = OUT(...)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sipo.backbones import settings as model
 from sipo.backbones.loading.names import check_backbone
 from sipo.backbones.loading.trained_weights import check_weights
 from sipo.common.settings import DEVICE, OUT, SEED, StrictModel, setting
-from sipo.datagen.generation.pairing import POLICIES
 from sipo.feedback import settings as feedback
 from sipo.feedback.frames import FRAMES, FrameScore
 from sipo.feedback.prompts.suites import TRAIN_SUITES
@@ -18,6 +17,7 @@ from sipo.feedback.prompts.suites import TRAIN_SUITES
 if TYPE_CHECKING:
     from sipo.backbones.base import Sampler
 
+Policy = Literal["all-over-margin", "best-vs-worst", "correct-vs-incorrect"]
 SUITE_PROMPTS = 256  # taken of a suite when --num-prompts is not given
 SUITE = partial(
     setting,
@@ -34,7 +34,7 @@ NUM_PROMPTS = partial(
     ge=1,
 )
 CANDIDATES = partial(setting, "Sampling", "Images of each prompt to choose from.", ge=2)
-POLICY = partial(setting, "Pairs", "Which candidates of a prompt become pairs.", choices=POLICIES)
+POLICY = partial(setting, "Pairs", "Which candidates of a prompt become pairs.")
 MARGIN = partial(setting, "Pairs", "Least difference of scores in a pair, 0 to 1.", ge=0, le=1)
 MAX_PAIRS = partial(setting, "Pairs", "Pairs of one prompt at most.", ge=1)
 
@@ -62,7 +62,7 @@ class GenerateSettings(StrictModel):
     frames: int | None = model.FRAMES(None)
     batch_size: int = setting("Sampling", "Images that are sampled at a time.", 16, also="bs", ge=1)
     prompts_per_shard: int = setting("Output", "Prompts in a shard.", 8, ge=1)
-    policy: str = POLICY("all-over-margin")
+    policy: Policy = POLICY("all-over-margin")
     margin: float = MARGIN(0.3)
     max_pairs_per_prompt: int = MAX_PAIRS(8)
     dtype: model.Dtype = model.DTYPE("float32")

@@ -44,7 +44,7 @@ class LoopSettings(StrictModel):
     prompts: Path | None = feedback.PROMPTS(None)
     num_prompts: int = setting("Prompts", "Prompts of a round, each used in one only.", 384, ge=1)
     candidates: int = datagen.CANDIDATES(5)
-    policy: str = datagen.POLICY("all-over-margin")
+    policy: datagen.Policy = datagen.POLICY("all-over-margin")
     margin: float = datagen.MARGIN(0.3)
     judge: str = feedback.JUDGE("yolo-world")
     judge_weights: Path | None = feedback.JUDGE_WEIGHTS(None)

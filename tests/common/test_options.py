@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
@@ -222,3 +223,14 @@ def test_what_a_report_of_a_fault_needs() -> None:
         "cpu",
     ):
         assert re.search(rf"^{name} +\S", said, re.MULTILINE), name
+
+
+def test_what_can_be_asked_is_what_is_there() -> None:
+    """The settings name these themselves: the tables of functions would import torch."""
+    from sipo.datagen.export import EXPORTS
+    from sipo.datagen.folder_settings import ExportSettings
+    from sipo.datagen.generation.pairing import POLICIES
+    from sipo.datagen.settings import Policy
+
+    assert get_args(Policy) == tuple(POLICIES)
+    assert get_args(ExportSettings.model_fields["format"].annotation) == tuple(EXPORTS)
