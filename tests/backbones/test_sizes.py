@@ -78,7 +78,8 @@ def test_the_configuration_says_what_was_sampled(tiny_backbone: Any) -> None:
     for given, size in [({"height": 24}, (16, 24)), ({"width": 32}, (32, 16))]:
         settings = GenerateSettings(judge="fake", device="cpu", workers=1, **given)
         job = prepare(settings, [PROMPT], tiny_backbone, FakeJudge())
-        sampler = Sampler.model_validate(job.config["sampler"])
+        assert job.config.sampler is not None
+        sampler = Sampler.model_validate(job.config.sampler.as_read())
         assert (sampler.width, sampler.height) == size
         [sample] = tiny_backbone.sample([PROMPT.text], [0], sampler)
         assert sample.image.size == size
