@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,7 +95,9 @@ def test_another_evaluations_prompts_are_refused(tmp_path: Path) -> None:
         sipo.evaluate(prompts=["a cat"], judge=lambda images, prompts: [1.0], out=tmp_path)
 
 
-def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The folder that docs/python.md was run in, and the names that it made."""
     pytest.importorskip("pandas")
     code = "\n".join(
         textwrap.dedent(block)
@@ -102,10 +106,28 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for much, little in LESS.items():
         assert much in code
         code = code.replace(much, little)
-    monkeypatch.chdir(tmp_path)
-    found: dict[str, object] = {"__name__": "__main__"}
-    exec(compile(code, str(PAGE), "exec"), found)
-    assert found["shards"].candidates == 9  # type: ignore[attr-defined]
-    assert list(found["frame"].columns)[:2] == ["key", "text"]  # type: ignore[attr-defined]
-    assert found["verdict"].reason == "expected dog>=2, found 0"  # type: ignore[attr-defined]
-    assert (tmp_path / "run" / "summary.json").is_file()
+    folder, found = tmp_path_factory.mktemp("page"), {"__name__": "__main__"}
+    with contextlib.chdir(folder):
+        exec(compile(code, str(PAGE), "exec"), found)
+    return folder, found
+
+
+def test_the_page_runs(page: tuple[Path, dict[str, Any]]) -> None:
+    folder, found = page
+    assert found["shards"].candidates == 9
+    assert list(found["frame"].columns)[:2] == ["key", "text"]
+    assert found["verdict"].reason == "expected dog>=2, found 0"
+    assert (folder / "run" / "summary.json").is_file()
+
+
+def test_a_script_without_a_guard_may_train_by_several_processes(
+    page: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """multiprocessing would run the script again in each of them."""
+    script, data = tmp_path / "script.py", str(page[0] / "shards")
+    script.write_text(
+        f"import sipo\nprint('once')\nrun = sipo.train({data!r}, max_train_steps=1, workers=2, "
+        f"train_batch_size=2, out={str(tmp_path / 'run')!r})\nprint(run.steps)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["once", "1"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.queues import SimpleQueue
@@ -66,7 +67,7 @@ def _group(count: int) -> Group:
 def _run(count: int, arguments: tuple[object, ...]) -> None:
     """`_work` in processes that end together: when one fails the others would wait for ever."""
     start: Callable[..., ProcessContext] = start_processes
-    with _environment(OMP_NUM_THREADS="1"), held_back():
+    with _environment(OMP_NUM_THREADS="1"), _without_script(), held_back():
         started = start(_work, arguments, count, join=False)
     join: Callable[..., bool] = started.join
     try:
@@ -94,6 +95,20 @@ def _environment(**ours: str) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _without_script() -> Iterator[None]:
+    """A process that is started runs the caller's script first, to know its functions: a script
+    that calls `sipo.train` at its top level would start itself again. `_work` needs none of them.
+    """
+    script = sys.modules["__main__"]
+    before = {name: vars(script).get(name) for name in ("__file__", "__spec__")}
+    vars(script).update(dict.fromkeys(before))
+    try:
+        yield
+    finally:
+        vars(script).update(before)
 
 
 def _work(
