@@ -18,7 +18,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor, nn
 
-from sipo.backbones.loading.lora import Lora
+from sipo.backbones.loading.lora_files import Lora
 from sipo.backbones.loading.quantized import stored
 from sipo.backbones.loading.trained_weights import LORA_FILE as LORA_FILE
 from sipo.common.settings import StrictModel

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from sipo.backbones.base import Backbone, Generated, Sampler, Schedule
-from sipo.backbones.loading.lora import Lora, attach, peft_config, read_lora
+from sipo.backbones.loading.lora_files import Lora, attach, peft_config, read_lora
 from sipo.backbones.loading.model_folders import check_model, check_pipeline
 from sipo.backbones.loading.pretrained import fitting, from_pretrained
 from sipo.backbones.loading.trained_weights import check_lora, find_weights

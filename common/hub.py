@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sipo.common.quiet import quiet
+from sipo.common.quiet_libraries import quiet
 
 SECONDS = 3.0  # an answer may take
 _answered: set[str] = set()

@@ -10,7 +10,7 @@ import click
 from sipo.common.commands import Commands
 from sipo.common.errors import UserError
 from sipo.common.options import DRY_RUN, settings_options
-from sipo.common.quiet import no_loading_bars
+from sipo.common.quiet_libraries import no_loading_bars
 from sipo.datagen import folder_settings as asked
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.settings import GenerateSettings, check_models
@@ -56,7 +56,7 @@ def judge(settings: asked.JudgeAgainSettings) -> None:
     people (`sipo-data import`) are never overwritten: they need it. A judge that can judge nothing
     changes nothing. config.json keeps what SHARDS was first judged by under "original".
     """
-    from sipo.datagen.generation.again import judge_folder
+    from sipo.datagen.generation.rejudging import judge_folder
 
     made = judge_folder(
         settings.shards,
@@ -78,7 +78,7 @@ def pair(settings: asked.PairAgainSettings) -> None:
     What people decided in `sipo-data review` goes on to hold for the same two pictures.
     config.json keeps what SHARDS was first paired by under "original".
     """
-    from sipo.datagen.generation.again import pair_folder
+    from sipo.datagen.generation.rejudging import pair_folder
 
     asked_for = settings.policy, settings.margin, settings.max_pairs_per_prompt
     made = pair_folder(settings.shards, *asked_for, out=settings.out)

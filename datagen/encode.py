@@ -26,16 +26,16 @@ from sipo.datagen.generation.config import PACKAGES, versions_of
 from sipo.datagen.generation.pairs import complete
 from sipo.datagen.generation.sampling import batches
 from sipo.datagen.generation.types import Judged
-from sipo.datagen.storage.backbone_places import remember
-from sipo.datagen.storage.claims import only_writer, refuse_difference
 from sipo.datagen.storage.decisions import carry_decisions
 from sipo.datagen.storage.folder_config import BackboneConfig, ImportConfig, name_of
+from sipo.datagen.storage.folder_guard import only_writer, refuse_difference
 from sipo.datagen.storage.folder_summary import FolderSummary, finish
 from sipo.datagen.storage.latent_files import to_npy
+from sipo.datagen.storage.local_backbones import remember
 from sipo.datagen.storage.sample_json import CandidateJson, read_row
 from sipo.datagen.storage.shard_folder import ShardFolder, open_folder
 from sipo.datagen.storage.shard_index import CANDIDATES
-from sipo.datagen.storage.shards import TarSample, read_fields, scan
+from sipo.datagen.storage.shard_tar import TarSample, read_fields, scan
 from sipo.feedback.rule.verdict import failed_verdict
 
 _Kept = tuple[Judged, bytes]

@@ -19,7 +19,7 @@ from sipo.datagen.storage.folder_config import FolderConfig
 from sipo.datagen.storage.sample_json import PairJson, read_row
 from sipo.datagen.storage.shard_folder import ShardFolder, open_folder
 from sipo.datagen.storage.shard_index import PAIRS
-from sipo.datagen.storage.shards import TarSample, read_fields, write_shard
+from sipo.datagen.storage.shard_tar import TarSample, read_fields, write_shard
 
 Row = dict[str, object]
 _SCHEMA = "huggingface"  # the key under which parquet files keep the features of `datasets`

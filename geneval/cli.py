@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from sipo.common.commands import Commands
 from sipo.common.options import DRY_RUN, Option, settings_options
-from sipo.common.quiet import no_loading_bars
+from sipo.common.quiet_libraries import no_loading_bars
 from sipo.geneval.comparison import settings as asked
 from sipo.geneval.settings import EvalSettings
 from sipo.recipes import recipe_option

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from sipo.common.files.text import read_json
 from sipo.common.files.writing import write_json as write
-from sipo.common.held_settings import first_difference, option_of, refuse
 from sipo.common.records import Record, read_record
+from sipo.common.resume_guard import first_difference, option_of, refuse
 
 R = TypeVar("R", bound=Record)
 

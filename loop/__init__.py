@@ -1,5 +1,5 @@
 """Rounds of generate, train and evaluate. `sipo.loop(...)` is `api.loop`."""
 
-from sipo.common.callable_room import make_callable
+from sipo.common.callable_package import make_callable
 
 make_callable(__name__)

@@ -6,7 +6,7 @@ import click
 
 from sipo.common.commands import Command
 from sipo.common.options import DRY_RUN, settings_options
-from sipo.common.quiet import no_loading_bars
+from sipo.common.quiet_libraries import no_loading_bars
 from sipo.loop.settings import LoopSettings
 
 _EXAMPLES = {

@@ -174,7 +174,7 @@ def training(settings: LoopSettings, number: int) -> TrainSettings:
 
     The model's own defaults go over the loop's, named options over those, --train over all.
     """
-    from sipo.backbones.training_defaults import training_defaults
+    from sipo.backbones.embedded_training import training_defaults
     from sipo.train.settings import make_settings
 
     before = trained_weights(settings, number - 1)

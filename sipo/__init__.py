@@ -67,7 +67,7 @@ _HOMES = {
     "verdicts": "sipo.datagen.api",
 }
 _CALLABLE_ROOMS = ("loop", "train")
-"""Functions that are rooms, too: see sipo/common/callable_room.py."""
+"""Functions that are rooms, too: see sipo/common/callable_package.py."""
 
 
 def __getattr__(name: str) -> object:

@@ -1,5 +1,5 @@
 """Training: objectives, importance weights, one loop. `sipo.train(...)` is `api.train`."""
 
-from sipo.common.callable_room import make_callable
+from sipo.common.callable_package import make_callable
 
 make_callable(__name__)

@@ -11,7 +11,7 @@ from sipo.train.settings import TrainSettings, make_settings
 
 if TYPE_CHECKING:
     from sipo.backbones.base import Backbone
-    from sipo.train.checkpoints import RunSummary
+    from sipo.train.checkpoint_files import RunSummary
     from sipo.train.data.pair_batches import Data
 
 

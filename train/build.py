@@ -17,6 +17,7 @@ from sipo.common.devices import has_bf16, keep_freed_memory
 from sipo.common.files.locks import is_written_to
 from sipo.feedback.prompts.demands import check_prompts, require_published
 from sipo.feedback.registry import load_judge, vocabulary_of
+from sipo.train.backbone_of_shards import backbone_of
 from sipo.train.data.pair_batches import Data, Pairs
 from sipo.train.distributed.accelerate_env import wrapping_is_ours
 from sipo.train.monitor.validation import Validation, check_validation, validation_prompts
@@ -25,7 +26,6 @@ from sipo.train.objective.registry import find_objective
 from sipo.train.objective.rollouts import Trajectories
 from sipo.train.policy import INIT, Frozen, Policy
 from sipo.train.settings import TrainSettings
-from sipo.train.shards_backbone import backbone_of
 
 if TYPE_CHECKING:
     from sipo.datagen.storage.prompt_dataset import PromptDataset

@@ -13,7 +13,7 @@ from sipo.backbones.loading.trained_weights import check_weights
 from sipo.common.commands import Commands
 from sipo.common.files.yaml_files import YamlMap
 from sipo.common.options import DRY_RUN, Argument, Value, settings_options
-from sipo.common.quiet import no_loading_bars
+from sipo.common.quiet_libraries import no_loading_bars
 from sipo.common.settings import ARGUMENTS, StrictModel, setting
 from sipo.recipes import recipe_option
 from sipo.train.settings import SettingError, TrainSettings, make_settings, read_yaml
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from sipo.backbones.base import Backbone
-    from sipo.train.checkpoints import RunSummary
+    from sipo.train.checkpoint_files import RunSummary
 
 Given = dict[str, object]
 CONFIG = click.argument(

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sipo.backbones.base import LORA_FILE, Backbone, Conditioning
-from sipo.backbones.loading.lora import METADATA
+from sipo.backbones.loading.lora_files import METADATA
 from sipo.backbones.loading.trained_weights import find_weights
 from sipo.common.files.writing import atomic
 from sipo.train.distributed.fsdp import full_tensor, shard, shard_like

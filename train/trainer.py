@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sipo.backbones.base import Backbone
 from sipo.common.files.locks import only_writer
-from sipo.train import checkpoints
+from sipo.train import checkpoint_files
 from sipo.train.build import (
     behaviour_of,
     make_accelerator,
@@ -26,11 +26,11 @@ from sipo.train.build import (
     open_source,
     open_validation,
 )
-from sipo.train.checkpointer import Checkpointer, Part
-from sipo.train.checkpoints import RunSummary, SavePolicy
+from sipo.train.checkpoint_files import RunSummary, SavePolicy
+from sipo.train.checkpoint_schedule import Checkpointer, Part
 from sipo.train.data.pair_batches import Data, positions
 from sipo.train.distributed.accelerate_env import as_launched
-from sipo.train.distributed.stepper import Stepper
+from sipo.train.distributed.optimizer_step import Stepper
 from sipo.train.ema import Ema
 from sipo.train.monitor.health import diagnose
 from sipo.train.monitor.log_rows import Look, read_rows
@@ -67,7 +67,7 @@ def train(
     plan = make_plan(settings, len(data), accelerator.num_processes)
     settings.timestep_range(backbone.num_train_timesteps)
     out = Path(settings.out)
-    facts = checkpoints.Facts(
+    facts = checkpoint_files.Facts(
         data=data.fingerprint(),
         backbone_weights=backbone.weights_sha256(),
         steps=plan.steps,
@@ -80,10 +80,10 @@ def train(
     alone = only_writer(out, "sipo-train") if accelerator.is_main_process else nullcontext()
     with alone:
         if accelerator.is_main_process:
-            checkpoints.open_run(out, settings, facts)
+            checkpoint_files.open_run(out, settings, facts)
         accelerator.wait_for_everyone()
-        resume = checkpoints.checkpoint_to_resume(out, settings)
-        done = checkpoints.finished(out, resume, plan.steps, settings.stop_on_collapse)
+        resume = checkpoint_files.checkpoint_to_resume(out, settings)
+        done = checkpoint_files.finished(out, resume, plan.steps, settings.stop_on_collapse)
         if resume and done:
             accelerator.print(f"{out} is finished ({resume.name}); nothing to do")
             return done
@@ -135,7 +135,7 @@ class Trainer:
 
     def load(self, checkpoint: Path) -> None:
         sums = self.checkpointer.load(checkpoint)
-        self.done = checkpoints.step_of(checkpoint)
+        self.done = checkpoint_files.step_of(checkpoint)
         self.row_sums = self.row_sums if sums is None else sums
 
     def run(self, stopping: Stopping) -> RunSummary:
@@ -164,7 +164,7 @@ class Trainer:
             raise stopping.interrupt(self.stopped())
         self.finish()
         self.accelerator.wait_for_everyone()
-        return checkpoints.summary_of(self.out)
+        return checkpoint_files.summary_of(self.out)
 
     def recorder(self) -> Recorder:
         look = None if self.validation is None else self.validate
@@ -239,7 +239,7 @@ class Trainer:
         if not self.accelerator.is_main_process:
             return
         if self.settings.keep_best:
-            policy_of = checkpoints.publish_best(self.out)
+            policy_of = checkpoint_files.publish_best(self.out)
         else:
             save_policy(self.out)
         rows = read_rows(self.out / "log.jsonl")
@@ -254,10 +254,10 @@ class Trainer:
             stopped=self.done < self.plan.steps,
             last=rows[-1] if rows else None,
         )
-        checkpoints.write_summary(self.out, summary)
+        checkpoint_files.write_summary(self.out, summary)
 
     def not_finite(self, keys: list[str]) -> str:
-        good = next(reversed(checkpoints.checkpoints(self.out)), None)
+        good = next(reversed(checkpoint_files.checkpoints(self.out)), None)
         names = ", ".join(dict.fromkeys(keys))
         return (
             f"the loss is not finite at step {self.done + 1} (pairs {names}); the last good "

@@ -18,8 +18,8 @@ from sipo.datagen.generation.pairing import check_policy
 from sipo.datagen.generation.prompts import asked_prompts, source_of, without_repeats
 from sipo.datagen.generation.types import Batch, Candidate, Request
 from sipo.datagen.settings import GenerateSettings, check_models
-from sipo.datagen.storage.claims import refuse_early
 from sipo.datagen.storage.folder_config import FolderConfig
+from sipo.datagen.storage.folder_guard import refuse_early
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import Judge

@@ -15,7 +15,7 @@ from sipo.datagen.storage.latent_files import from_npy, to_npy
 from sipo.datagen.storage.sample_json import SampledJson, candidate_rows, read_row
 from sipo.datagen.storage.shard_folder import ForeignShardError, ShardFolder
 from sipo.datagen.storage.shard_index import CANDIDATES
-from sipo.datagen.storage.shards import TarSample, read_fields, scan, write_shard
+from sipo.datagen.storage.shard_tar import TarSample, read_fields, scan, write_shard
 from sipo.feedback.judge import Judge
 from sipo.feedback.rule.verdict import Verdict
 

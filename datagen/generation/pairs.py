@@ -15,7 +15,7 @@ from sipo.datagen.storage.latent_files import write_embeddings
 from sipo.datagen.storage.sample_json import PairJson
 from sipo.datagen.storage.shard_folder import ForeignShardError, ShardFolder
 from sipo.datagen.storage.shard_index import CANDIDATES, PAIRS, CandidateIndex
-from sipo.datagen.storage.shards import TarSample, read_fields, write_shard
+from sipo.datagen.storage.shard_tar import TarSample, read_fields, write_shard
 
 TEXTS = 16  # encoded at a time: a text encoder may be the largest model of all
 _PROVENANCE = ("backbone", "sampler", "judge", "versions")

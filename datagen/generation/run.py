@@ -21,9 +21,9 @@ from sipo.datagen.generation.pairs import complete
 from sipo.datagen.generation.progress import candidates_bar
 from sipo.datagen.generation.prompts import prompts_bytes
 from sipo.datagen.settings import GenerateSettings
-from sipo.datagen.storage.backbone_places import remember
-from sipo.datagen.storage.claims import claim_folder, only_writer
+from sipo.datagen.storage.folder_guard import claim_folder, only_writer
 from sipo.datagen.storage.folder_summary import FolderSummary, finish
+from sipo.datagen.storage.local_backbones import remember
 from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.prompt import Prompt
 

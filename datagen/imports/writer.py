@@ -30,11 +30,11 @@ from sipo.datagen.imports.rows import Dropped, PairRow, Rows, UnusableError
 from sipo.datagen.imports.settings import ImportSettings, check_import, config_of
 from sipo.datagen.imports.untrusted_clips import read_clip_of
 from sipo.datagen.imports.untrusted_images import read_image
-from sipo.datagen.storage.claims import claim_import, only_writer
+from sipo.datagen.storage.folder_guard import claim_import, only_writer
 from sipo.datagen.storage.folder_summary import FolderSummary, finish
 from sipo.datagen.storage.shard_folder import PROMPTS, ShardFolder
 from sipo.datagen.storage.shard_index import SourceRows
-from sipo.datagen.storage.shards import TarSample
+from sipo.datagen.storage.shard_tar import TarSample
 from sipo.feedback.prompts.prompt import plain_text
 from sipo.feedback.rule.complaint import in_words
 from sipo.feedback.rule.verdict import Verdict

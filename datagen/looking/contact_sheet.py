@@ -9,7 +9,7 @@ from sipo.common.pictures.picture import Suffix, read_clip, strip
 from sipo.datagen.storage.sample_json import PairJson, PairSide, read_row
 from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.datagen.storage.shard_index import PAIRS
-from sipo.datagen.storage.shards import Members, read_fields
+from sipo.datagen.storage.shard_tar import Members, read_fields
 from sipo.pages.html import data_uri, jpeg_uri, render
 
 _STRIP_PX = 480  # three frames wide

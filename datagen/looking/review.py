@@ -18,7 +18,7 @@ from sipo.datagen.storage.decisions import (
 from sipo.datagen.storage.sample_json import PairJson, PairSide, read_row
 from sipo.datagen.storage.shard_folder import open_folder
 from sipo.datagen.storage.shard_index import PAIRS
-from sipo.datagen.storage.shards import Members, read_fields
+from sipo.datagen.storage.shard_tar import Members, read_fields
 from sipo.pages.ratings import append_answer
 
 _MEDIA = {"png": "image/png", "mp4": "video/mp4"}

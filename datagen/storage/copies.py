@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from sipo.common.files.writing import atomic
-from sipo.datagen.storage.backbone_places import FILE as SOURCES
-from sipo.datagen.storage.claims import claim_copy
 from sipo.datagen.storage.decisions import REVIEW, reviewed
+from sipo.datagen.storage.folder_guard import claim_copy
+from sipo.datagen.storage.local_backbones import FILE as SOURCES
 from sipo.datagen.storage.shard_folder import PROMPTS, ShardFolder
 from sipo.datagen.storage.shard_index import CANDIDATES
 

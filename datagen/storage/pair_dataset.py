@@ -20,7 +20,7 @@ from sipo.datagen.storage.shard_folder import (
     require_latents,
 )
 from sipo.datagen.storage.shard_index import PAIRS
-from sipo.datagen.storage.shards import Members, read_fields
+from sipo.datagen.storage.shard_tar import Members, read_fields
 
 _OTHER = {"winner.npy": "loser.npy", "loser.npy": "winner.npy"}
 

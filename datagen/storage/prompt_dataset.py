@@ -12,7 +12,7 @@ from torch import Tensor
 from sipo.datagen.storage.latent_files import conditioning_of, from_npy
 from sipo.datagen.storage.pair_dataset import common_meta, open_folders
 from sipo.datagen.storage.shard_index import CANDIDATES
-from sipo.datagen.storage.shards import read_fields
+from sipo.datagen.storage.shard_tar import read_fields
 from sipo.feedback.prompts.prompt import Prompt
 
 

@@ -12,7 +12,7 @@ from sipo.common.files.strict_json import load_json
 from sipo.common.files.writing import to_json
 from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.datagen.storage.shard_index import CANDIDATES
-from sipo.datagen.storage.shards import Members, read_fields
+from sipo.datagen.storage.shard_tar import Members, read_fields
 from sipo.datagen.storage.untrusted_json import Count, Lenient, Model, Share
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.verdict import Verdict

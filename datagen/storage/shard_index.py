@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-from sipo.datagen.storage.shards import Members
+from sipo.datagen.storage.shard_tar import Members
 from sipo.datagen.storage.untrusted_json import Count, Lenient, Share, checked, read_object
 from sipo.feedback.prompts.prompt import Tag
 

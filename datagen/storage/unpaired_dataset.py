@@ -11,7 +11,7 @@ from sipo.datagen.storage.latent_files import conditioning_of, from_npy
 from sipo.datagen.storage.pair_dataset import LatentPair, common_meta, open_folders
 from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.datagen.storage.shard_index import CANDIDATES
-from sipo.datagen.storage.shards import Members, read_fields
+from sipo.datagen.storage.shard_tar import Members, read_fields
 
 
 @dataclass(frozen=True)

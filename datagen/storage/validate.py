@@ -18,7 +18,7 @@ from sipo.datagen.storage.shard_index import (
     Kind,
     PairFacts,
 )
-from sipo.datagen.storage.shards import Members, read_fields, scan
+from sipo.datagen.storage.shard_tar import Members, read_fields, scan
 
 
 def find_damage(path: str | Path) -> Iterator[str]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from sipo.feedback.detectors.base import Colored, in_image, judge_all, letterbox
 from sipo.feedback.detectors.centernet_network import STRIDE, CenterNet
 from sipo.feedback.detectors.color import ColorNamer, PixelColor
-from sipo.feedback.detectors.embedded import read_detector
+from sipo.feedback.detectors.embedded_folder import read_detector
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.boxes import Box, Xyxy
 from sipo.feedback.rule.verdict import Verdict

@@ -21,7 +21,7 @@ from sipo.feedback.detectors.base import (
     letterbox,
 )
 from sipo.feedback.detectors.color import ColorNamer, PixelColor
-from sipo.feedback.detectors.embedded import DetectorConfig
+from sipo.feedback.detectors.embedded_folder import DetectorConfig
 from sipo.feedback.prompts.prompt import TAGS, Prompt
 from sipo.feedback.rule.boxes import Box, Xyxy
 from sipo.feedback.rule.verdict import Verdict

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sipo.common.devices import judge_device
 from sipo.feedback.detectors.clip_color import ColorName, load_color
-from sipo.feedback.detectors.embedded import DetectorConfig, read_detector
+from sipo.feedback.detectors.embedded_folder import DetectorConfig, read_detector
 from sipo.feedback.detectors.yolo_judge import YoloWorldJudge, published_use
 from sipo.feedback.detectors.yolo_weights import TEXT_ENCODER, embed_classes, published_file
 from sipo.feedback.judge_weights import describe_file

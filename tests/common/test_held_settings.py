@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sipo.common.held_settings import Among, Difference, first_difference, option_of, refuse
+from sipo.common.resume_guard import Among, Difference, first_difference, option_of, refuse
 
 BEFORE = {"seed": 0, "sampler": {"steps": 2, "guidance": 1.0}, "judge": {"members": [{"id": "a"}]}}
 

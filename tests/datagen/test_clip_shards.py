@@ -20,15 +20,15 @@ from written_prompts import write_prompts
 from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
 from sipo.common.pictures.picture import Clip
-from sipo.datagen.generation.again import judge_folder
 from sipo.datagen.generation.candidates import read_candidates
+from sipo.datagen.generation.rejudging import judge_folder
 from sipo.datagen.generation.run import generate
 from sipo.datagen.looking.contact_sheet import contact_sheet
 from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.pair_dataset import PairDataset
 from sipo.datagen.storage.shard_folder import open_folder
 from sipo.datagen.storage.shard_index import CANDIDATES
-from sipo.datagen.storage.shards import read_fields
+from sipo.datagen.storage.shard_tar import read_fields
 from sipo.datagen.storage.validate import find_damage
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts import grammar

@@ -18,8 +18,8 @@ from sipo.backbones.base import Backbone
 from sipo.datagen import encode
 from sipo.datagen.cli import main
 from sipo.datagen.encode import encode_folder
-from sipo.datagen.generation import again, build
-from sipo.datagen.generation.again import pair_folder
+from sipo.datagen.generation import build, rejudging
+from sipo.datagen.generation.rejudging import pair_folder
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
 from sipo.datagen.settings import GenerateSettings
@@ -30,7 +30,7 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def loaded(*args: Any, **given: Any) -> None:
         pytest.fail("a model was loaded")
 
-    for module in (build, again):
+    for module in (build, rejudging):
         monkeypatch.setattr(module, "load_judge", loaded)
     for module in (build, encode):
         monkeypatch.setattr(module, "load_backbone", loaded)

@@ -26,7 +26,7 @@ from sipo.datagen.imports.writer import import_pairs
 from sipo.datagen.storage.folder_summary import FolderSummary
 from sipo.datagen.storage.shard_folder import open_folder
 from sipo.datagen.storage.shard_index import PAIRS
-from sipo.datagen.storage.shards import read_fields
+from sipo.datagen.storage.shard_tar import read_fields
 from sipo.datagen.storage.validate import find_damage
 
 

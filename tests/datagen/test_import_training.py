@@ -18,7 +18,7 @@ from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
 from sipo.datagen.cli import main
 from sipo.datagen.encode import encode_folder
-from sipo.datagen.generation.again import judge_folder
+from sipo.datagen.generation.rejudging import judge_folder
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.untrusted_images import read_image
 from sipo.datagen.imports.writer import import_pairs

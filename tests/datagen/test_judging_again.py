@@ -23,9 +23,8 @@ from sources import PX, listed
 from sipo.backbones.base import Backbone
 from sipo.datagen.cli import main
 from sipo.datagen.encode import encode_folder
-from sipo.datagen.generation import again as again_module
-from sipo.datagen.generation import pairs
-from sipo.datagen.generation.again import judge_folder, pair_folder
+from sipo.datagen.generation import pairs, rejudging
+from sipo.datagen.generation.rejudging import judge_folder, pair_folder
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
 from sipo.datagen.storage import copies
@@ -180,9 +179,9 @@ def test_where_nothing_can_be_linked_it_is_copied(
 
 
 STEPS = [
-    ("judge", again_module, "write_judged"),
+    ("judge", rejudging, "write_judged"),
     ("judge", pairs, "pair_candidates"),
-    ("judge", again_module, "begin_copy"),
+    ("judge", rejudging, "begin_copy"),
     ("pair", copies, "link_file"),
     ("pair", copies, "copy_file"),
 ]
@@ -242,7 +241,7 @@ def test_a_judge_that_can_judge_some_is_heard(shards: Path) -> None:
 def test_a_detector_is_not_even_loaded_for_plain_texts(
     name: str, imported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(again_module, "load_judge", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(rejudging, "load_judge", lambda *_: pytest.fail("a model was loaded"))
     args = ["judge", str(imported), "--judge", name, "--out", str(tmp_path / "new")]
     refused = CliRunner().invoke(main, args)
     assert refused.exit_code == 2

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from not_finite import break_vae
 
-from sipo.datagen.generation.again import judge_folder
+from sipo.datagen.generation.rejudging import judge_folder
 from sipo.datagen.generation.run import generate
 from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.shard_folder import open_folder
 from sipo.datagen.storage.shard_index import CANDIDATES, PAIRS
-from sipo.datagen.storage.shards import read_fields
+from sipo.datagen.storage.shard_tar import read_fields
 from sipo.feedback.fake import FakeJudge
 
 PIXELS = "pixels are not finite"

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sipo.backbones.base import Backbone, Sampler
-from sipo.datagen.generation.again import pair_folder
+from sipo.datagen.generation.rejudging import pair_folder
 from sipo.datagen.generation.run import generate
 from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.pair_dataset import PairDataset

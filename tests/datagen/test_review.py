@@ -23,7 +23,7 @@ from sipo.backbones.base import Backbone
 from sipo.datagen.cli import main
 from sipo.datagen.encode import encode_folder
 from sipo.datagen.export import export_folder
-from sipo.datagen.generation.again import judge_folder, pair_folder
+from sipo.datagen.generation.rejudging import judge_folder, pair_folder
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
 from sipo.datagen.looking.review import ReviewSession

@@ -21,10 +21,10 @@ from PIL import Image
 from sipo.backbones.base import Backbone
 from sipo.common.errors import is_disk_full
 from sipo.common.files.writing import write_json
-from sipo.datagen.generation.again import judge_folder, pair_folder
+from sipo.datagen.generation.rejudging import judge_folder, pair_folder
 from sipo.datagen.generation.run import generate
 from sipo.datagen.settings import GenerateSettings
-from sipo.datagen.storage.shards import TarSample, read_fields, scan, write_shard
+from sipo.datagen.storage.shard_tar import TarSample, read_fields, scan, write_shard
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.verdict import Verdict

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from sipo.backbones.base import LORA_FILE
 from sipo.backbones.registry import load_backbone
 from sipo.feedback.judge_weights import load_tensors
-from sipo.train.checkpoints import load_state
+from sipo.train.checkpoint_files import load_state
 
 SHAPES = st.lists(st.integers(0, 9), max_size=3)
 

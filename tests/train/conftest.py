@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `from memory_pairs import 
 import pytest
 from memory_pairs import MemoryPairs, MemoryPrompts, Run
 
-from sipo.train.checkpoints import RunSummary
+from sipo.train.checkpoint_files import RunSummary
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sipo.datagen.storage.pair_dataset import LatentPair
 from sipo.feedback.prompts import grammar
-from sipo.train.checkpoints import RunSummary
+from sipo.train.checkpoint_files import RunSummary
 
 Run = Callable[..., RunSummary]
 """The fixture `run`: train a few steps into a named folder."""

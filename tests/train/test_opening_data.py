@@ -17,7 +17,7 @@ from sipo.backbones.registry import load_backbone
 from sipo.common.files.locks import only_writer
 from sipo.datagen.generation.run import generate
 from sipo.datagen.settings import GenerateSettings
-from sipo.datagen.storage.backbone_places import FILE, recall
+from sipo.datagen.storage.local_backbones import FILE, recall
 from sipo.datagen.storage.pair_dataset import PairDataset
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts import grammar

@@ -15,7 +15,7 @@ from test_training_run import rows, stop_after
 
 from sipo.backbones.base import LORA_FILE
 from sipo.common.errors import Terminated
-from sipo.train import checkpoints
+from sipo.train import checkpoint_files
 from sipo.train.settings import make_settings
 from sipo.train.stopping import Stopping
 from sipo.train.trainer import Trainer
@@ -80,7 +80,7 @@ def test_checkpoints_by_time_change_nothing_and_make_room(
         with pytest.raises(KeyboardInterrupt):
             run("killed", **often)
     assert names(tmp_path / "killed") == {"checkpoint-3"}
-    assert (tmp_path / "killed" / "checkpoint-3" / checkpoints.BETWEEN).exists()
+    assert (tmp_path / "killed" / "checkpoint-3" / checkpoint_files.BETWEEN).exists()
     run("killed", **often)
     assert same_bits(tmp_path / "whole" / LORA_FILE, tmp_path / "killed" / LORA_FILE)
     assert rows(tmp_path / "whole") == rows(tmp_path / "killed")

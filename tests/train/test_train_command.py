@@ -186,7 +186,7 @@ def test_defaults_that_depend_on_others() -> None:
 
 
 def test_saved_settings_can_be_read_again(tmp_path: Path) -> None:
-    from sipo.train.checkpoints import open_run
+    from sipo.train.checkpoint_files import open_run
 
     settings = make_settings({"data": ["a", "b"], "out": str(tmp_path / "run"), "rank": 3})
     open_run(tmp_path / "run", settings, {"steps": 1})

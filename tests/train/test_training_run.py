@@ -89,7 +89,7 @@ import os, signal, sys
 sys.path[:0] = sys.argv[1:3]
 from memory_pairs import MemoryPairs
 from sipo.backbones.registry import load_backbone
-from sipo.train import checkpoints
+from sipo.train import checkpoint_files
 from sipo.train.settings import make_settings
 from sipo.train.trainer import train
 replace = os.replace

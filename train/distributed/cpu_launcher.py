@@ -19,7 +19,7 @@ from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, 
 
 from sipo.common.cpu_workers import end_with, workers_for
 from sipo.common.devices import find_device
-from sipo.train.checkpoints import RunSummary, summary_of
+from sipo.train.checkpoint_files import RunSummary, summary_of
 from sipo.train.settings import TrainSettings
 from sipo.train.stopping import Stopping, deaf, held_back
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from torch import Tensor
 from tqdm import tqdm
 
-from sipo.train import checkpoints
-from sipo.train.checkpoints import SavePolicy
+from sipo.train import checkpoint_files
+from sipo.train.checkpoint_files import SavePolicy
 from sipo.train.monitor.health import COLLAPSE, Health
 from sipo.train.monitor.log_rows import Look
 from sipo.train.monitor.metrics import Log, StepStats, row_of
@@ -43,7 +43,7 @@ class Recorder:
         for earlier in self.log.rows():
             self.health.look(earlier)
         if settings.keep_best and self.health.best:
-            checkpoints.best_step(self.out)
+            checkpoint_files.best_step(self.out)
         self.bar = tqdm(total=plan.pairs, unit="pairs", desc=self.out.name)
         self.bar.update(step * plan.pairs_per_step)
         self.began, self.began_at = time.monotonic(), step
@@ -57,7 +57,7 @@ class Recorder:
         self.sums = self.sums + stats.sums
         self.bar.update(self.plan.pairs_per_step)
         validate = self.validation_is_due(stats.step)
-        ends = checkpoints.is_due(self.settings, stats.step, self.plan.steps)
+        ends = checkpoint_files.is_due(self.settings, stats.step, self.plan.steps)
         if ends or validate or stats.step % self.settings.logging_steps == 0:
             self._end_row(stats, validate)
 
@@ -78,7 +78,7 @@ class Recorder:
         for warning in warnings:
             self.bar.write(f"warning at step {stats.step}: {warning}", file=sys.stderr)
         if self.settings.keep_best and self.health.is_best(stats.step):
-            checkpoints.keep_best(self.out, stats.step, self.saver())
+            checkpoint_files.keep_best(self.out, stats.step, self.saver())
         pairs = (stats.step - self.began_at) * self.plan.pairs_per_step
         row["pairs_per_s"] = round(pairs / (time.monotonic() - self.began), 2)
         self.log.write(row)

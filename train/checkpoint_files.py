@@ -25,7 +25,7 @@ from sipo.common.files.text import read_text
 from sipo.common.files.torch_files import read_torch
 from sipo.common.files.writing import write_text
 from sipo.common.files.yaml_files import to_yaml
-from sipo.common.held_settings import first_difference, refuse
+from sipo.common.resume_guard import first_difference, refuse
 from sipo.train.monitor.log_rows import Row
 from sipo.train.settings import FREE_TO_CHANGE, TrainSettings
 

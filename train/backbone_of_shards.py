@@ -9,7 +9,7 @@ from typing import cast
 from sipo.backbones.base import Identity
 from sipo.backbones.loading.names import EMBEDDED, is_part
 from sipo.backbones.registry import load_backbone
-from sipo.datagen.storage.backbone_places import places, recall
+from sipo.datagen.storage.local_backbones import places, recall
 
 
 def backbone_of(shards: Path, meta: Mapping[str, object]) -> str:

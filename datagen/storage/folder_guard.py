@@ -12,7 +12,7 @@ from pathlib import Path
 from sipo.common.files import locks
 from sipo.common.files.places import require_place
 from sipo.common.files.writing import atomic
-from sipo.common.held_settings import Among, first_difference, option_of, refuse
+from sipo.common.resume_guard import Among, first_difference, option_of, refuse
 from sipo.datagen.storage.folder_config import FILE, FolderConfig, JudgeConfig
 from sipo.datagen.storage.shard_folder import PROMPTS, ShardFolder, read_folder
 

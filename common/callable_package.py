@@ -15,7 +15,7 @@ from importlib import import_module
 from types import ModuleType
 
 
-class CallableRoom(ModuleType):
+class CallablePackage(ModuleType):
     """Calls the function of the room's name in its `api.py`, imported at the first call."""
 
     def __call__(self, *args: object, **kwargs: object) -> object:
@@ -39,4 +39,4 @@ class CallableRoom(ModuleType):
 
 def make_callable(room: str) -> None:
     """For a room's `__init__.py`: `make_callable(__name__)`."""
-    sys.modules[room].__class__ = CallableRoom
+    sys.modules[room].__class__ = CallablePackage

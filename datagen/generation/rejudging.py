@@ -13,10 +13,10 @@ from sipo.datagen.generation.config import judge_early
 from sipo.datagen.generation.pairing import check_policy
 from sipo.datagen.generation.pairs import pair_if_stale
 from sipo.datagen.generation.progress import candidates_bar
-from sipo.datagen.storage.claims import only_writer, refuse_early
 from sipo.datagen.storage.copies import begin_copy, bring_candidates, bring_embeddings
 from sipo.datagen.storage.decisions import carry_decisions
 from sipo.datagen.storage.folder_config import JudgeConfig
+from sipo.datagen.storage.folder_guard import only_writer, refuse_early
 from sipo.datagen.storage.folder_summary import FolderSummary, finish
 from sipo.datagen.storage.shard_folder import ShardFolder, open_folder, require_embeddings
 from sipo.datagen.storage.shard_index import CANDIDATES

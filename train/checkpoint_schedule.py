@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
-from sipo.train import checkpoints
-from sipo.train.checkpoints import SavePolicy
+from sipo.train import checkpoint_files
+from sipo.train.checkpoint_files import SavePolicy
 from sipo.train.distributed.fsdp import full_tensor
 from sipo.train.settings import TrainSettings
 
@@ -40,7 +40,7 @@ class Checkpointer:
         self.saved_at = time.monotonic()
 
     def due(self, step: int) -> bool:
-        return checkpoints.is_due(self.settings, step, self.steps)
+        return checkpoint_files.is_due(self.settings, step, self.steps)
 
     def late(self) -> bool:
         """Whether the last one is --checkpointing_minutes ago."""
@@ -54,12 +54,12 @@ class Checkpointer:
         if self.accelerator.is_main_process:
             content = {**state, "step": step, "row_sums": row_sums}
             limit = self.settings.checkpoints_total_limit
-            checkpoints.new_checkpoint(Path(self.settings.out), content, saver, limit, between)
+            checkpoint_files.new_checkpoint(Path(self.settings.out), content, saver, limit, between)
         self.saved_at = time.monotonic()
 
     def load(self, checkpoint: Path) -> Tensor | None:
         """The sums of the row that it does not end; older ones always ended a row."""
-        state = checkpoints.load_state(checkpoint)
+        state = checkpoint_files.load_state(checkpoint)
         for name, part in self.parts.items():
             if name not in state:
                 raise ValueError(

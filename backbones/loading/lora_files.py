@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from sipo.backbones.loading.lora_names import Layers, Role, is_of_text, place_of, split_role
+from sipo.backbones.loading.lora_layers import Layers, Role, is_of_text, place_of, split_role
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.tensor_files import AGAIN, not_finite, read_header, read_tensors
-from sipo.common.quiet import quiet
+from sipo.common.quiet_libraries import quiet
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
