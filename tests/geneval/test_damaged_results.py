@@ -102,13 +102,13 @@ def test_another_judge_is_refused_before_anything_is_loaded(
 ) -> None:
     """`plan` loads nothing, and is what --dry-run runs."""
     cases = {
-        "judge": ("mask2former", r"judge 'fake' .*'mask2former'; .*--judge it started"),
-        "seed": (3, r"seeds\.seed 0 .* 3; .*the --seed it"),
-        "steps": (7, r"sampler\.steps 2 .* 7; .*the --steps it"),
-        "height": (32, r"sampler\.height None .* 32; .*the --height it"),
-        "backbone": ("mini-sd", r"backbone\.name 'tiny-sd' .*'mini-sd'; .*the --backbone it"),
-        "batch_size": (2, r"batch_size 5 .* 2; .*the --batch-size it"),
-        "images_per_prompt": (2, r"images_per_prompt 1 .* 2; .*the --images-per-prompt it"),
+        "judge": ("mask2former", "--judge fake, this command says mask2former;"),
+        "seed": (3, "--seed .*0, this command says 3;"),
+        "steps": (7, "--steps .*2, this command says 7;"),
+        "height": (32, "--height .*, this command says 32;"),
+        "backbone": ("mini-sd", "--backbone .*tiny-sd, this command says mini-sd;"),
+        "batch_size": (2, "--batch-size 5, this command says 2;"),
+        "images_per_prompt": (2, "--images-per-prompt 1, this command says 2;"),
     }
     for name, (value, said) in cases.items():
         with pytest.raises(ValueError, match=said):

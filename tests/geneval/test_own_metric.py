@@ -17,7 +17,7 @@ from PIL import Image
 from sipo.common.pictures.picture import Clip
 from sipo.common.plugins import Part
 from sipo.feedback.frames import FrameJudge
-from sipo.feedback.prompts.prompt import plain_text
+from sipo.feedback.prompts.prompt import Prompt, plain_text
 from sipo.geneval.cli import main
 from sipo.geneval.comparison.metric_scores import compare_metric, raw_score, score_runs
 from sipo.geneval.comparison.own_metric import OwnMetric
@@ -93,11 +93,11 @@ def own(function: object) -> OwnMetric:
 
 
 def test_any_real_number_and_any_sequence_will_do() -> None:
-    """Arrays too; the prompts are texts."""
+    """Arrays too; the prompts are a judge's."""
     seen: list[list[str]] = []
 
-    def metric(images: list[Image.Image], prompts: list[str]) -> np.ndarray:
-        seen.append(prompts)
+    def metric(images: list[Image.Image], prompts: list[Prompt]) -> np.ndarray:
+        seen.append([prompt.text for prompt in prompts])
         return np.array([-1e9, 7.25], dtype=np.float32)
 
     verdicts = own(metric).judge([Image.new("RGB", (2, 2))] * 2, [plain_text("p"), plain_text("q")])
@@ -116,8 +116,8 @@ def test_a_clip_is_the_mean_of_its_frames() -> None:
     ("name", "sentence"),
     [
         ("metrics_of_mine:darkness", "--metric 'metrics_of_mine:darkness' cannot be imported"),
-        ("metrics_of_mine:__doc__", "is no function; give one that takes images and prompts"),
-        ("brightness", "--metric 'brightness' is unknown; choose one of .*module:function"),
+        ("metrics_of_mine:__doc__", "'metrics_of_mine:__doc__' cannot be called; give a judge"),
+        ("brightness", "--metric 'brightness' is unknown; choose one of .*module:attribute"),
         (f"{NAME}=x", "is a function, which takes no weights"),
     ],
 )
