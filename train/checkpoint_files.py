@@ -251,7 +251,8 @@ def open_run(out: Path, settings: TrainSettings, facts: Facts) -> None:
         before = _read_run(out)
         sides = _comparable(before), _comparable(run)
         if difference := first_difference(*sides, among="asked"):
-            refuse(out, OPTIONS_OF_FACTS.get(difference.name, difference.name), difference)
+            setting = difference.name.partition(".")[0]
+            refuse(out, OPTIONS_OF_FACTS.get(setting, difference.name), difference)
     foreign = [p.name for p in out.glob("[!.]*") if p.name not in ours]
     if foreign and not (out / RUN).is_file():
         raise ValueError(
