@@ -88,10 +88,19 @@ class PipelineBackbone(Backbone):
         super().to(device)
         if self.pipeline is not None:
             self.pipeline.to(device)
+            self._decode_one_by_one(torch.device(device))
 
     def offload(self, device: torch.device | str) -> None:
         """By diffusers' hooks."""
         self._whole.enable_model_cpu_offload(device=device)
+        self._decode_one_by_one(torch.device(device))
+
+    def _decode_one_by_one(self, device: torch.device) -> None:
+        """On a card, whose memory a batch of 1024 px would fill: three maps of 256 x 1024 x 1024 an
+        image, 3 GiB in float32, live at once in the decoder's last block (computed, not measured).
+        """
+        if device.type != "cpu" and hasattr(self._whole.vae, "enable_slicing"):
+            self._whole.vae.enable_slicing()
 
     @property
     def _device(self) -> torch.device:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 
 from sipo.backbones.base import Backbone
-from sipo.common.devices import keep_freed_memory
+from sipo.common.devices import keep_freed_memory, use_tensor_cores
 
 
 def place(backbone: Backbone, device: torch.device, offload: bool) -> None:
     """All of it on the device or, with `offload`, only the model that computes."""
     keep_freed_memory(device)
+    use_tensor_cores(device)
     if not offload:
         backbone.to(device)
         return

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 
 from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.loading.names import in_embedded_world
 from sipo.backbones.registry import load_backbone
-from sipo.common.devices import has_bf16, keep_freed_memory
+from sipo.common.devices import has_bf16, keep_freed_memory, use_tensor_cores
 from sipo.common.files.locks import is_written_to
 from sipo.feedback.prompts.demands import check_prompts, require_published
 from sipo.feedback.registry import load_judge, vocabulary_of
@@ -29,6 +30,10 @@ from sipo.train.settings import TrainSettings
 
 if TYPE_CHECKING:
     from sipo.datagen.storage.prompt_dataset import PromptDataset
+
+WAIT = timedelta(hours=6)
+"""That processes wait for the main one, which validates and keeps checkpoints alone: NCCL's own ten
+minutes are too few."""
 
 
 def open_data(settings: TrainSettings) -> Data:
@@ -140,6 +145,8 @@ def make_accelerator(settings: TrainSettings) -> Accelerator:
         )
     AcceleratorState._reset_state()
     with wrapping_is_ours():
-        accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+        group = InitProcessGroupKwargs(timeout=WAIT)
+        accelerator = Accelerator(mixed_precision=settings.mixed_precision, kwargs_handlers=[group])
     keep_freed_memory(accelerator.device)
+    use_tensor_cores(accelerator.device)
     return accelerator

@@ -140,7 +140,8 @@ def _open(settings: TrainSettings) -> tuple[Any, Backbone, Accelerator]:
     from sipo.train.build import make_accelerator, open_backbone, open_data
 
     pairs = open_data(settings)
-    return pairs, open_backbone(settings, pairs), make_accelerator(settings)
+    accelerator = make_accelerator(settings)
+    return pairs, open_backbone(settings, pairs), accelerator
 
 
 if __name__ == "__main__":

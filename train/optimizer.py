@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import nn
@@ -26,4 +27,7 @@ def make_optimizer(
                 "--use_8bit_adam needs bitsandbytes; pip install 'sipo[quantize]'"
             ) from None
         make = optim.AdamW8bit
-    return make(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    trained = list(parameters)
+    if make is torch.optim.AdamW and all(p.device.type == "cuda" for p in trained):
+        make = partial(make, fused=True)  # one kernel for all tensors of a step
+    return make(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay)

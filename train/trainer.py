@@ -62,8 +62,8 @@ def train(
     """
     settings = as_launched(settings)
     data = open_data(settings) if dataset is None else dataset
+    accelerator = make_accelerator(settings)  # first: it says which card is this process's
     backbone = open_backbone(settings, data) if backbone is None else backbone
-    accelerator = make_accelerator(settings)
     plan = make_plan(settings, len(data), accelerator.num_processes)
     settings.timestep_range(backbone.num_train_timesteps)
     out = Path(settings.out)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from diffusers import ModelMixin
 from PIL import Image
 from torch import Tensor
 
@@ -29,7 +28,7 @@ class VideoBackbone(PipelineBackbone):
             list(texts),
             do_classifier_free_guidance=False,
             max_sequence_length=self.text_length,
-            device=self._whole.device,
+            device=self._device,
         )
         return {"encoder_hidden_states": embeddings}
 
@@ -46,6 +45,10 @@ class VideoBackbone(PipelineBackbone):
             fault = fault_in(row, pixels)
             clips.append(tuple(spoiled(frame, fault) for frame in frames))
         return clips
+
+    def _for_vae(self, values: Tensor) -> Tensor:
+        """In the VAE's dtype, where it computes: with offloading it waits elsewhere until then."""
+        return values.to(self._device, self._whole.vae.dtype)
 
     def _decode(self, latents: Tensor) -> Tensor:
         """Scaled latents (1, C, F, H, W) -> pixels in [-1, 1] of the same order."""
@@ -82,8 +85,3 @@ class VideoBackbone(PipelineBackbone):
                 f"--frames {frames} is not 1 + a multiple of {self.frame_step}, as {self.name!r} "
                 f"makes them; give {frames - beyond} or {frames - beyond + self.frame_step}"
             )
-
-
-def typed_like(latents: Tensor, vae: ModelMixin) -> Tensor:
-    """On the VAE's device and in its dtype."""
-    return latents.to(vae.device, vae.dtype)

@@ -21,7 +21,7 @@ from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_regi
 from torch import Tensor, nn
 
 from sipo.backbones.base import ATTENTION, Conditioning, Prediction, Sampler, Schedule
-from sipo.backbones.video.base import VideoBackbone, typed_like
+from sipo.backbones.video.base import VideoBackbone
 
 
 class CogVideoX(VideoBackbone):
@@ -60,7 +60,7 @@ class CogVideoX(VideoBackbone):
 
     def _decode(self, latents: Tensor) -> Tensor:
         padding = 1 - latents.shape[2] % 2
-        frames_first = typed_like(latents, self._whole.vae).transpose(1, 2)
+        frames_first = self._for_vae(latents).transpose(1, 2)
         return cast(Tensor, self._whole.decode_latents(frames_first[:, padding:]))
 
     def _unpacked(self, latents: Tensor, sampler: Sampler) -> Tensor:

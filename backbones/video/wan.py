@@ -6,13 +6,13 @@ from math import lcm
 from typing import TYPE_CHECKING, Self, cast
 
 import torch
-from diffusers import AutoencoderKLWan, WanPipeline, WanTransformer3DModel
+from diffusers import WanPipeline, WanTransformer3DModel
 from torch import Tensor, nn
 
 from sipo.backbones.base import ATTENTION, Conditioning, Sampler
 from sipo.backbones.flow import FlowBackbone
 from sipo.backbones.pipeline import Dtypes
-from sipo.backbones.video.base import VideoBackbone, typed_like
+from sipo.backbones.video.base import VideoBackbone
 
 if TYPE_CHECKING:
     from diffusers.quantizers.quantization_config import QuantizationConfigMixin as Bits
@@ -60,15 +60,24 @@ class Wan(VideoBackbone, FlowBackbone):
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> Tensor:
-        vae = self._whole.vae
-        mean, std = _statistics(vae)
-        return cast(Tensor, (vae.encode(typed_like(pixels, vae)).latent_dist.mean - mean) / std)
+        mean, std = self._statistics()
+        encoded = self._whole.vae.encode(self._for_vae(pixels))
+        return cast(Tensor, (encoded.latent_dist.mean - mean) / std)
 
     def _decode(self, latents: Tensor) -> Tensor:
-        vae = self._whole.vae
-        mean, std = _statistics(vae)
+        mean, std = self._statistics()
         # Divided by the inverse, as the pipeline does: the same bits.
-        return cast(Tensor, vae.decode(typed_like(latents, vae) / (1 / std) + mean).sample)
+        scaled = self._for_vae(latents) / (1 / std) + mean
+        return cast(Tensor, self._whole.vae.decode(scaled).sample)
+
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the VAE's latents, (1, C, 1, 1, 1)."""
+        config = self._whole.vae.config
+        mean, std = (
+            self._for_vae(torch.tensor(values, dtype=torch.float64)).view(1, -1, 1, 1, 1)
+            for values in (config.latents_mean, config.latents_std)
+        )
+        return mean, std
 
     def predict(
         self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning
@@ -82,12 +91,3 @@ class Wan(VideoBackbone, FlowBackbone):
                 encoder_hidden_states=self._typed(conditioning["encoder_hidden_states"]),
             ).sample,
         )
-
-
-def _statistics(vae: AutoencoderKLWan) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of the VAE's latents, (1, C, 1, 1, 1)."""
-    mean, std = (
-        torch.tensor(values, device=vae.device, dtype=vae.dtype).view(1, -1, 1, 1, 1)
-        for values in (vae.config.latents_mean, vae.config.latents_std)
-    )
-    return mean, std

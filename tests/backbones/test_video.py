@@ -53,6 +53,23 @@ def test_a_sample_is_the_plain_pipelines(folder: Path, backbone: Backbone) -> No
     assert ours.image == ours.frames[len(theirs) // 2]
 
 
+def test_a_vae_that_waits_elsewhere_is_not_asked_where_it_is(
+    folder: Path, backbone: VideoBackbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With offloading it is on the CPU until it is called, and its latents would stay there."""
+    [sample] = backbone.sample(["a cat"], [7], backbone.default_sampler)
+    offloaded = load_backbone(str(folder))
+    assert isinstance(offloaded, VideoBackbone)
+    offloaded.offload("cpu")
+
+    def asked(model: object) -> None:
+        pytest.fail("asked for its device")
+
+    monkeypatch.setattr(type(offloaded._whole.vae), "device", property(asked))
+    [frames] = offloaded.decode_clips(sample.latents[None])
+    assert_same_picture(frames, sample.frames)
+
+
 def test_a_candidate_does_not_depend_on_its_batch(backbone: Backbone) -> None:
     """To float tolerance, as for images; 5B's sampler draws noise at every step."""
     sampler = backbone.default_sampler

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 from memory_pairs import MemoryPairs
 from PIL import Image
 
-from sipo.train import build
+from sipo.train import build, cli, trainer
 from sipo.train.cli import main
 from sipo.train.monitor.plot import PANELS, _names
 from sipo.train.settings import TrainSettings, make_settings, read_yaml
@@ -59,6 +60,22 @@ def test_yaml_then_command_line(tmp_path: Path, tiny_folder: Path, shards: None)
     assert (plan["pairs"], plan["steps"], plan["epochs"]) == (5, 2, 6.4)  # 25 pairs in 16s
     assert 0 < plan["parameters"]["trainable"] < plan["parameters"]["total"]
     assert not (tmp_path / "run").exists()
+
+
+def test_a_process_knows_its_card_before_it_loads_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quantisers load to the current card, which is the first until accelerate has set another."""
+    order: list[str] = []
+
+    def note(name: str) -> Callable[..., object]:
+        return lambda *args: order.append(name)
+
+    for name in ("open_data", "make_accelerator", "open_backbone"):
+        monkeypatch.setattr(build, name, note(name))
+        monkeypatch.setattr(trainer, name, note(name))
+    cli._open(make_settings({"data": ["d"]}))
+    with pytest.raises(TypeError):  # no data to plan for
+        trainer.train(make_settings({"data": ["d"]}))
+    assert order == ["open_data", "make_accelerator", "open_backbone"] * 2
 
 
 def test_calibrate(tmp_path: Path, tiny_folder: Path, shards: None) -> None:
