@@ -81,8 +81,14 @@ def calibrate(given: Given, config: str | None) -> None:
     Writes weights.json and weights.png to --out, prints the table, and trains nothing.
     """
     from sipo.train.monitor.weight_calibration import as_text, measure_curve, write_curve
+    from sipo.train.objective.registry import find_objective
 
     settings = _resolve(config, given)
+    if find_objective(settings.objective).data == "rollouts":
+        raise ValueError(
+            f"--objective {settings.objective!r} learns from no pairs, which a curve is measured "
+            "on; leave it out"
+        )
     pairs, backbone, accelerator = _open(settings)
     backbone.to(accelerator.device)
     curve = measure_curve(settings, backbone, pairs, accelerator.device)

@@ -7,17 +7,20 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from memory_pairs import MemoryPairs
 from PIL import Image
+from torch import Tensor
 
+from sipo.backbones.registry import load_backbone
 from sipo.train import build, cli, trainer
 from sipo.train.cli import main
 from sipo.train.monitor.plot import PANELS, _names
+from sipo.train.monitor.weight_calibration import measure_curve
 from sipo.train.settings import TrainSettings, make_settings, read_yaml
 
 
@@ -98,6 +101,33 @@ def test_calibrate(tmp_path: Path, tiny_folder: Path, shards: None) -> None:
     assert not np.array_equal(first, second)  # another N, another curve
 
 
+def test_calibrate_needs_pairs() -> None:
+    refused = CliRunner().invoke(main, ["calibrate", "--data", "d", "--objective", "d3po"])
+    assert refused.exit_code == 2
+    assert "--objective 'd3po' learns from no pairs" in refused.output
+
+
+def test_a_curve_is_measured_in_batches_that_training_holds(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is the same for every batch size, to float tolerance."""
+    pairs, backbone = MemoryPairs(5), load_backbone(str(tiny_folder))
+    rows: list[int] = []
+    predict = type(backbone).predict
+
+    def counted(self: Any, denoiser: Any, noisy: Tensor, *rest: Any) -> Tensor:
+        rows.append(len(noisy))
+        return cast(Tensor, predict(self, denoiser, noisy, *rest))
+
+    monkeypatch.setattr(type(backbone), "predict", counted)
+    small, large = (
+        measure_curve(make_settings({"data": ["d"], "train_batch_size": size}), backbone, pairs)
+        for size in (3, 64)
+    )
+    assert max(rows[: len(rows) // 2]) == 3
+    assert small["mse"] == pytest.approx(large["mse"], rel=1e-4)
+
+
 def test_plot_draws_several_runs(run: Any, tmp_path: Path) -> None:
     run("one")
     run("two", objective="diffusion-dpo")
@@ -126,6 +156,7 @@ def test_plot_draws_several_runs(run: Any, tmp_path: Path) -> None:
         (["--data", "d", "--train_timesteps", "9:3"], "LOW < HIGH"),
         (["--data", "d", "--max_train_steps", "3", "--pairs_seen", "9"], "give one"),
         (["--data", "d", "--reference", "init"], "needs --init_weights"),
+        (["--data", "d", "--reference_draws", "2", "--shard_weights"], "lets a process skip"),
         (["--data", "d", "--quantize", "nf4", "--full"], "--full trains it; leave one"),
         (["--data", "d", "--use_8bit_adam", "--shard_weights"], "leave one of the two out"),
         (["nowhere.yaml"], "cannot be read"),

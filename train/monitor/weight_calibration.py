@@ -64,17 +64,25 @@ def measure_curve(
     # Denser at low t, where the weight falls: quadratic spacing.
     points = torch.unique((torch.linspace(0, 1, POINTS) ** 2 * (T - 1)).round().long())
     noise = torch.randn(latents.shape, generator=generator(settings.seed, "curve")).to(device)
-    latents, errors = latents.to(device), []
-    for point in points:
-        timesteps = point.to(device).expand(len(latents))
+    latents = latents.to(device)
+    size = settings.train_batch_size  # as many as training holds
+    parts = [slice(first, first + size) for first in range(0, len(latents), size)]
+
+    def error_of(part: slice, point: Tensor) -> Tensor:
+        """Errors of these latents at one timestep, (B,)."""
+        clean, drawn = latents[part], noise[part]
+        timesteps = point.to(device).expand(len(clean))
         predicted = backbone.predict(
             backbone.denoiser,
-            backbone.add_noise(latents, noise, timesteps),
+            backbone.add_noise(clean, drawn, timesteps),
             timesteps,
-            conditioning,
+            {name: value[part] for name, value in conditioning.items()},
         )
-        target = backbone.target(latents, noise, timesteps).float()
-        errors.append(float(mse(predicted, target).mean()))
+        return mse(predicted, backbone.target(clean, drawn, timesteps).float())
+
+    errors = [
+        float(torch.cat([error_of(part, point) for part in parts]).mean()) for point in points
+    ]
     every = torch.arange(T)
     curve = _interpolate(every, points, errors)
     w = _w(backbone, every, curve, settings)
