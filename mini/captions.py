@@ -21,10 +21,10 @@ from sipo.mini.world import Layout, Rng, Scene, depict, render
 NOISE = 0.5  # share of lies among the noisy captions, single-object ones excepted
 TAG_SHARES = {
     "single_object": 0.08,
-    "two_object": 0.12,
-    "counting": 0.2,
-    "colors": 0.16,
-    "position": 0.22,
+    "two_object": 0.1,
+    "counting": 0.17,
+    "colors": 0.12,
+    "position": 0.31,
     "color_attr": 0.22,
 }
 OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}

@@ -100,6 +100,7 @@ def check(
 )
 @click.option("--learning-rate", default=1e-3, show_default=True, help="At the peak.")
 @click.option("--chunks", default=24, show_default=True, help="Of 2,000 scenes each.")
+@click.option("--processes", default=2, show_default=True, help="Single-threaded, a core each.")
 def unet(**given: Any) -> None:
     """The denoiser and text encoder of mini-sd (about an hour on two cores)."""
     from sipo.mini.train.unet import Recipe, train_unet
