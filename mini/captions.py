@@ -19,6 +19,7 @@ from sipo.mini.suites import random_prompt
 from sipo.mini.world import Layout, Rng, Scene, depict, render
 
 NOISE = 0.5  # share of lies among the noisy captions, single-object ones excepted
+SIDE_LIES = 0.6  # of that share in position captions: half of all opposite would erase sides
 TAG_SHARES = {
     "single_object": 0.08,
     "two_object": 0.1,
@@ -39,7 +40,8 @@ def scenes(seed: int, noise: float = NOISE) -> Iterator[Scene]:
     while True:
         tag = str(rng.choice(tags, p=shares))
         prompt = random_prompt(tag, rng)
-        wrong = tag != "single_object" and rng.random() < noise
+        share = noise * SIDE_LIES if tag == "position" else noise
+        wrong = tag != "single_object" and rng.random() < share
         yield render(mistaken(prompt, rng) if wrong else depict(prompt), prompt, rng)
 
 

@@ -94,6 +94,9 @@ def check(
 @click.option("--vae", type=click.Path(path_type=Path), required=True)
 @click.option("--steps", default=4000, show_default=True)
 @click.option("--init", type=click.Path(path_type=Path), help="A pipeline to go on from.")
+@click.option(
+    "--stage", type=click.Choice(["sides", "all", "noisy"]), default="all", show_default=True
+)
 @click.option("--denoiser-only", is_flag=True, help="Leave the text encoder as it is.")
 @click.option(
     "--noise", default=0.0, show_default=True, help="Share of captions that lie in one clause."
