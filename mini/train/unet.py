@@ -77,8 +77,8 @@ class Stage:
 
 STAGES = {
     "sides": Stage(0.8, 0.85, 750, 1.0),
-    "all": Stage(0.31, 0.6, 650, 0.7),
-    "noisy": Stage(0.31, 0.6, 650, 0.0),
+    "all": Stage(0.25, 0.6, 650, 0.7),
+    "noisy": Stage(0.25, 0.6, 650, 0.0),
 }
 
 
