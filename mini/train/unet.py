@@ -77,7 +77,7 @@ class Stage:
 
 STAGES = {
     "sides": Stage(0.8, 0.85, 750, 1.0),
-    "all": Stage(0.25, 0.6, 650, 0.7),
+    "all": Stage(0.25, 0.25, 650, 0.7),
     "noisy": Stage(0.25, 0.6, 650, 0.0),
 }
 
