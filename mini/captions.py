@@ -19,12 +19,13 @@ from sipo.feedback.prompts.prompt import Prompt
 from sipo.mini.world import Layout, Rng, Scene, depict, render
 
 NOISE = 0.5  # share of lies among the noisy captions, single-object ones excepted
+SIDE_LIES = 0.6  # of that share in position captions: half of all opposite would erase sides
 TAG_SHARES = {
     "single_object": 0.08,
-    "two_object": 0.12,
-    "counting": 0.2,
-    "colors": 0.16,
-    "position": 0.22,
+    "two_object": 0.1,
+    "counting": 0.17,
+    "colors": 0.12,
+    "position": 0.31,
     "color_attr": 0.22,
 }
 OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
@@ -39,7 +40,8 @@ def scenes(seed: int, noise: float = NOISE) -> Iterator[Scene]:
     while True:
         tag = str(rng.choice(tags, p=shares))
         prompt = random_prompt(tag, rng)
-        wrong = tag != "single_object" and rng.random() < noise
+        share = noise * SIDE_LIES if tag == "position" else noise
+        wrong = tag != "single_object" and rng.random() < share
         yield render(mistaken(prompt, rng) if wrong else depict(prompt), prompt, rng)
 
 

@@ -94,12 +94,16 @@ def check(
 @click.option("--vae", type=click.Path(path_type=Path), required=True)
 @click.option("--steps", default=4000, show_default=True)
 @click.option("--init", type=click.Path(path_type=Path), help="A pipeline to go on from.")
+@click.option(
+    "--stage", type=click.Choice(["sides", "all", "noisy"]), default="all", show_default=True
+)
 @click.option("--denoiser-only", is_flag=True, help="Leave the text encoder as it is.")
 @click.option(
     "--noise", default=0.0, show_default=True, help="Share of captions that lie in one clause."
 )
 @click.option("--learning-rate", default=1e-3, show_default=True, help="At the peak.")
 @click.option("--chunks", default=24, show_default=True, help="Of 2,000 scenes each.")
+@click.option("--processes", default=2, show_default=True, help="Single-threaded, a core each.")
 def unet(**given: Any) -> None:
     """The denoiser and text encoder of mini-sd (about an hour on two cores)."""
     from sipo.mini.train.unet import Recipe, train_unet

@@ -17,6 +17,7 @@ from transformers import CLIPTokenizer
 from sipo.common.devices import autocast
 from sipo.common.pictures.tensors import to_tensor
 from sipo.mini.captions import scenes
+from sipo.mini.train.layout_reader import cells
 
 CHUNK = 2000
 BATCH = 50
@@ -24,10 +25,11 @@ BATCH = 50
 
 @dataclass(frozen=True)
 class EncodedScenes:
-    """`latents` (N, 4, 16, 16) float16, scaled; `tokens` (N, L) int64."""
+    """`latents` (N, 4, 16, 16) float16, scaled; `tokens` (N, L) int64; `cells` (N, 2, 8, 8)."""
 
     latents: Tensor
     tokens: Tensor
+    cells: Tensor
 
 
 def encode_chunk(
@@ -57,12 +59,14 @@ def encode_chunk(
         truncation=True,
         return_tensors="pt",
     ).input_ids
-    save_file({"latents": torch.cat(latents).contiguous(), "tokens": tokens}, f"{path}.tmp")
+    layouts = torch.from_numpy(np.stack([cells(row) for row in rows]))
+    encoded = {"latents": torch.cat(latents).contiguous(), "tokens": tokens, "cells": layouts}
+    save_file(encoded, f"{path}.tmp")
     os.replace(f"{path}.tmp", path)
 
 
 def load_chunks(folder: Path, count: int) -> EncodedScenes:
     chunks = [load_file(folder / f"chunk-{n:03d}.safetensors") for n in range(count)]
     return EncodedScenes(
-        torch.cat([c["latents"] for c in chunks]), torch.cat([c["tokens"] for c in chunks])
+        *(torch.cat([c[name] for c in chunks]) for name in ("latents", "tokens", "cells"))
     )

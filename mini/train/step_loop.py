@@ -31,6 +31,14 @@ def one_cycle(k: int, steps: int, warmup: float = 0.05, floor: float = 0.01) -> 
     return floor + (1 - floor) * (1 + math.cos(math.pi * fall)) / 2
 
 
+def trapezoid(k: int, steps: int, warmup: int = 100, fall: float = 0.7) -> float:
+    """Share of the peak learning rate at step k: up in `warmup` steps, level, then down to 1 %.
+
+    Until the fall begins, `steps` may still be changed (Hägele et al. 2024, section 3).
+    """
+    return max(min((k + 1) / warmup, 1, (steps - k) / (fall * steps)), 0.01)
+
+
 def run_steps(
     out: Path,
     parts: Mapping[str, Stateful],

@@ -1,4 +1,4 @@
-"""mini-sd's tokenizer and text encoder: CLIP's own classes, two layers, a BPE of its own."""
+"""mini-sd's tokenizer and text encoder: CLIP's own classes, four layers, a BPE of its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from tokenizers import pre_tokenizers
+from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from sipo.feedback.prompts.grammar import NUMBER_WORDS, plural
@@ -16,6 +17,7 @@ from sipo.feedback.prompts.prompt import COLORS, RELATIONS
 START, END = "<|startoftext|>", "<|endoftext|>"
 MAX_TOKENS = 20
 WIDTH = 128
+LAYERS = 4
 
 
 def new_tokenizer() -> CLIPTokenizer:
@@ -71,7 +73,7 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
             vocab_size=len(tokenizer),
             hidden_size=WIDTH,
             intermediate_size=4 * WIDTH,
-            num_hidden_layers=2,
+            num_hidden_layers=LAYERS,
             num_attention_heads=4,
             max_position_embeddings=MAX_TOKENS,
             bos_token_id=tokenizer.bos_token_id,
@@ -79,3 +81,14 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
             pad_token_id=tokenizer.pad_token_id,
         )
     )
+
+
+def deepened(encoder: CLIPTextModel, tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """The same function of tokens with `LAYERS` layers: those it lacked add nothing at first."""
+    deep = new_text_encoder(tokenizer)
+    deep.load_state_dict(encoder.state_dict(), strict=False)
+    for layer in deep.encoder.layers[encoder.config.num_hidden_layers :]:
+        for last in (layer.self_attn.out_proj, layer.mlp.fc2):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+    return deep

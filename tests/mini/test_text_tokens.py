@@ -1,7 +1,16 @@
 """mini-sd's tokenizer: a token a word, and no text without tokens."""
 
+import torch
+from transformers import CLIPTextModel
+
 from sipo.feedback.prompts.mini_prompts import mini_suite
-from sipo.mini.train.text_encoder import MAX_TOKENS, new_text_encoder, new_tokenizer
+from sipo.mini.train.text_encoder import (
+    LAYERS,
+    MAX_TOKENS,
+    deepened,
+    new_text_encoder,
+    new_tokenizer,
+)
 
 GOLDEN = [635, 637, 590, 618, 611, 578]
 
@@ -29,3 +38,14 @@ def test_ids_are_those_the_weights_were_trained_with() -> None:
     ids = new_tokenizer().convert_tokens_to_ids
     words = ("cat", "car", "red", "green", "left", "two")
     assert [ids(f"{w}</w>") for w in words] == GOLDEN
+
+
+def test_a_deepened_encoder_is_the_same_function_at_first() -> None:
+    tokenizer = new_tokenizer()
+    config = new_text_encoder(tokenizer).config
+    config.num_hidden_layers = 2
+    shallow = CLIPTextModel(config).eval()
+    deep = deepened(shallow, tokenizer).eval()
+    assert len(deep.encoder.layers) == LAYERS
+    ids = tokenizer("a photo of a cat", padding="max_length", return_tensors="pt").input_ids
+    torch.testing.assert_close(deep(ids).last_hidden_state, shallow(ids).last_hidden_state)
