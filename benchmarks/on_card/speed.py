@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sipo.backbones.base import Conditioning
 from sipo.backbones.loading.quantized import stored
-from sipo.common.devices import use_tensor_cores
+from sipo.backbones.placement import place
 from sipo.datagen.storage.pair_dataset import LatentPair
 from sipo.feedback.prompts.grammar import two_object
 from sipo.train.build import make_accelerator
@@ -91,7 +91,6 @@ def matmul(bench: Bench, name: str, dtype: torch.dtype, precision: str) -> Figur
 
 def sampling(bench: Bench, report: Report) -> None:
     """All models in bf16 first: what is left of the time goes to fp32."""
-    use_tensor_cores(bench.device)
     for dtype in DTYPES:
         for build in bench.builds:
             report.measure(f"{build.model.name} {dtype}", partial(sampled, bench, build, dtype))
@@ -100,6 +99,7 @@ def sampling(bench: Bench, report: Report) -> None:
 def sampled(bench: Bench, build: Build, dtype: str) -> Figures:
     """A batch by sipo's own `sample` with a few steps; a whole one's time is extrapolated."""
     backbone: Any = build.whole(DTYPES[dtype], bench.device)
+    place(backbone, bench.device, offload=False)
     texts, seeds = ["a red cat beside a dog"] * build.images, range(build.images)
     few = build.sampler.model_copy(update={"steps": min(FEW_STEPS, build.sampler.steps)})
     backbone.sample(texts, seeds, few.model_copy(update={"steps": 1}))  # kernels are chosen
