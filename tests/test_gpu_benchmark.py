@@ -1,0 +1,38 @@
+"""The benchmark of a card, at tiny size on the CPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+MODELS = ("SD 1.5", "SDXL 1.0", "FLUX.1-dev", "CogVideoX 2B", "Wan 2.1 1.3B")
+
+
+def test_every_model_is_measured(tmp_path: Path) -> None:
+    out = tmp_path / "gpu.json"
+    words = ["--tiny", "--only", "card", "sampling", "training", "--out", str(out)]
+    command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), *words]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(command, check=True, timeout=240, env=environment, capture_output=True)
+    report = json.loads(out.read_text())
+    parts = report["parts"]
+    assert report["tiny"]
+    assert parts.keys() == {"card", "sampling", "training"}
+    failed = {
+        name: figures["failed"]
+        for part in parts.values()
+        for name, figures in part.items()
+        if "failed" in figures
+    }
+    assert not failed
+    assert parts["card"]["matmul bf16"]["flop_s"] > 0
+    for model in MODELS:
+        assert parts["sampling"][f"{model} bf16"]["peak_share_of_denoiser"] > 0
+        for arm in ("checkpointing", "checkpointing, cached reference", "plain"):
+            trained = parts["training"][f"{model}, {arm}"]
+            assert trained["pairs_s"] > 0
+            assert trained["predicted_without_activations_gb"] > 0
