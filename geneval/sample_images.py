@@ -44,8 +44,10 @@ def sample_images(
         samples = backbone.sample(texts, seeds, sampler)
         return [as_kept(sample.image, sample.frames, backbone.fps) for sample in samples]
 
-    bar = tqdm(total=len(jobs), initial=done, desc="Sampling", unit="img")
-    with spread(make, workers) as made, bar:
+    with (
+        spread(make, workers) as made,
+        tqdm(total=len(jobs), initial=done, desc="Sampling", unit="img") as bar,
+    ):
         for batch, pictures in zip(due, made(due), strict=True):
             for job, picture in zip(batch, pictures, strict=True):
                 if job in missing:
