@@ -19,7 +19,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
@@ -58,7 +58,17 @@ class Stopped(click.ClickException):
         return 128 + (signal.SIGTERM if isinstance(self.cause, Terminated) else signal.SIGINT)
 
     def show(self, file: object = None) -> None:
+        _close_bars()
         click.echo(f"\n{self.message}", err=True)
+
+
+def _close_bars() -> None:
+    """A bar that was interrupted while it was made is drawn once more when Python ends it."""
+    bars = getattr(getattr(sys.modules.get("tqdm"), "tqdm", None), "_instances", ())
+    for bar in list(bars):
+        with suppress(AttributeError):  # made by half
+            bar.close()
+        bar.disable = True
 
 
 def user_errors(command: Callable[P, R]) -> Callable[P, R]:

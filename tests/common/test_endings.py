@@ -3,6 +3,8 @@
 import errno
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import click
@@ -97,3 +99,14 @@ def test_a_signal_that_meets_a_destructor_is_not_lost(
     with pytest.raises(KeyboardInterrupt) as stop, sigterm_is_ctrl_c():
         work()
     assert stop.type is kind
+
+
+def test_a_bar_that_was_interrupted_has_not_the_last_word() -> None:
+    """Interrupted before its `with` holds it, it would be drawn again when the process ends."""
+    code = (
+        "import sys, tqdm; from sipo.common.errors import Stopped\n"
+        "bar = tqdm.tqdm(total=3, desc='Sampling')\n"
+        "Stopped(KeyboardInterrupt(), 'stopped').show()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip().splitlines()[-1] == "stopped"
