@@ -11,12 +11,12 @@ import torch
 from sipo.backbones.base import Backbone, Provenance, Sampler
 from sipo.backbones.loading.model_folders import read_index
 from sipo.backbones.loading.names import EMBEDDED as EMBEDDED
-from sipo.backbones.loading.names import GROUP, find_backbone, is_part, near_first
+from sipo.backbones.loading.names import GROUP, find_backbone, is_part
 from sipo.backbones.loading.pretrained import explained
 from sipo.backbones.loading.quantized import quantization
 from sipo.backbones.loading.trained_weights import check_weights
 from sipo.common.files.text import read_text
-from sipo.common.plugins import find_part, installed_names
+from sipo.common.plugins import find_part, installed_names, near_first
 
 if TYPE_CHECKING:
     from diffusers.quantizers.quantization_config import QuantizationConfigMixin

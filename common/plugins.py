@@ -11,8 +11,10 @@ import hashlib
 import inspect
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -46,6 +48,12 @@ def is_reference(name: str) -> bool:
 def installed_names(group: Group) -> list[str]:
     """Names that installed packages give in this group, sorted."""
     return sorted({point.name for point in entry_points(group=group)})
+
+
+def near_first(name: str, names: Iterable[str]) -> list[str]:
+    """All that there is, what `name` may have been meant for first."""
+    there = list(names)
+    return list(dict.fromkeys([*get_close_matches(name, there), *there]))
 
 
 def find_part(group: Group, name: str, option: str) -> Part | None:

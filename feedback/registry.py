@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
 from sipo.common.files.pipes import read_again
 from sipo.common.files.strict_json import parse_json
-from sipo.common.plugins import Part, find_part, installed_names
+from sipo.common.plugins import Part, find_part, installed_names, near_first
 from sipo.feedback.ensemble import make_ensemble
 from sipo.feedback.judge import Judge
 from sipo.feedback.judge_loading import JudgeLoader, call_loader, check_names, keywords
@@ -82,10 +81,9 @@ def require_judge(name: str, option: str = "--judge") -> None:
     """Raises ValueError for what is no judge of ours and none from outside."""
     if not _is_known(name, option):
         names = [*JUDGES, *installed_names("sipo.judges")]
-        near = get_close_matches(name, names)
         raise ValueError(
-            f"{option} {name!r} is unknown; choose one of "
-            f"{', '.join(dict.fromkeys([*near, *names]))}, or module:attribute of your own"
+            f"{option} {name!r} is unknown; choose one of {', '.join(near_first(name, names))}, "
+            "or module:attribute of your own"
         )
 
 

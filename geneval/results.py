@@ -12,7 +12,7 @@ from typing import get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sipo.common.files.text import read_text, split_lines
+from sipo.common.files.text import numbered_lines, read_text
 from sipo.common.files.writing import write_text
 from sipo.feedback.prompts.prompt import Prompt, Tag
 from sipo.feedback.rule.complaint import Complaint
@@ -62,14 +62,10 @@ def write_rows(rows: Iterable[ImageResult], path: Path) -> None:
 def read_rows(path: Path) -> list[ImageResult]:
     """Raises ValueError that names the line which is no row, or is the second of an image."""
     rows: dict[str, ImageResult] = {}
-    for number, line in enumerate(split_lines(read_text(path)), 1):
-        if not line.strip():
-            continue
-        row = _row(line, f"{path}, line {number}")
+    for where, line in numbered_lines(read_text(path), path):
+        row = _row(line, where)
         if row.filename in rows:
-            raise ValueError(
-                f"{path}, line {number}: a second row of {row.filename!r}; take one of them out"
-            )
+            raise ValueError(f"{where}: a second row of {row.filename!r}; take one of them out")
         rows[row.filename] = row
     if not rows:
         raise ValueError(

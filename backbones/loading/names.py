@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 from sipo.backbones.loading.model_folders import INDEX, check_pipeline
 from sipo.common.hub import cached_unless_reachable
-from sipo.common.plugins import find_part, installed_names, is_reference
+from sipo.common.plugins import find_part, installed_names, is_reference, near_first
 
 GROUP: Literal["sipo.backbones"] = "sipo.backbones"
 EMBEDDED = ("mini-sd",)
@@ -71,12 +69,6 @@ def check_name(name: str) -> None:
 def is_part(name: str) -> bool:
     """Whether it is named `module:attribute`, or by an installed package, and no folder is."""
     return not _is_pipeline(name) and (is_reference(name) or name in installed_names(GROUP))
-
-
-def near_first(name: str, names: Iterable[str]) -> list[str]:
-    """All that there is, what `name` may have been meant for first."""
-    there = list(names)
-    return list(dict.fromkeys([*get_close_matches(name, there), *there]))
 
 
 def _is_pipeline(name: str) -> bool:

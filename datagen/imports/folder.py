@@ -14,20 +14,10 @@ from pathlib import Path
 
 from sipo.common.files.text import read_text
 from sipo.datagen.imports.listing import SURROGATES, json_rows
-from sipo.datagen.imports.rows import (
-    PairRow,
-    Root,
-    Rows,
-    UnusableError,
-    margin_of,
-    objects,
-    read_inside,
-    require_columns,
-    row_or_dropped,
-    source_files,
-    text_of,
-)
+from sipo.datagen.imports.rows import PairRow, Rows, objects, require_columns, row_or_dropped
 from sipo.datagen.imports.settings import ImportSettings
+from sipo.datagen.imports.sources import Root, read_inside, source_files
+from sipo.datagen.imports.values import UnusableError, margin_of, text_of
 
 COLUMNS = ("prompt", "winner", "loser")
 JSON = (".jsonl", ".json", ".ndjson")

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Protocol
 
 from sipo.datagen.imports.parquet import require_package
-from sipo.datagen.imports.rows import PairRow, Root, Rows, read_inside, row_or_dropped
+from sipo.datagen.imports.rows import PairRow, Rows, row_or_dropped
 from sipo.datagen.imports.settings import ImportSettings
+from sipo.datagen.imports.sources import Root, read_inside
 from sipo.datagen.imports.table_rows import PICTURES, Reader, columns_of
 
 

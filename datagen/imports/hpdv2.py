@@ -11,19 +11,10 @@ from itertools import permutations
 from pathlib import Path
 
 from sipo.datagen.imports.listing import keyed_rows, train_json
-from sipo.datagen.imports.rows import (
-    Dropped,
-    PairRow,
-    Root,
-    Rows,
-    UnusableError,
-    by_labels,
-    read_inside,
-    row_or_dropped,
-    text_of,
-)
+from sipo.datagen.imports.rows import Dropped, PairRow, Rows, by_labels, row_or_dropped
 from sipo.datagen.imports.settings import ImportSettings
-from sipo.datagen.imports.values import number_of
+from sipo.datagen.imports.sources import Root, read_inside
+from sipo.datagen.imports.values import UnusableError, number_of, text_of
 
 files = train_json
 

@@ -10,17 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from sipo.datagen.imports.listing import keyed_rows, train_json
-from sipo.datagen.imports.rows import (
-    PairRow,
-    Root,
-    Rows,
-    UnusableError,
-    read_inside,
-    row_or_dropped,
-    text_of,
-)
+from sipo.datagen.imports.rows import PairRow, Rows, row_or_dropped
 from sipo.datagen.imports.settings import ImportSettings
-from sipo.datagen.imports.values import number_of, told_apart
+from sipo.datagen.imports.sources import Root, read_inside
+from sipo.datagen.imports.values import UnusableError, number_of, text_of, told_apart
 
 files = train_json
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sipo.common.files.text import read_text, split_lines
-from sipo.datagen.imports.rows import Root, objects, source_files
+from sipo.datagen.imports.rows import objects
 from sipo.datagen.imports.settings import ImportSettings
+from sipo.datagen.imports.sources import Root, source_files
 from sipo.datagen.imports.values import json_of, next_json
 
 SURROGATES = "surrogateescape"  # bytes that are no text become what `text_of` knows: one row's loss

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from sipo.datagen.imports.parquet import read_parquet
-from sipo.datagen.imports.rows import Rows, row_or_dropped, source_files
+from sipo.datagen.imports.rows import Rows, row_or_dropped
 from sipo.datagen.imports.settings import ImportSettings
+from sipo.datagen.imports.sources import source_files
 from sipo.datagen.imports.table_rows import columns_of
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sipo.datagen.imports.sources import MAX_FILE_BYTES, Root, read_inside, source_files
 from sipo.datagen.imports.values import (
     Twice,
     UnusableError,
@@ -15,24 +14,6 @@ from sipo.datagen.imports.values import (
     text_of,
     told_apart,
 )
-
-__all__ = [
-    "MAX_FILE_BYTES",
-    "Dropped",
-    "PairRow",
-    "Root",
-    "Rows",
-    "UnusableError",
-    "by_labels",
-    "bytes_of",
-    "margin_of",
-    "objects",
-    "read_inside",
-    "require_columns",
-    "row_or_dropped",
-    "source_files",
-    "text_of",
-]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from PIL import Image
 
 from sipo.common.pictures.decode import UnreadableError, decode
-from sipo.datagen.imports.rows import UnusableError
+from sipo.datagen.imports.values import UnusableError
 
 Size = tuple[int, int]
 """(width, height) in px, as Pillow has them."""

@@ -16,17 +16,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
-from sipo.datagen.imports.rows import (
-    MAX_FILE_BYTES,
-    Dropped,
-    PairRow,
-    Rows,
-    UnusableError,
-    by_labels,
-    row_or_dropped,
-    source_files,
-)
+from sipo.datagen.imports.rows import Dropped, PairRow, Rows, by_labels, row_or_dropped
 from sipo.datagen.imports.settings import ImportSettings
+from sipo.datagen.imports.sources import MAX_FILE_BYTES, source_files
+from sipo.datagen.imports.values import UnusableError
 
 PICTURES = ("jpg_0", "jpg_1", "mp4_0", "mp4_1")
 LABELS = ("label_0", "label_1")

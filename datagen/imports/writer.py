@@ -26,10 +26,11 @@ from sipo.datagen.generation.pairs import pair_candidates, pairs_hold
 from sipo.datagen.generation.prompts import prompts_bytes
 from sipo.datagen.generation.types import Judged, requests
 from sipo.datagen.imports.registry import load_format
-from sipo.datagen.imports.rows import Dropped, PairRow, Rows, UnusableError
+from sipo.datagen.imports.rows import Dropped, PairRow, Rows
 from sipo.datagen.imports.settings import ImportSettings, check_import, config_of
 from sipo.datagen.imports.untrusted_clips import read_clip_of
 from sipo.datagen.imports.untrusted_images import read_image
+from sipo.datagen.imports.values import UnusableError
 from sipo.datagen.storage.folder_guard import claim_import, only_writer
 from sipo.datagen.storage.folder_summary import FolderSummary, finish
 from sipo.datagen.storage.shard_folder import PROMPTS, ShardFolder

@@ -19,9 +19,9 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `from sources import pictu
 from sources import PX, listed, picture, row, sample, write_list, write_tar
 
 from sipo.common.pictures.picture import from_bytes, make_clip, read_clip
-from sipo.datagen.imports.rows import UnusableError
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.untrusted_clips import read_clip_of
+from sipo.datagen.imports.values import UnusableError
 from sipo.datagen.imports.writer import import_pairs
 from sipo.datagen.storage.folder_summary import FolderSummary
 from sipo.datagen.storage.shard_folder import open_folder

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from pydantic import AfterValidator
 
-from sipo.backbones.loading.names import near_first
-from sipo.common.plugins import find_part, installed_names, is_reference
+from sipo.common.plugins import find_part, installed_names, is_reference, near_first
 
 if TYPE_CHECKING:
     from sipo.train.objective.losses import Loss, Objective
