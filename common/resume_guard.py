@@ -12,6 +12,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Literal, NoReturn
 
+NO_IDENTITY = "batch_size"
+"""Wherever it stands, it may be another: what comes out differs by rounding alone."""
+
 Among = Literal["all", "asked", "shared"]
 """Which settings are compared: also those of one side alone, those of `now`, those of both."""
 
@@ -34,6 +37,8 @@ def first_difference(
     old, new = (dict(_leaves(json.loads(json.dumps(side)), "")) for side in (before, now))
     for name in dict.fromkeys([*new, *old]):
         asked = any(place in new for place in accumulate(name.split("."), "{}.{}".format))
+        if name.split(".")[-1] == NO_IDENTITY:
+            continue
         looked_at = {"all": True, "asked": asked, "shared": name in old and name in new}
         if looked_at[among] and old.get(name) != new.get(name):
             return Difference(name, old.get(name), new.get(name))

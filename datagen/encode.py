@@ -6,7 +6,7 @@ goes on with the shards that have no latents yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sipo.backbones.base import Backbone
+from sipo.backbones.fitting import encode_fitting
 from sipo.backbones.registry import load_backbone
 from sipo.common.devices import find_device
 from sipo.common.pictures.picture import Clip, Picture, from_bytes
@@ -72,12 +73,12 @@ def encode_folder(
     with only_writer(folder.path):
         if not begun:
             carry_decisions(folder)
-        folder = ShardFolder(folder.path, folder.config.changed(encoding))
-        folder.config.write(folder.path)
+            folder = ShardFolder(folder.path, folder.config.changed(encoding))
+            folder.config.write(folder.path)
         remember(folder.path, backbone.name)
         for number in tqdm(folder.numbers, unit="shard", disable=not progress):
             if state_of(folder, number) == "sample":
-                write_candidates(folder, number, _encoded(folder, number, backbone))
+                write_candidates(folder, number, _encoded(folder, number, backbone, batch_size))
             complete(folder, number, backbone)
         return finish(folder)
 
@@ -99,12 +100,14 @@ def _encoding(
     }
 
 
-def _encoded(folder: ShardFolder, number: int, backbone: Backbone) -> Iterator[TarSample]:
+def _encoded(
+    folder: ShardFolder, number: int, backbone: Backbone, batch_size: int
+) -> Iterator[TarSample]:
     """The candidates of a shard with latents. Those that are not finite are a failure."""
     suffix = folder.config.suffix
-    for batch in batches(_kept(folder, number), folder.config.at_a_time):
+    for batch in batches(_kept(folder, number), batch_size):
         pictures = [from_bytes(data, suffix) for _, data in batch]
-        latents = backbone.encode_images(_pixels(pictures)).float().cpu()
+        latents = encode_fitting(backbone, [_pixels(picture) for picture in pictures])
         for (judged, data), row in zip(batch, latents, strict=True):
             if not row.isfinite().all():
                 verdict = failed_verdict("latents are not finite", judged.verdict.judge)
@@ -124,13 +127,11 @@ def _kept(folder: ShardFolder, number: int) -> Iterator[_Kept]:
         yield Judged.of(read_row(path, members, CandidateJson), key), picture
 
 
-def _pixels(pictures: Sequence[Picture]) -> Tensor:
-    """NCHW, of clips NCFHW, float32 in [-1, 1]."""
-    return torch.stack([_of_clip(p) if isinstance(p, Clip) else _of_image(p) for p in pictures])
-
-
-def _of_clip(clip: Clip) -> Tensor:
-    return torch.stack([_of_image(frame) for frame in clip.frames], dim=1)
+def _pixels(picture: Picture) -> Tensor:
+    """CHW, of a clip CFHW, float32 in [-1, 1]."""
+    if isinstance(picture, Clip):
+        return torch.stack([_of_image(frame) for frame in picture.frames], dim=1)
+    return _of_image(picture)
 
 
 def _of_image(image: Image.Image) -> Tensor:

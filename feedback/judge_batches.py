@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 from weakref import WeakKeyDictionary, WeakSet
 
-import torch
 from PIL import Image
 
+from sipo.common.fitting_batches import in_fitting_batches
 from sipo.common.pictures.picture import Picture, fault_in
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
@@ -56,7 +56,8 @@ def judge_in_batches(
     prompts: Sequence[Prompt],
     size: int,
 ) -> list[Verdict]:
-    """One verdict an image, in order. A batch that fails is looked at image by image.
+    """One verdict an image, in order, `size` at a time or, where memory runs out, half as many. A
+    batch that fails is looked at image by image.
 
     Raises ValueError where `judge` has given no score yet and fails on all images of a call, or on
     FIRST of as many calls, for one and the same cause.
@@ -65,9 +66,15 @@ def judge_in_batches(
         raise ValueError(f"{len(images)} images for {len(prompts)} prompts; give one prompt each")
     description = judge.describe()
     asked = list(zip(images, prompts, strict=True))
-    verdicts: list[Verdict] = []
-    for start in range(0, len(asked), size):
-        verdicts += _judge(judge_batch, asked[start : start + size], description)
+    verdicts = in_fitting_batches(
+        judge,
+        lambda batch: _judge(judge_batch, batch, description),
+        asked,
+        f"judging by {description.get('id', '?')!r}",
+        "one image",
+        "set its device to 'cpu', or free the GPU",
+        size,
+    )
     if judge not in _has_judged:
         _refuse_all_alike(judge, verdicts, description)
     return verdicts
@@ -98,15 +105,10 @@ def _judge(
         for image, _ in batch:
             require_pixels(image)
         verdicts = judge_batch(batch, description)
-    except (*IMAGE_FAULTS, torch.OutOfMemoryError) as error:
+    except IMAGE_FAULTS as error:
         _raise_what_no_image_causes(error)
         if len(batch) > 1:
             return [verdict for one in batch for verdict in _judge(judge_batch, [one], description)]
-        if isinstance(error, torch.OutOfMemoryError):
-            raise ValueError(
-                f"the judge has no memory left for one image of {batch[0][0].size} pixels "
-                f"({_first_line(error)}); set its device to 'cpu', or free the GPU"
-            ) from error
         return [failed_verdict(f"{type(error).__name__}: {error}", description)]
     assert len(verdicts) == len(batch), f"{len(verdicts)} verdicts of {len(batch)} images"
     return verdicts
@@ -139,7 +141,3 @@ def require_pixels(image: Image.Image) -> None:
     """Raises ValueError for an image without."""
     if not image.width or not image.height:
         raise ValueError(f"the image has no pixels ({image.width}x{image.height})")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,4 +1,4 @@
-"""From prompts to images on disk, in batches that are a function of the command alone."""
+"""From prompts to images on disk, batch by batch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sipo.backbones.base import Backbone, Sampler
+from sipo.backbones.fitting import sample_fitting
 from sipo.backbones.seeds import image_seed
 from sipo.common.cpu_workers import spread
 from sipo.common.pictures.picture import Picture, as_kept
@@ -27,8 +28,8 @@ def sample_images(
 ) -> None:
     """Write the images, or clips, that are missing under `out`.
 
-    A batch that was cut short is sampled whole, so that its arithmetic is the same as before, and
-    only its missing images are written.
+    A batch that was cut short is sampled whole, so that its arithmetic is the same as before where
+    the batch size is, and only its missing images are written.
     """
     write_prompt_folders(out, prompts)
     suffix = ".png" if backbone.fps is None else ".mp4"
@@ -41,7 +42,7 @@ def sample_images(
     def make(batch: list[tuple[int, int]]) -> list[Picture]:
         texts = [prompts[number].text for number, _ in batch]
         seeds = [image_seed(seed, prompts[number].text, index) for number, index in batch]
-        samples = backbone.sample(texts, seeds, sampler)
+        samples = sample_fitting(backbone, texts, seeds, sampler)
         return [as_kept(sample.image, sample.frames, backbone.fps) for sample in samples]
 
     with (

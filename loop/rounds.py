@@ -9,13 +9,11 @@ stage that is done is not begun again.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-import torch
-
 from sipo.common.files.locks import only_writer
+from sipo.common.fitting_batches import give_back_memory
 from sipo.geneval import evaluation_folder
 from sipo.geneval.evaluate import evaluate
 from sipo.loop.ledger import Ledger
@@ -52,7 +50,7 @@ def _run(settings: LoopSettings, ledger: Ledger, number: int) -> None:
     for stage, work in _stages(settings, number):
         name = f"round-{number}/{stage}"
         ledger.run(name, settings.out / name / evaluation_folder.SUMMARY, work)
-        _give_back_memory()
+        give_back_memory()  # the next stage's models need the place of this one's
 
 
 def _stages(settings: LoopSettings, number: int) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -73,10 +71,3 @@ def _train(asked: TrainSettings) -> None:
     from sipo.train.distributed.cpu_launcher import train_on_cores
 
     train_on_cores(asked)
-
-
-def _give_back_memory() -> None:
-    """A stage's models are garbage when it returns; the next stage's need their place."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

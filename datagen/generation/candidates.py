@@ -43,9 +43,9 @@ def requests_of(folder: ShardFolder, number: int) -> Iterator[Request]:
     return requests(folder.prompts_of(number), config.candidates, config.seed)
 
 
-def batches_of(folder: ShardFolder, number: int) -> list[Batch[Request]]:
+def batches_of(folder: ShardFolder, number: int, size: int) -> list[Batch[Request]]:
     """The work of a shard. Its batches end with it, so a resumed run has the same."""
-    parts = list(sampling.batches(requests_of(folder, number), folder.config.at_a_time))
+    parts = list(sampling.batches(requests_of(folder, number), size))
     return [Batch(number, part, last=part is parts[-1]) for part in parts]
 
 
@@ -89,11 +89,11 @@ def judged_of(folder: ShardFolder, number: int) -> Iterator[Judged]:
         yield Judged.of(row, key)
 
 
-def verdicts_of(folder: ShardFolder, number: int, judge: Judge, track: Track) -> Iterator[Verdict]:
-    """Of the kept candidates of a shard, in order."""
-    for candidate in sampling.judge(
-        read_candidates(folder, number), judge, folder.config.at_a_time
-    ):
+def verdicts_of(
+    folder: ShardFolder, number: int, judge: Judge, track: Track, size: int
+) -> Iterator[Verdict]:
+    """Of the kept candidates of a shard, in order, `size` at a time."""
+    for candidate in sampling.judge(read_candidates(folder, number), judge, size):
         assert candidate.verdict is not None, "a judged candidate has a verdict"
         track(candidate)
         yield candidate.verdict

@@ -73,7 +73,8 @@ def judge_folder(
                 if number in held:
                     write_judged(source, number, held.pop(number), into)
                 elif number in todo:
-                    write_judged(source, number, verdicts_of(source, number, judge, track), into)
+                    verdicts = verdicts_of(source, number, judge, track, config.at_a_time)
+                    write_judged(source, number, verdicts, into)
                 if where != source.path:
                     bring_embeddings(source, into, number)
                 pair_if_stale(into, number)
@@ -91,7 +92,7 @@ def _first_verdicts(
     if len(todo) < folder.config.shards:
         return held
     for number in todo:
-        held[number] = list(verdicts_of(folder, number, judge, track))
+        held[number] = list(verdicts_of(folder, number, judge, track, folder.config.at_a_time))
         if not all(verdict.failed for verdict in held[number]):
             return held
     failures = Counter(verdict.failure for some in held.values() for verdict in some)

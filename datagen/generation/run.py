@@ -46,6 +46,7 @@ def run(job: Job, out: Path, progress: bool = True) -> FolderSummary:
     with only_writer(out):
         folder = claim_folder(out, job.config, prompts_bytes(job.prompts))
         remember(out, job.backbone.name, job.weights)
+        size = job.config.at_a_time  # the folder's may have been another
         states = {number: state_of(folder, number) for number in folder.numbers}
         todo = [number for number, state in states.items() if state != "done"]
         unmade = [number for number, state in states.items() if state == "sample"]
@@ -53,13 +54,13 @@ def run(job: Job, out: Path, progress: bool = True) -> FolderSummary:
             spread(job.make, job.workers) as mapped,
             candidates_bar(folder, todo, progress) as track,
         ):
-            made = mapped(batch for number in unmade for batch in batches_of(folder, number))
+            made = mapped(batch for number in unmade for batch in batches_of(folder, number, size))
             for number, candidates in by_shard(made):
                 write_sampled(folder, number, candidates, track)
                 complete(folder, number, job.backbone)
             for number in sorted(states.keys() - unmade):
                 if states[number] == "judge":
-                    verdicts = verdicts_of(folder, number, job.judge, track)
+                    verdicts = verdicts_of(folder, number, job.judge, track, size)
                     write_judged(folder, number, verdicts, folder)
                 complete(folder, number, job.backbone)
         return finish(folder)

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TypeVar
 
 from sipo.backbones.base import Backbone, Sampler
+from sipo.backbones.fitting import sample_fitting
 from sipo.common.pictures.picture import as_kept
 from sipo.datagen.generation.types import Candidate, Request
 from sipo.feedback.judge import Judge
@@ -23,7 +24,8 @@ def sample(
     """One candidate a request, in order; batches are cut from the stream as it comes."""
     for batch in batches(requests, batch_size):
         texts, seeds = [r.prompt.text for r in batch], [r.seed for r in batch]
-        for request, made in zip(batch, backbone.sample(texts, seeds, sampler), strict=True):
+        sampled = sample_fitting(backbone, texts, seeds, sampler)
+        for request, made in zip(batch, sampled, strict=True):
             picture = as_kept(made.image, made.frames, backbone.fps)
             yield Candidate(request, picture, made.latents)
 

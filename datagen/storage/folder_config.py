@@ -182,11 +182,12 @@ class FolderConfig(Opinion, SamplingConfig):
         return "png" if self.fps is None else "mp4"
 
     def sampling_part(self) -> dict[str, object]:
-        """What candidates depend on. The judge's library is none of it."""
+        """What candidates depend on. The judge's library is none of it, nor how many were made at a
+        time."""
         later = KNOWN_AT_THE_END if self.is_import else ()
         left_out = {*Opinion.model_fields, "original", *later}
         row = {name: value for name, value in self.as_read().items() if name not in left_out}
-        return row | {"versions": self.versions | {"ultralytics": None}}
+        return row | {"versions": self.versions | {"ultralytics": None}, "batch_size": None}
 
     def source_part(self) -> dict[str, object]:
         """What an import is of, wherever that lies and whatever it is called."""
@@ -198,9 +199,22 @@ class FolderConfig(Opinion, SamplingConfig):
         return _digest(self.sampling_part())
 
     @property
+    def older_sampling_digest(self) -> str:
+        """Of shards that were made when the batch size belonged to it; the same for an import."""
+        return _digest(self.sampling_part() | {"batch_size": self.batch_size})
+
+    @property
+    def sampling_digests(self) -> tuple[str, str]:
+        """That a shard of this folder may have."""
+        return self.sampling_digest, self.older_sampling_digest
+
+    @property
     def pictures_digest(self) -> str:
-        """Of what pictures depend on: also the same once latents were added to them."""
-        return (self.unencoded() if self.is_import else self).sampling_digest
+        """Of what pictures depend on: also the same once latents were added to them.
+
+        Decisions of people are kept under it, so the batch size goes on to belong to it.
+        """
+        return (self.unencoded() if self.is_import else self).older_sampling_digest
 
     @property
     def judge_digest(self) -> str:

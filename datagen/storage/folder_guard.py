@@ -42,6 +42,7 @@ def claim_folder(path: Path, config: FolderConfig, prompts: bytes) -> ShardFolde
         _refuse_other(kept, config.as_read(), "all")
         if kept.config.original:
             config = config.changed({"original": kept.config.original})
+        config = config.changed({"batch_size": kept.config.batch_size})  # what it was begun with
     with atomic(path / PROMPTS) as file:
         file.write(prompts)
     config.write(path)

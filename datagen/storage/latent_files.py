@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +37,11 @@ def write_embeddings(path: Path, rows: Mapping[str, Mapping[str, Tensor]], made_
         file.write(save(tensors, metadata={"made_by": made_by}))
 
 
-def holds_embeddings(path: Path, made_by: str) -> bool:
+def holds_embeddings(path: Path, made_by: Sequence[str]) -> bool:
     """Whether they are there, whole and of this backbone."""
     try:
         with safe_open(path, "pt") as file:
-            return bool((file.metadata() or {}).get("made_by") == made_by)
+            return (file.metadata() or {}).get("made_by") in made_by
     except (FileNotFoundError, SafetensorError):
         return False
 

@@ -58,7 +58,7 @@ class ShardFolder:
             holds_embeddings,  # and torch, which help needs not
         )
 
-        return holds_embeddings(self.embeddings(number), self.config.sampling_digest)
+        return holds_embeddings(self.embeddings(number), self.config.sampling_digests)
 
     def candidates(self, number: int) -> CandidateIndex:
         """The index of a shard. Raises ValueError for a missing, truncated or foreign one."""
@@ -85,7 +85,7 @@ class ShardFolder:
             raise ValueError(f"{tar} is not complete; run the same sipo-data {command} again")
         index = read_index(path, kind, model)
         check_size(tar, index)
-        if (index.made_by, index.shard) == (config.sampling_digest, number):
+        if index.made_by in config.sampling_digests and index.shard == number:
             return index
         if config.is_import and config.encoded and index.made_by == config.pictures_digest:
             raise ValueError(f"{tar} has no latents yet; run the same sipo-data encode again")

@@ -62,7 +62,6 @@ def refused(args: list[str]) -> str:
         ({"seed": 3}, "--seed 0, this command says 3"),
         ({"steps": 3}, "--steps 2, this command says 3"),
         ({"guidance": 1.0}, "--guidance 2.0, this command says 1.0"),
-        ({"batch_size": 4}, "--batch-size 3, this command says 4"),
         ({"dtype": "bfloat16"}, "--dtype float32, this command says bfloat16"),
         ({"num_prompts": 2}, "--prompts or --num-prompts 5, this command says 2"),
     ],
@@ -105,7 +104,6 @@ def imported(tmp_path: Path) -> Path:
     ("more", "sentence"),
     [
         ([], "--backbone tiny-sd, this command says mini-sd"),
-        (["--backbone", "{tiny}", "--batch-size", "2"], "--batch-size 8, this command says 2"),
         (["--backbone", "{tiny}", "--dtype", "float16"], "--dtype float32, this command says"),
     ],
 )

@@ -74,8 +74,8 @@ def test_another_encoding_and_a_sampled_folder_are_refused(
     imported: Path, shards: Path, tiny_backbone: Backbone
 ) -> None:
     encode_folder(imported, backbone=tiny_backbone, progress=False)
-    with pytest.raises(ValueError, match="--batch-size 8, this command says 2"):
-        encode_folder(imported, backbone=tiny_backbone, batch_size=2, progress=False)
+    with pytest.raises(ValueError, match="--dtype float32, this command says bfloat16"):
+        encode_folder(imported, backbone=tiny_backbone, dtype="bfloat16", progress=False)
     with pytest.raises(ValueError, match="was sampled with its latents"):
         encode_folder(shards, backbone=tiny_backbone, progress=False)
 

@@ -183,7 +183,6 @@ def test_what_is_done_is_not_sampled_again(
     [
         ({"seed": 1}, "--seed 0, this command says 1"),
         ({"steps": 3}, "--steps 2, this command says 3"),
-        ({"batch_size": 5}, "--batch-size 3"),
         ({"margin": 0.5}, "--margin 0.2"),
         ({"policy": "best-vs-worst"}, "--policy"),
         ({"num_prompts": 3}, "--prompts or --num-prompts"),

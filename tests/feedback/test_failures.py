@@ -88,7 +88,7 @@ def test_what_no_image_causes_goes_through(error: Exception) -> None:
     assert raised.value is error
 
 
-def test_memory_for_one_at_a_time_is_enough() -> None:
+def test_memory_for_one_at_a_time_is_enough(caplog: pytest.LogCaptureFixture) -> None:
     class Small(Raises):
         def _judge(self, batch: Sequence[Any], description: dict[str, Any]) -> list[Verdict]:
             if len(batch) > self.most:
@@ -98,9 +98,14 @@ def test_memory_for_one_at_a_time_is_enough() -> None:
         most = 1
 
     judge = Small(ValueError("blue"))
-    assert [v.failed for v in judge.judge([RED, BLUE, RED], [CAT] * 3)] == [False, True, False]
+    for _ in range(2):  # the second time it knows
+        assert [v.failed for v in judge.judge([RED, BLUE, RED], [CAT] * 3)] == [False, True, False]
+    assert [record.getMessage() for record in caplog.records] == [
+        "judging by 'raises' 3 at a time ran out of memory; going on with 1 at a time"
+    ]
     judge.most = 0
-    with pytest.raises(ValueError, match=r"no memory left for one image of \(8, 8\) pixels"):
+    says = r"ran out of memory with one image \(CUDA out of memory.\); set its device to 'cpu'"
+    with pytest.raises(ValueError, match=says):
         judge.judge([RED], [CAT])
 
 

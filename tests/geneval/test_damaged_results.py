@@ -107,7 +107,6 @@ def test_another_judge_is_refused_before_anything_is_loaded(
         "steps": (7, "--steps .*2, this command says 7;"),
         "height": (32, "--height .*, this command says 32;"),
         "backbone": ("mini-sd", "--backbone .*tiny-sd, this command says mini-sd;"),
-        "batch_size": (2, "--batch-size 5, this command says 2;"),
         "images_per_prompt": (2, "--images-per-prompt 1, this command says 2;"),
     }
     for name, (value, said) in cases.items():

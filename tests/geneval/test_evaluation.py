@@ -7,9 +7,11 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
+from small_memory import Small
 
 from sipo.backbones.base import Backbone, Generated, Sampler
 from sipo.backbones.seeds import image_seed
@@ -195,3 +197,24 @@ def test_a_tag_without_verdicts_is_an_error(
     judge = FakeJudge(fails_on=["a photo of a cat", "a photo of a dog"])
     with pytest.raises(ValueError, match="failed on every image of tag 'single_object'"):
         evaluate(make_settings(), tiny_backbone, judge)
+
+
+def test_batch_size_is_no_part_of_what_a_folder_is(
+    make_settings: MakeSettings, tiny_backbone: Backbone
+) -> None:
+    """Begun with 5, gone on with 3 of which the memory takes 1: the images of one at a time."""
+    whole = make_settings("whole", batch_size=1)
+    evaluate(whole, tiny_backbone, FakeJudge())
+    evaluate(settings := make_settings(), tiny_backbone, FakeJudge())
+    for image in settings.out.glob("*/samples/*.png"):
+        image.unlink()
+    (settings.out / "summary.json").unlink()
+    small: Any = Small(tiny_backbone, 1)
+    evaluate(settings.model_copy(update={"batch_size": 3}), small, FakeJudge())
+    assert small.sizes == [3] + [1] * 12
+    assert json.loads((settings.out / "config.json").read_text())["batch_size"] == 5
+    images = [
+        {name: data for name, data in contents(folder.out).items() if name.endswith(".png")}
+        for folder in (whole, settings)
+    ]
+    assert images[0] == images[1]

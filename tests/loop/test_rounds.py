@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,14 @@ def test_other_settings_in_the_same_folder_are_refused(
     changed = make_settings(**places(finished), rank=4)
     with pytest.raises(ValueError, match=r"was started with --rank 2, .* give another --out"):
         rounds.loop(changed)
+
+
+def test_how_many_at_a_time_may_be_another(
+    make_settings: MakeSettings, finished: Path, tmp_path: Path
+) -> None:
+    where = places(finished) | {"out": shutil.copytree(finished, tmp_path / "copy")}
+    changed = make_settings(**where, generate={"batch_size": 3}, evaluate={"batch_size": 1})
+    assert rounds.loop(changed).to_dict()["rounds"] == read(finished / "loop.json")["rounds"]
 
 
 def test_prompts_are_never_used_twice(make_settings: MakeSettings) -> None:

@@ -1,0 +1,35 @@
+"""Sampling and encoding as many at a time as memory takes: a candidate depends on its own seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sipo.backbones.base import Backbone, Generated, Sampler
+from sipo.common.fitting_batches import in_fitting_batches
+
+
+def sample_fitting(
+    backbone: Backbone, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler
+) -> list[Generated]:
+    """`backbone.sample`, in halves where memory runs out; ValueError where one is too many."""
+
+    def sample(asked: Sequence[tuple[str, int]]) -> list[Generated]:
+        return backbone.sample([text for text, _ in asked], [seed for _, seed in asked], sampler)
+
+    size = f" --height {sampler.height} --width {sampler.width}" if sampler.height else ""
+    remedy = "give --offload, a smaller --height and --width, --dtype bfloat16, or --quantize int8"
+    asked = list(zip(texts, seeds, strict=True))
+    return in_fitting_batches(backbone, sample, asked, "sampling", f"--batch-size 1{size}", remedy)
+
+
+def encode_fitting(backbone: Backbone, pixels: Sequence[Tensor]) -> list[Tensor]:
+    """Latents of each picture, float32 on the CPU; otherwise as `sample_fitting`."""
+
+    def encode(some: Sequence[Tensor]) -> list[Tensor]:
+        return list(backbone.encode_images(torch.stack(list(some))).float().cpu())
+
+    remedy = "import at a smaller --resolution, or give --device cpu"
+    return in_fitting_batches(backbone, encode, pixels, "encoding", "--batch-size 1", remedy)
