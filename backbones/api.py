@@ -23,14 +23,18 @@ def load_backbone(
     """A model on its device, with a policy's weights where they are given.
 
     `name`: an embedded model, a diffusers folder or a hub id. `weights`: a run of `sipo-train`, a
-    LoRA's .safetensors file, or its folder. `dtype`: "float32", "bfloat16" or "float16";
+    LoRA's .safetensors file, or its folder. `dtype`: "auto" (bfloat16 on a card that has it, else
+    float32), "float32", "bfloat16" or "float16";
     `quantize`: "no", "nf4" or "int8", of the denoiser. Raises ValueError for what cannot be loaded.
     """
     from sipo.backbones import registry
     from sipo.backbones.placement import place
-    from sipo.common.devices import find_device
+    from sipo.common.devices import dtype_on, find_device
 
     with in_python_words():
-        backbone = registry.load_backbone(str(name), weights, dtype=dtype, quantize=quantize)
-        place(backbone, find_device(device), offload)
+        on = find_device(device)
+        backbone = registry.load_backbone(
+            str(name), weights, dtype=dtype_on(on, dtype), quantize=quantize
+        )
+        place(backbone, on, offload)
     return backbone

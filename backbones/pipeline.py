@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 Dtypes = torch.dtype | Mapping[str, torch.dtype]
 """Of all, or by component as diffusers takes them."""
 PATCH = 2  # latents a side of what most transformers take as one token
+TILED_ABOVE_PX = 1024
+"""Sides that a card decodes in tiles: their seams are blended, and memory is that of one tile."""
 
 
 class PipelineBackbone(Backbone):
@@ -102,6 +104,12 @@ class PipelineBackbone(Backbone):
         if device.type != "cpu" and hasattr(self._whole.vae, "enable_slicing"):
             self._whole.vae.enable_slicing()
 
+    def _tile(self, height: int, width: int) -> None:
+        """Pixels that the autoencoder is to take in one piece, or on a card in several."""
+        if self._device.type != "cpu" and hasattr(vae := self._whole.vae, "enable_tiling"):
+            large = max(height, width) > TILED_ABOVE_PX
+            (vae.enable_tiling if large else vae.disable_tiling)()
+
     @property
     def _device(self) -> torch.device:
         """Where the pipeline computes, also while its models wait elsewhere."""
@@ -113,6 +121,7 @@ class PipelineBackbone(Backbone):
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> Tensor:
+        self._tile(*pixels.shape[-2:])
         vae = self._whole.vae
         mean = vae.encode(pixels.to(self._device, vae.dtype)).latent_dist.mean
         return cast(Tensor, (mean - _shift(vae)) * vae.config.scaling_factor)
@@ -167,15 +176,21 @@ class PipelineBackbone(Backbone):
         self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler
     ) -> Tensor:
         """The pipeline's own call. The noise is drawn on the CPU, so that devices agree."""
-        [latents] = self._whole(
-            list(texts),
-            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
-            num_inference_steps=sampler.steps,
-            guidance_scale=sampler.guidance,
-            output_type="latent",
-            return_dict=False,
-            **self._call_options(sampler),
-        )[:1]
+        native = self._native_size()
+        self._tile(sampler.height or native[0], sampler.width or native[1])
+        try:
+            [latents] = self._whole(
+                list(texts),
+                generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+                num_inference_steps=sampler.steps,
+                guidance_scale=sampler.guidance,
+                output_type="latent",
+                return_dict=False,
+                **self._call_options(sampler),
+            )[:1]
+        except RuntimeError:  # out of memory, after which it is called again
+            self._whole.maybe_free_model_hooks()  # ends a call: models wait, caches forget
+            raise
         return self._unpacked(latents, sampler)
 
     def _call_options(self, sampler: Sampler) -> dict[str, object]:

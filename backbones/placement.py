@@ -9,9 +9,15 @@ from sipo.common.devices import keep_freed_memory, use_tensor_cores
 
 
 def place(backbone: Backbone, device: torch.device, offload: bool) -> None:
-    """All of it on the device or, with `offload`, only the model that computes."""
+    """All of it on the device or, with `offload`, only the model that computes.
+
+    A UNet's convolutions on a card take channels last, which is how its tensor cores read them
+    (https://docs.pytorch.org/tutorials/intermediate/memory_format_tutorial.html).
+    """
     keep_freed_memory(device)
     use_tensor_cores(device)
+    if device.type != "cpu" and backbone.denoiser_folder == "unet":
+        backbone.denoiser.to(memory_format=torch.channels_last)
     if not offload:
         backbone.to(device)
         return

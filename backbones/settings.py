@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from sipo.backbones.loading.names import EMBEDDED
 from sipo.common.settings import setting
 
-Dtype = Literal["float32", "bfloat16", "float16"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Quantize = Literal["no", "nf4", "int8"]
 SAMPLER = ("steps", "guidance", "height", "width", "frames")
 """What is asked of the checkpoint's sampler; None leaves it its own."""
@@ -31,7 +31,12 @@ WEIGHTS = partial(
     also="lora_path lora_weights",
     without="the model as it is",
 )
-DTYPE = partial(setting, "Machine", "Number format that the model is run in.", also="torch_dtype")
+DTYPE = partial(
+    setting,
+    "Machine",
+    "Number format that the model is run in; auto is bfloat16 on a card that has it.",
+    also="torch_dtype",
+)
 QUANTIZE = partial(
     setting, "Machine", "Bits of the denoiser's weights: nf4 by bitsandbytes, int8 by torchao."
 )

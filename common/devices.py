@@ -28,6 +28,18 @@ def judge_device(name: str) -> torch.device:
     return find_device(name, "judge setting device")
 
 
+def dtype_on(device: torch.device, asked: str = "auto") -> str:
+    """What `--dtype` comes to: "auto" is "bfloat16" on a card that multiplies it by itself (Ampere
+    and later), else "float32"; float16, which overflows in some models, is only ever asked for."""
+    if asked != "auto":
+        return asked
+    if device.type != "cuda":
+        return "float32"
+    with torch.cuda.device(device):
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if native else "float32"
+
+
 def use_tensor_cores(device: torch.device) -> None:
     """float32 matmuls in TF32 on a card that has it: 10 bits of mantissa (NVIDIA A100 whitepaper),
     several times as fast. diffusers' training scripts have it as `--allow_tf32`."""

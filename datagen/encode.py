@@ -19,7 +19,7 @@ from tqdm import tqdm
 from sipo.backbones.base import Backbone
 from sipo.backbones.fitting import encode_fitting
 from sipo.backbones.registry import load_backbone
-from sipo.common.devices import find_device
+from sipo.common.devices import dtype_on, find_device
 from sipo.common.pictures.picture import Clip, Picture, from_bytes
 from sipo.common.pictures.tensors import to_tensor
 from sipo.datagen.generation.candidates import candidate_sample, state_of, write_candidates
@@ -47,7 +47,7 @@ def encode_folder(
     path: str | Path,
     name: str = "mini-sd",
     batch_size: int = 8,
-    dtype: str = "float32",
+    dtype: str = "auto",
     device: str = "auto",
     backbone: Backbone | None = None,
     progress: bool = True,
@@ -60,6 +60,7 @@ def encode_folder(
     if (asked := folder.config.import_) is None:
         raise ValueError(f"{path} was sampled with its latents; encode is for imported folders")
     on, begun = find_device(device), folder.config.encoded
+    dtype = dtype_on(on, dtype)
     how = {"batch_size": batch_size, "dtype": dtype, "device": on.type}
     if backbone is None:
         if begun:

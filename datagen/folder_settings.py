@@ -65,7 +65,7 @@ class EncodingSettings(StrictModel):
 
     backbone: str | None = model.BACKBONE(None, without="do not encode yet")
     batch_size: int = setting("Machine", "Pictures that are encoded at a time.", 8, ge=1)
-    dtype: model.Dtype = model.DTYPE("float32")
+    dtype: model.Dtype = model.DTYPE("auto")
     device: str = DEVICE("auto")
 
 

@@ -65,7 +65,7 @@ class GenerateSettings(StrictModel):
     policy: Policy = POLICY("all-over-margin")
     margin: float = MARGIN(0.3)
     max_pairs_per_prompt: int = MAX_PAIRS(8)
-    dtype: model.Dtype = model.DTYPE("float32")
+    dtype: model.Dtype = model.DTYPE("auto")
     quantize: model.Quantize = model.QUANTIZE("no")
     device: str = DEVICE("auto")
     offload: bool = model.OFFLOAD(False)

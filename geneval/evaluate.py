@@ -19,7 +19,7 @@ from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.registry import load_judge, split_names, vocabulary_of
 from sipo.geneval import evaluation_folder, layout
 from sipo.geneval.comparison.outputs import expected
-from sipo.geneval.evaluation_folder import RESULTS, SUMMARY
+from sipo.geneval.evaluation_folder import FLOAT32, RESULTS, SUMMARY
 from sipo.geneval.listed_folder import lay_out, listed_images
 from sipo.geneval.results import write_rows
 from sipo.geneval.settings import OF_CLIPS, EvalSettings, wanted_prompts
@@ -222,13 +222,20 @@ def _models_early(settings: EvalSettings) -> dict[str, object]:
         "backbone": {"name": Path(settings.backbone).name},
         "seeds": {"seed": settings.seed},
         "sampler": sampler_settings(settings),
+        "dtype": _dtype(settings),
     }
+
+
+def _dtype(settings: EvalSettings) -> str:
+    from sipo.common.devices import dtype_on, find_device
+
+    return dtype_on(find_device(settings.device), settings.dtype)
 
 
 def _provenance(images: Path) -> dict[str, object]:
     """What a folder of our own says of how its images were sampled; {} for others."""
     config = evaluation_folder.read_config(images)
-    return {key: config[key] for key in ("backbone", "sampler", "seeds") if key in config}
+    return {key: config[key] for key in ("backbone", "sampler", "seeds", "dtype") if key in config}
 
 
 def _sample(
@@ -248,7 +255,8 @@ def _sample(
         "sampler": sampler.model_dump(),
         "seeds": {"seed": settings.seed, "rule": "sha256(seed, prompt, index), first 63 bits"},
     }
-    config = _held(settings, known | depends)
+    dtype = {"dtype": _dtype(settings)}
+    config = _held(settings, known | depends | ({} if dtype == FLOAT32 else dtype))
     sample_images(
         backbone,
         sampler,
@@ -269,7 +277,7 @@ def _load(settings: EvalSettings) -> Backbone:
 
     device = find_device(settings.device)
     backbone = load_backbone(
-        settings.backbone, settings.weights, dtype=settings.dtype, quantize=settings.quantize
+        settings.backbone, settings.weights, dtype=_dtype(settings), quantize=settings.quantize
     )
     place(backbone, device, settings.offload)
     return backbone

@@ -17,12 +17,14 @@ CONFIG = "config.json"
 RESULTS = "results.jsonl"
 SUMMARY = "summary.json"
 
-_LATER = ("judge", "listed")
+_LATER = ("judge", "listed", "dtype")
 """What folders of earlier versions do not say."""
+FLOAT32 = {"dtype": "float32"}
+"""Of sampled images where the folder says nothing else."""
 _OPTIONS = {
     "detector": "--judge, --judge-weights or --judge-settings ({name})",
     "detector.part.source_sha256": "source file of --judge ({name})",
-    "backbone.weights_sha256": "--backbone or --weights ({name})",
+    "backbone.weights_sha256": "--backbone, --weights or --dtype ({name})",
     "backbone": "--backbone ({name})",
     "sampler": "--{leaf}",
     "prompts": "--suite or --prompts ({name})",
@@ -44,7 +46,8 @@ def hold(folder: Path, config: Mapping[str, object]) -> None:
         write_json(path, config)
         return
     before = read_config(folder)
-    now = {key: value for key, value in config.items() if key in before or key not in _LATER}
+    now = FLOAT32 | dict(config)
+    now = {key: value for key, value in now.items() if key in before or key not in _LATER}
     if difference := first_difference(before, now):
         refuse(folder, option_of(difference.name, _OPTIONS), difference)
 

@@ -68,7 +68,7 @@ class EvalSettings(StrictModel):
     width: int | None = model.WIDTH(None)
     frames: int | None = model.FRAMES(None)
     batch_size: int = setting("Sampling", "Images that are sampled at a time.", 32, also="bs", ge=1)
-    dtype: model.Dtype = model.DTYPE("float32")
+    dtype: model.Dtype = model.DTYPE("auto")
     quantize: model.Quantize = model.QUANTIZE("no")
     device: str = DEVICE("auto")
     offload: bool = model.OFFLOAD(False)

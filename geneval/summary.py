@@ -44,6 +44,7 @@ class EvaluationConfig(Record):
     detector: dict[str, object]  # what the judge says of itself: id, weights, thresholds
     backbone: dict[str, object] | None = None  # name, family, weights_sha256, ...
     sampler: dict[str, object] | None = None  # steps, guidance, height, width, ...
+    dtype: str | None = None  # None: float32
     seeds: Seeds | None = None
 
 

@@ -11,7 +11,7 @@ from sipo.backbones.loading.names import in_embedded_world
 from sipo.backbones.placement import place
 from sipo.backbones.registry import DTYPES, load_backbone
 from sipo.common.cpu_workers import workers_for
-from sipo.common.devices import find_device
+from sipo.common.devices import dtype_on, find_device
 from sipo.datagen.generation import sampling
 from sipo.datagen.generation.config import config_of, known_early
 from sipo.datagen.generation.pairing import check_policy
@@ -69,12 +69,13 @@ def prepare(
     `continuing`: what is in the folder must be this command's.
     """
     check_policy(settings.policy)
-    if settings.dtype not in DTYPES:
-        known = ", ".join(DTYPES)
+    if settings.dtype not in ("auto", *DTYPES):
+        known = ", ".join(["auto", *DTYPES])
         raise ValueError(f"--dtype {settings.dtype!r} is unknown; choose one of {known}")
     if backbone is None:
         check_models(settings)
     device = find_device(settings.device)
+    settings = settings.model_copy(update={"dtype": dtype_on(device, settings.dtype)})
     workers = workers_for(device.type, settings.workers)
     asked = list(prompts) if prompts is not None else asked_prompts(settings)
     once = without_repeats(asked)

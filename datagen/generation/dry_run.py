@@ -29,7 +29,8 @@ def plan_lines(job: Job, out: Path) -> list[str]:
     most_pairs = len(job.prompts) * config.max_pairs_per_prompt
     least, most = total * bytes_each, (total + 2 * most_pairs) * bytes_each
     return [
-        f"{config.backbone.name}, {sampler.steps} steps, guidance {sampler.guidance:g}, "
+        f"{config.backbone.name} in {config.dtype}, {sampler.steps} steps, "
+        f"guidance {sampler.guidance:g}, "
         f"judged by {config.judge.id}, into {out}",
         f"{len(job.prompts)} prompts x {config.candidates} = {total} candidates "
         f"in {config.shards} shards, at most {most_pairs} pairs",

@@ -101,7 +101,10 @@ def test_what_must_be_given() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("sipo-data generate --dtype int3", "--dtype 'int3' is unknown; choose one of float32, bf"),
+        (
+            "sipo-data generate --dtype int3",
+            "--dtype 'int3' is unknown; choose one of auto, float32, bf",
+        ),
         ("sipo-loop --reference last", "--reference 'last' is unknown; choose one of base, prev"),
         ("sipo-geneval --batch_size 0", "--batch-size 0: Input should be greater than or equal "),
         ("sipo-train --data d --train_batch_size 0", "--train_batch_size 0: Input should be "),

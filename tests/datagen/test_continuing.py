@@ -82,6 +82,15 @@ def test_generate_with_weights_of_another_file(settings: GenerateSettings, shard
     assert f"--judge-weights (judge.weights_sha256) {'0' * 64}" in said
 
 
+def test_generate_on_a_card_what_a_cpu_began(
+    settings: GenerateSettings, shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--dtype auto is what it comes to, on both sides."""
+    monkeypatch.setattr(build, "dtype_on", lambda device, asked: "bfloat16")
+    says = "was started with --dtype float32, this command says bfloat16; use the same settings"
+    assert says in refused(command(settings, shards))
+
+
 def test_generate_into_an_import(settings: GenerateSettings, imported: Path) -> None:
     assert "was made by sipo-data import" in refused(command(settings, imported))
 

@@ -118,6 +118,23 @@ def test_another_judge_is_refused_before_anything_is_loaded(
     plan(make_settings(images_per_prompt=1))
 
 
+def test_the_dtype_is_recorded_where_it_is_not_float32(
+    made: Path, make_settings: MakeSettings, tiny_backbone: Backbone
+) -> None:
+    assert "dtype" not in json.loads((made / "config.json").read_text())
+    half = make_settings("half", images_per_prompt=1, dtype="bfloat16")
+    evaluate(half, None, FakeJudge())
+    for name in ("config.json", "summary.json"):
+        assert json.loads((half.out / name).read_text())["dtype"] == "bfloat16"
+    evaluate(half, None, FakeJudge())
+    with pytest.raises(ValueError, match="--dtype bfloat16, this command says float32; use"):
+        plan(make_settings("half", images_per_prompt=1))
+    with pytest.raises(
+        ValueError, match=r"--backbone, --weights or --dtype \(backbone.weights_sha"
+    ):
+        evaluate(make_settings(images_per_prompt=1, dtype="bfloat16"), None, FakeJudge())
+
+
 def test_two_at_once_in_one_folder(
     made: Path, make_settings: MakeSettings, tiny_backbone: Backbone
 ) -> None:
