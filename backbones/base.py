@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from sipo.backbones.loading.lora_files import Lora
 from sipo.backbones.loading.quantized import stored
 from sipo.backbones.loading.trained_weights import LORA_FILE as LORA_FILE
+from sipo.backbones.settings import Cache
 from sipo.common.settings import StrictModel
 
 if TYPE_CHECKING:
@@ -47,6 +48,14 @@ class Sampler(StrictModel):
     height: int | None = None  # pixels; None: the checkpoint's own size
     width: int | None = None
     frames: int | None = Field(default=None, ge=1, exclude_if=lambda n: n is None)  # of a clip
+    compile: bool = Field(default=False, exclude_if=lambda on: not on)
+    cache: Cache | None = Field(default=None, exclude_if=lambda cache: cache is None)
+    fp8: bool = Field(default=False, exclude_if=lambda on: not on)
+
+    @property
+    def alone(self) -> bool:
+        """Whether a candidate would depend on its batch: that cache goes by the batch's mean."""
+        return self.cache is not None and self.cache.startswith("first-block")
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,8 @@ class Backbone(ABC):
     lora_targets: ClassVar[tuple[str, ...]]
     denoiser_class: ClassVar[type[ModelMixin]]
     denoiser_folder: ClassVar[str]  # its subfolder in a diffusers checkpoint
+    step_caches: ClassVar[bool] = False
+    """Whether diffusers' caches know its blocks, and its pipeline tells them whose step it is."""
 
     fps: int | None = None  # frames a second of the clips it makes; None: it makes images
     name: str

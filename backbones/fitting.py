@@ -22,7 +22,10 @@ def sample_fitting(
     size = f" --height {sampler.height} --width {sampler.width}" if sampler.height else ""
     remedy = "give --offload, a smaller --height and --width, --dtype bfloat16, or --quantize int8"
     asked = list(zip(texts, seeds, strict=True))
-    return in_fitting_batches(backbone, sample, asked, "sampling", f"--batch-size 1{size}", remedy)
+    at_most = 1 if sampler.alone else None
+    return in_fitting_batches(
+        backbone, sample, asked, "sampling", f"--batch-size 1{size}", remedy, at_most
+    )
 
 
 def encode_fitting(backbone: Backbone, pixels: Sequence[Tensor]) -> list[Tensor]:

@@ -188,7 +188,7 @@ class PipelineBackbone(Backbone):
                 return_dict=False,
                 **self._call_options(sampler),
             )[:1]
-        except RuntimeError:  # out of memory, after which it is called again
+        except BaseException:  # out of memory or Ctrl-C, after which it is called again
             self._whole.maybe_free_model_hooks()  # ends a call: models wait, caches forget
             raise
         return self._unpacked(latents, sampler)

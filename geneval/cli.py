@@ -210,12 +210,14 @@ def vbench_export_command(settings: asked.VbenchExportSettings) -> None:
 
 
 def _describe(settings: EvalSettings, work: EvaluationWork) -> str:
+    from sipo.geneval.evaluate import dtype_of
+
     per_tag = ", ".join(f"{tag} {count}" for tag, count in work.tags.items())
     if settings.images:
         images = f"{work.images_there} in {settings.images}: {work.counts}"
     else:
         total = len(work.prompts) * settings.images_per_prompt
-        images = f"{total} of {settings.backbone}"
+        images = f"{total} of {settings.backbone} in {dtype_of(settings)}"
         images += f" with {settings.weights}" if settings.weights else ""
         images += f"; {work.images_there} of them are there already"
     return "\n".join(

@@ -222,11 +222,12 @@ def _models_early(settings: EvalSettings) -> dict[str, object]:
         "backbone": {"name": Path(settings.backbone).name},
         "seeds": {"seed": settings.seed},
         "sampler": sampler_settings(settings),
-        "dtype": _dtype(settings),
+        "dtype": dtype_of(settings),
     }
 
 
-def _dtype(settings: EvalSettings) -> str:
+def dtype_of(settings: EvalSettings) -> str:
+    """What --dtype comes to on the device."""
     from sipo.common.devices import dtype_on, find_device
 
     return dtype_on(find_device(settings.device), settings.dtype)
@@ -243,6 +244,7 @@ def _sample(
 ) -> EvaluationConfig:
     """Sample what is missing; returns `known` with what the images depend on."""
     from sipo.backbones.base import Sampler
+    from sipo.backbones.faster import speed_up
     from sipo.common.cpu_workers import workers_for
     from sipo.common.devices import find_device
     from sipo.geneval.sample_images import sample_images
@@ -250,12 +252,13 @@ def _sample(
     defaults = backbone.default_sampler.model_dump()
     sampler = backbone.sized(Sampler.model_validate(defaults | sampler_settings(settings)))
     described = backbone.describe()
+    speed_up(backbone, sampler)
     depends = {
         "backbone": described | {"name": Path(described["name"]).name},
         "sampler": sampler.model_dump(),
         "seeds": {"seed": settings.seed, "rule": "sha256(seed, prompt, index), first 63 bits"},
     }
-    dtype = {"dtype": _dtype(settings)}
+    dtype = {"dtype": dtype_of(settings)}
     config = _held(settings, known | depends | ({} if dtype == FLOAT32 else dtype))
     sample_images(
         backbone,
@@ -271,14 +274,14 @@ def _sample(
 
 
 def _load(settings: EvalSettings) -> Backbone:
+    from sipo.backbones.faster import refuse_unavailable
     from sipo.backbones.placement import place
     from sipo.backbones.registry import load_backbone
     from sipo.common.devices import find_device
 
-    device = find_device(settings.device)
-    backbone = load_backbone(
-        settings.backbone, settings.weights, dtype=_dtype(settings), quantize=settings.quantize
-    )
+    device, dtype, quantize = find_device(settings.device), dtype_of(settings), settings.quantize
+    refuse_unavailable(device, settings.compile, settings.fp8, dtype, quantize, settings.offload)
+    backbone = load_backbone(settings.backbone, settings.weights, dtype=dtype, quantize=quantize)
     place(backbone, device, settings.offload)
     return backbone
 

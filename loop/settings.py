@@ -39,6 +39,9 @@ class LoopSettings(StrictModel):
     height: int | None = model.HEIGHT(None)
     width: int | None = model.WIDTH(None)
     frames: int | None = model.FRAMES(None)
+    compile: bool = model.COMPILE(False)
+    cache: model.Cache | None = model.CACHE(None)
+    fp8: bool = model.FP8(False)
 
     suite: str = datagen.SUITE("mini-train", without="mini-train with mini-sd, else geneval-train")
     prompts: Path | None = feedback.PROMPTS(None)
@@ -97,4 +100,5 @@ class LoopSettings(StrictModel):
 
     def config(self) -> dict[str, object]:
         """What a folder is held to: all that its rounds depend on."""
-        return self.model_dump(mode="json", exclude=set(GROWS))
+        unset = {name for name in model.FASTER if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude={*GROWS, *unset})

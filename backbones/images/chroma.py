@@ -16,6 +16,7 @@ class Chroma(Flux):
     family = "chroma"
     pipeline_class = ChromaPipeline
     denoiser_class = ChromaTransformer2DModel
+    step_caches = False
     default_sampler = Sampler(steps=35, guidance=5.0)  # the pipeline's own defaults
 
     @torch.no_grad()

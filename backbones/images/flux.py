@@ -29,6 +29,7 @@ class Flux(FlowBackbone):
     denoiser_folder = "transformer"
     pipeline_class = FluxPipeline
     denoiser_class = FluxTransformer2DModel
+    step_caches = True
     default_sampler = Sampler(steps=28, guidance=3.5)  # the pipeline's own defaults
 
     def __init__(self, name: str, denoiser: ModelMixin, schedule: Schedule) -> None:

@@ -30,6 +30,7 @@ class CogVideoX(VideoBackbone):
     denoiser_folder = "transformer"
     pipeline_class = CogVideoXPipeline
     denoiser_class = CogVideoXTransformer3DModel
+    step_caches = True
 
     def __init__(self, name: str, denoiser: ModelMixin, schedule: Schedule) -> None:
         super().__init__(name, denoiser, schedule)

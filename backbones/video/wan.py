@@ -27,6 +27,7 @@ class Wan(VideoBackbone, FlowBackbone):
     denoiser_folder = "transformer"
     pipeline_class = WanPipeline
     denoiser_class = WanTransformer3DModel
+    step_caches = True
     fps = 16
     frame_step = 4  # of the 2.1 VAE
     text_length = TEXT_LENGTH

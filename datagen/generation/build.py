@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sipo.backbones.base import Backbone, Sampler
+from sipo.backbones.faster import refuse_unavailable, speed_up
 from sipo.backbones.loading.names import in_embedded_world
 from sipo.backbones.placement import place
 from sipo.backbones.registry import DTYPES, load_backbone
@@ -76,6 +77,14 @@ def prepare(
         check_models(settings)
     device = find_device(settings.device)
     settings = settings.model_copy(update={"dtype": dtype_on(device, settings.dtype)})
+    refuse_unavailable(
+        device,
+        settings.compile,
+        settings.fp8,
+        settings.dtype,
+        settings.quantize,
+        settings.offload,
+    )
     workers = workers_for(device.type, settings.workers)
     asked = list(prompts) if prompts is not None else asked_prompts(settings)
     once = without_repeats(asked)
@@ -106,4 +115,5 @@ def prepare(
     sampler = backbone.sized(settings.sampler(backbone.default_sampler))
     repeated = len(asked) - len(once)
     config = config_of(settings, once, repeated, backbone, sampler, judge, device.type)
+    speed_up(backbone, sampler)
     return Job(once, backbone, judge, sampler, config, workers, settings.weights)
