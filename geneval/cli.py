@@ -144,7 +144,11 @@ def metrics_command(settings: asked.MetricsSettings) -> None:
 @main.command("agree", example="sipo-geneval agree eval/base eval/base-by-another --page odd.html")
 @settings_options(asked.AgreeSettings)
 def agree_command(settings: asked.AgreeSettings) -> None:
-    """How far two judges agree on the same images, per tag, and where they do not."""
+    """How far two judges agree on the same images, per tag, and where they do not.
+
+    Or what faster sampling costs: where the two evaluations differ in --dtype, --compile, --cache,
+    --fp8 or another setting of the sampler, how many verdicts that changed, with its interval.
+    """
     from sipo.geneval.comparison.agreement import agreement, write_page
     from sipo.geneval.tables import agreement_table
 

@@ -69,7 +69,20 @@ def agreement_table(result: Agreement) -> str:
             f"{name:{_WIDTH}}{row.images:>8}{row.agree:>8.3f}{row.kappa:>8.3f}"
             f"{row.only_a:>8}{row.only_b:>8}"
         )
-    return "\n".join([*lines, "only A, only B: images that only that judge calls correct"])
+    lines.append("only A, only B: images that only that judge calls correct")
+    return "\n".join([*lines, *([_cost_sentence(result)] if result.cost else [])])
+
+
+def _cost_sentence(result: Agreement) -> str:
+    """ "B was sampled otherwise (cache: None to first-block=0.05): 3 of 400 verdicts ..."."""
+    assert result.cost is not None
+    settings, changed, all_ = result.cost.settings, result.cost.changed, result.overall
+    how = ", ".join(f"{name}: {each.a} to {each.b}" for name, each in settings.items())
+    return (
+        f"B was sampled otherwise ({how}): {all_.only_a + all_.only_b} of {all_.images} verdicts "
+        f"changed, {changed.value:.3f} {_bounds(changed.interval, 3).strip()}, and "
+        f"{all_.only_b - all_.only_a:+} images are correct"
+    )
 
 
 def paired_table(result: PairedMeans, a: str, b: str, unit: str) -> str:

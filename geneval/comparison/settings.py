@@ -38,7 +38,9 @@ class MetricsSettings(StrictModel):
 
 class AgreeSettings(StrictModel):
     eval_a: Path = _EVAL("Evaluation by one judge.", metavar="EVAL_A")
-    eval_b: Path = _EVAL("Evaluation of the same images by another.", metavar="EVAL_B")
+    eval_b: Path = _EVAL(
+        "Evaluation of the same images by another, or of the same seeds.", metavar="EVAL_B"
+    )
     images: Path | None = setting("Data", "Folder where the images lie.", None, without="EVAL_A")
     page: Path | None = setting("Output", "HTML file of the disagreements to write.", None)
     most: int = setting("Output", "Images on that page at most.", 100)

@@ -1,5 +1,6 @@
 """Two judges on the same images."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,31 @@ def test_different_images_are_refused(tmp_path: Path) -> None:
         agreement(a, b)
     with pytest.raises(ValueError, match=r"has no results\.jsonl"):
         agreement(a, tmp_path)
+
+
+def test_what_faster_sampling_costs(tmp_path: Path) -> None:
+    """The same prompts and seeds, sampled otherwise: 1 of 4 verdicts is another."""
+    a = _judged(tmp_path / "a", [True, True, True, False])
+    b = _judged(tmp_path / "b", [True, True, False, False])
+    plain = {"seeds": {"seed": 0}, "sampler": {"steps": 20, "guidance": 3.0}}
+    fast = plain | {"sampler": {"steps": 20, "guidance": 3.0, "cache": "first-block=0.08"}}
+    for folder, config in ((a, plain), (b, fast | {"dtype": "bfloat16"})):
+        (folder / "config.json").write_text(json.dumps(config))
+    cost = agreement(a, b).cost
+    assert cost is not None
+    assert cost.to_dict()["settings"] == {
+        "cache": {"a": None, "b": "first-block=0.08"},
+        "dtype": {"a": "float32", "b": "bfloat16"},
+    }
+    assert (cost.changed.value, cost.changed.interval) == (0.25, None)  # of one prompt
+    printed = CliRunner().invoke(main, ["agree", str(a), str(b)]).output
+    assert (
+        "B was sampled otherwise (cache: None to first-block=0.08, dtype: float32 to bfloat16): "
+        "1 of 4 verdicts changed, 0.250 none, and -1 images are correct"
+    ) in printed
+    assert "cost" not in agreement(a, a).to_dict()
+    (b / "config.json").write_text(json.dumps(fast | {"detector": {"id": "another"}}))
+    assert "cost" not in agreement(a, b).to_dict()
+    (b / "config.json").write_text(json.dumps(fast | {"seeds": {"seed": 1}}))
+    with pytest.raises(ValueError, match=r"differ in seeds.seed as well as in cache, so no "):
+        agreement(a, b)
