@@ -6,17 +6,23 @@ from collections.abc import Callable
 
 import pytest
 from accelerate.state import AcceleratorState
-from diffusers import DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import DiffusionPipeline, FluxTransformer2DModel, StableDiffusionPipeline
 from peft import LoraConfig
 from peft.tuners.tuners_utils import BaseTunerLayer
-from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 
-def a_lora_layer() -> nn.Module:
-    network = UNet2DConditionModel(
-        block_out_channels=(8, 8), norm_num_groups=4, cross_attention_dim=8, attention_head_dim=4
+def a_lora_layer() -> BaseTunerLayer:
+    network = FluxTransformer2DModel(
+        num_layers=1,
+        num_single_layers=0,
+        attention_head_dim=8,
+        num_attention_heads=1,
+        in_channels=4,
+        joint_attention_dim=8,
+        pooled_projection_dim=8,
+        axes_dims_rope=(2, 2, 4),
     )
     network.add_adapter(LoraConfig(r=1, target_modules=["to_q"]))
     return next(layer for layer in network.modules() if isinstance(layer, BaseTunerLayer))
