@@ -30,8 +30,10 @@ def test_every_model_is_measured(tmp_path: Path) -> None:
     }
     assert not failed
     assert parts["card"]["matmul bf16"]["flop_s"] > 0
+    assert parts["sampling"]["FLUX.1-dev bf16, cached"]["finite"]
     for model in MODELS:
         assert parts["sampling"][f"{model} bf16"]["peak_share_of_denoiser"] > 0
+        assert parts["sampling"][f"{model} fp32"]["finite"]
         for arm in ("checkpointing", "checkpointing, cached reference", "plain"):
             trained = parts["training"][f"{model}, {arm}"]
             assert trained["pairs_s"] > 0

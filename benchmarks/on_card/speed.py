@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -19,6 +19,8 @@ from sizes import Sizes, measure, passes_of
 from torch import Tensor
 
 from sipo.backbones.base import Conditioning
+from sipo.backbones.faster import speed_up
+from sipo.backbones.fitting import sample_fitting
 from sipo.backbones.loading.quantized import LIBRARIES, quantization, stored
 from sipo.backbones.pipeline import PipelineBackbone
 from sipo.backbones.placement import place
@@ -35,7 +37,15 @@ FEW_STEPS = 4
 counted_sizes = cache(measure)
 """Counting takes seconds a model."""
 COMPILE = "compile"
-"""No setting of sipo-train: diffusers' regional compilation, by hand."""
+"""Of sampling; no setting of sipo-train: there diffusers' regional compilation, by hand."""
+_CACHE = {"cache": "first-block=0.08"}
+FASTER: dict[str, Mapping[str, object]] = {
+    "cached": _CACHE,
+    "compiled": {COMPILE: True},
+    "compiled, fp8": {COMPILE: True, "fp8": True},
+    "compiled, cached": {COMPILE: True, **_CACHE},
+    "compiled, fp8, cached": {COMPILE: True, "fp8": True, **_CACHE},
+}
 TIMED_STEPS, TINY_TIMED_STEPS = 3, 1
 ARMS: dict[str, dict[str, object]] = {
     "checkpointing": {"gradient_checkpointing": True},
@@ -101,22 +111,36 @@ def matmul(bench: Bench, name: str, dtype: torch.dtype, precision: str) -> Figur
 
 
 def sampling(bench: Bench, report: Report) -> None:
-    """All models in bf16 first: what is left of the time goes to fp32."""
-    for dtype in DTYPES:
-        for build in bench.builds:
-            report.measure(f"{build.model.name} {dtype}", partial(sampled, bench, build, dtype))
+    """All models in bf16 first, then FLUX faster; what is left of the time goes to fp32."""
+    for build in bench.builds:
+        report.measure(f"{build.model.name} bf16", partial(sampled, bench, build, "bf16"))
+    for build in bench.builds:
+        for name, given in FASTER.items() if build.model.name.startswith("FLUX") else ():
+            if bench.device.type == "cuda" or not given.get(COMPILE):
+                work = partial(sampled, bench, build, "bf16", given)
+                report.measure(f"{build.model.name} bf16, {name}", work)
+    for build in bench.builds:
+        report.measure(f"{build.model.name} fp32", partial(sampled, bench, build, "fp32"))
 
 
-def sampled(bench: Bench, build: Build, dtype: str) -> Figures:
-    """A batch by sipo's own `sample` with a few steps; a whole one's time is extrapolated."""
+def sampled(
+    bench: Bench, build: Build, dtype: str, given: Mapping[str, object] | None = None
+) -> Figures:
+    """A batch as `generate` samples it with a few steps; a whole one's time is extrapolated. With
+    a cache all steps are made; the share that is computed is random weights' and no real model's.
+    """
     backbone: Any = build.whole(DTYPES[dtype], bench.device)
     place(backbone, bench.device, offload=False)
+    sampler = type(build.sampler).model_validate(build.sampler.model_dump() | dict(given or {}))
+    speed_up(backbone, sampler)
     texts, seeds = ["a red cat beside a dog"] * build.images, range(build.images)
-    few = build.sampler.model_copy(update={"steps": min(FEW_STEPS, build.sampler.steps)})
-    backbone.sample(texts, seeds, few.model_copy(update={"steps": 1}))  # kernels are chosen
+    steps = sampler.steps if sampler.cache else min(FEW_STEPS, sampler.steps)
+    few = sampler.model_copy(update={"steps": steps})
+    first = few if sampler.cache else few.model_copy(update={"steps": 1})
+    sample_fitting(backbone, texts, seeds, first)  # kernels are chosen and compiled
     with timed_calls(backbone.denoiser) as calls:
         began = now()
-        made = backbone.sample(texts, seeds, few)
+        made = sample_fitting(backbone, texts, seeds, few)
         total = now() - began
     inside, rows = sum(s for s, _ in calls), sum(r for _, r in calls)
     a_step = inside / few.steps

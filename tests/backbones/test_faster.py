@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from diffusers.hooks._helpers import TransformerBlockRegistry
 from tiny_flux import tiny_flux
 from tiny_video import tiny_cogvideox, tiny_wan
 from torch import Tensor, nn
+from written_prompts import write_prompts
 
 from sipo.backbones import faster
 from sipo.backbones.base import Backbone, Sampler
@@ -25,7 +27,11 @@ from sipo.backbones.faster import blocks_of, refuse_unavailable, speed_up
 from sipo.backbones.fitting import sample_fitting
 from sipo.backbones.registry import FAMILIES, load_backbone
 from sipo.backbones.settings import whole_cache
+from sipo.datagen.generation.run import generate
 from sipo.datagen.settings import GenerateSettings
+from sipo.feedback.prompts import grammar
+from sipo.geneval.evaluate import evaluate, plan
+from sipo.geneval.settings import EvalSettings
 from sipo.loop.settings import LoopSettings
 from sipo.loop.stage_settings import evaluation, shards
 
@@ -166,6 +172,22 @@ def test_no_such_cache(text: str, said: str) -> None:
 def test_what_is_off_is_in_no_json() -> None:
     assert Sampler().model_dump().keys() == {"steps", "guidance", "height", "width"}
     assert not {"compile", "cache", "fp8"} & LoopSettings().config().keys()
+
+
+def test_a_folder_tells(flux: str, tmp_path: Path) -> None:
+    """And another cache is refused in it, before a model is loaded."""
+    write_prompts([grammar.single_object("cat")], tmp_path / "prompts.jsonl")
+    given: dict[str, Any] = {"prompts": tmp_path / "prompts.jsonl", "judge": "fake", "workers": 1}
+    given |= {"backbone": flux, "cache": "first-block=0.1"}
+    generate(GenerateSettings(**given, candidates=2, out=tmp_path / "shards"), progress=False)
+    given["images_per_prompt"] = 1
+    evaluate(EvalSettings(**given, out=tmp_path / "eval"))
+    for folder in ("shards", "eval"):
+        config = json.loads((tmp_path / folder / "config.json").read_text())
+        assert config["sampler"]["cache"] == "first-block=0.1"
+        assert not {"compile", "fp8"} & config["sampler"].keys()
+    with pytest.raises(ValueError, match=r"with --cache first-block=0.1, this command says first-"):
+        plan(EvalSettings(**given | {"cache": "first-block"}, out=tmp_path / "eval"))
 
 
 def test_a_loop_passes_them_on() -> None:

@@ -118,18 +118,17 @@ def test_a_folder_of_before_is_still_its_commands(
 
 
 def test_encode_goes_on_and_halves(tiny_backbone: Backbone, tmp_path: Path) -> None:
-    folders = []
-    for number, most in enumerate((8, 2)):
-        source, out = listed(tmp_path / f"source{number}", 1), tmp_path / f"imported{number}"
-        import_pairs(
-            ImportSettings(format="folder", source=str(source), out=out, resolution=PX),
-            progress=False,
-        )
+    source, folders = listed(tmp_path / "source", 2), {}
+    for size, most in ((1, 1), (8, 1)):
+        out = folders[size] = tmp_path / f"imported{size}"
+        asked = ImportSettings(format="folder", source=str(source), out=out, resolution=PX)
+        import_pairs(asked, progress=False)
         small: Any = Small(tiny_backbone, most)
-        encode_folder(out, batch_size=most, backbone=small, device="cpu", progress=False)
-        folders.append(out)
+        encode_folder(out, batch_size=size, backbone=small, device="cpu", progress=False)
+    assert small.sizes == [4, 2, 1, 1, 1, 1]
+    assert bytes_of(folders[1]) == bytes_of(folders[8])
     again: Any = Small(tiny_backbone, 0)
-    encode_folder(folders[0], batch_size=2, backbone=again, device="cpu", progress=False)
+    encode_folder(folders[8], batch_size=2, backbone=again, device="cpu", progress=False)
     assert not again.sizes
-    assert FolderConfig.read(folders[0]).batch_size == 8
-    assert not list(find_damage(folders[0]))
+    assert FolderConfig.read(folders[8]).batch_size == 8
+    assert not list(find_damage(folders[8]))
