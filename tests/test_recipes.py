@@ -109,7 +109,7 @@ def test_a_recipes_base_is_evaluated_into_a_folder_of_its_own(tmp_path: Path) ->
     assert refused.exit_code == 2
     assert "--weights 'runs/none' does not exist" in refused.output
     said = CliRunner().invoke(main, [*words, "--base"]).output
-    assert "of mini-sd; 0 of them are there already" in said
+    assert "of mini-sd in float32; 0 of them are there already" in said
     assert "Out      eval/own-base" in said
     said = CliRunner().invoke(main, [*words, "--base", "--out", "x"]).output
     assert "Out      x" in said

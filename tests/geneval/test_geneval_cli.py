@@ -37,7 +37,7 @@ def test_evaluate_compare_and_evaluate_what_was_made(
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     code, said = run("--dry-run", "--out", tmp_path / "eval")
     assert code == 0
-    assert "672 of mini-sd; 0 of them are there already" in said
+    assert "672 of mini-sd in float32; 0 of them are there already" in said
     assert list(tmp_path.iterdir()) == []
 
 
