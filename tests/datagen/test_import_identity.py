@@ -200,7 +200,7 @@ def test_where_every_row_fails_the_list_of_what_is_wrong_stays(tmp_path: Path) -
     assert (out / "dropped.jsonl").read_text() == ""
 
 
-@pytest.mark.parametrize("step", ["read_image", "pair_candidates", "write_candidates"])
+@pytest.mark.parametrize("step", ["to_keep", "pair_candidates", "write_candidates"])
 def test_after_a_fault_of_ours_the_folder_takes_another_command(
     step: str, tmp_path: Path, shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
