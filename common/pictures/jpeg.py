@@ -17,7 +17,8 @@ _FRAMES = (0xC0, 0xC1, 0xC2)  # Huffman-coded, at once or progressive: what ever
 _TABLES = (0xC4, 0xDB, 0xDD, _SCAN)
 _JFIF, _ADOBE = 0xE0, 0xEE  # which say how colours are coded
 _DROPPED = (*range(0xE0, 0xF0), 0xFE)
-_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # none of those that stand inside a scan
+_MARKER = re.compile(rb"\xff+[^\x00\xff]")
+_SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # no stuffing, no restart; found fast
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def _segments(jpeg: bytes) -> Iterator[tuple[int, bytes]]:
         if length < 2 or end > len(jpeg):
             raise ValueError("a segment that is cut")
         if kind == _SCAN:
-            if (following := _MARKER.search(jpeg, end)) is None:
+            if (following := _SCAN_END.search(jpeg, end)) is None:
                 raise ValueError("a scan that is cut")
             end = following.start()
         yield kind, jpeg[at:end]
