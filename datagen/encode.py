@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from PIL import Image
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
@@ -120,13 +119,16 @@ def _encoded(folder: ShardFolder, number: int, backbone: Backbone) -> Iterator[T
 
 
 def _decoded(folder: ShardFolder, number: int) -> Iterator[tuple[list[_Kept], Tensor]]:
-    """The batches of a shard with their pixels, decoded while the VAE is at those before."""
-    size, several = folder.config.at_a_time, folder.config.suffix != "mp4"
-    threads, ahead = (max(2, threads_for()), 2 * size) if several else (2, 1)
-    read = in_order(_with_pixels, _kept(folder, number), threads, ahead)
-    with closing(read):
+    """The batches of a shard with their pixels, decoded while the VAE is at those before.
+
+    NCHW, of clips NCFHW, float32 in [-1, 1].
+    """
+    size, threads = folder.config.at_a_time, max(2, threads_for())
+    with closing(in_order(_with_pixels, _kept(folder, number), threads, 2 * size)) as read:
         for batch in batches(read, size):
-            yield [kept for kept, _ in batch], torch.stack([pixels for _, pixels in batch])
+            pixels = to_tensor(np.stack([pixels for _, pixels in batch]))
+            pixels = pixels.transpose(1, 2) if pixels.ndim == 5 else pixels
+            yield [kept for kept, _ in batch], pixels.contiguous()
 
 
 def _kept(folder: ShardFolder, number: int) -> Iterator[_Kept]:
@@ -142,13 +144,9 @@ def _kept(folder: ShardFolder, number: int) -> Iterator[_Kept]:
         yield _Kept(Judged.of(read_row(path, members, CandidateJson), key), suffix, picture)
 
 
-def _with_pixels(kept: _Kept) -> tuple[_Kept, Tensor]:
-    """CHW, of clips CFHW, float32 in [-1, 1]."""
+def _with_pixels(kept: _Kept) -> tuple[_Kept, NDArray[np.uint8]]:
+    """HWC, of clips FHWC; no tensor, of which every thread would start threads of its own."""
     picture = from_bytes(kept.data, kept.suffix)
     if isinstance(picture, Clip):
-        return kept, torch.stack([_of_image(frame) for frame in picture.frames], dim=1)
-    return kept, _of_image(picture)
-
-
-def _of_image(image: Image.Image) -> Tensor:
-    return to_tensor(np.array(image.convert("RGB")))
+        return kept, np.stack([np.asarray(frame) for frame in picture.frames])
+    return kept, np.asarray(picture)

@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
@@ -51,7 +51,7 @@ AHEAD, AHEAD_BYTES = 64, 2**26
 
 @dataclass(frozen=True)
 class Checked:
-    """A row whose pictures were looked at: winner's and loser's file as they are kept."""
+    """A row whose pictures were looked at, in place of them the files as they are kept."""
 
     row: PairRow
     files: tuple[tuple[Suffix, bytes], tuple[Suffix, bytes]]
@@ -165,7 +165,8 @@ def _check(row: PairRow | Dropped, settings: ImportSettings) -> Outcome:
     try:
         if row.winner == row.loser:
             raise UnusableError("winner and loser are the same file")
-        return Checked(row, (_picture(row.winner, settings), _picture(row.loser, settings)))
+        files = _picture(row.winner, settings), _picture(row.loser, settings)
+        return Checked(replace(row, winner=b"", loser=b""), files)
     except UnusableError as error:
         return Dropped(row.key, str(error), error.about)
 
