@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
@@ -109,26 +110,23 @@ def _encoding(
 
 def _encoded(folder: ShardFolder, number: int, backbone: Backbone) -> Iterator[TarSample]:
     """The candidates of a shard with latents. Those that are not finite are a failure."""
-    for batch, pixels in _decoded(folder, number):
+    for batch in _decoded(folder, number, folder.config.at_a_time):
+        pixels = torch.stack([_pixels(picture) for _, picture in batch])
         latents = backbone.encode_images(pixels).float().cpu()
-        for (judged, suffix, data), row in zip(batch, latents, strict=True):
+        for ((judged, suffix, data), _), row in zip(batch, latents, strict=True):
             if not row.isfinite().all():
                 verdict = failed_verdict("latents are not finite", judged.verdict.judge)
                 judged = replace(judged, verdict=verdict)
             yield candidate_sample(judged, {suffix: data, "latents.npy": to_npy(row)})
 
 
-def _decoded(folder: ShardFolder, number: int) -> Iterator[tuple[list[_Kept], Tensor]]:
-    """The batches of a shard with their pixels, decoded while the VAE is at those before.
-
-    NCHW, of clips NCFHW, float32 in [-1, 1].
-    """
-    size, threads = folder.config.at_a_time, max(2, threads_for())
-    with closing(in_order(_with_pixels, _kept(folder, number), threads, 2 * size)) as read:
-        for batch in batches(read, size):
-            pixels = to_tensor(np.stack([pixels for _, pixels in batch]))
-            pixels = pixels.transpose(1, 2) if pixels.ndim == 5 else pixels
-            yield [kept for kept, _ in batch], pixels.contiguous()
+def _decoded(
+    folder: ShardFolder, number: int, size: int
+) -> Iterator[list[tuple[_Kept, NDArray[np.uint8]]]]:
+    """The batches of a shard, decoded while the VAE is at those before."""
+    kept, threads = _kept(folder, number), max(2, threads_for())
+    with closing(in_order(_with_picture, kept, threads, ahead=2 * size)) as read:
+        yield from batches(read, size)
 
 
 def _kept(folder: ShardFolder, number: int) -> Iterator[_Kept]:
@@ -144,9 +142,15 @@ def _kept(folder: ShardFolder, number: int) -> Iterator[_Kept]:
         yield _Kept(Judged.of(read_row(path, members, CandidateJson), key), suffix, picture)
 
 
-def _with_pixels(kept: _Kept) -> tuple[_Kept, NDArray[np.uint8]]:
-    """HWC, of clips FHWC; no tensor, of which every thread would start threads of its own."""
+def _with_picture(kept: _Kept) -> tuple[_Kept, NDArray[np.uint8]]:
+    """HWC, of a clip FHWC; no tensor, of which every thread would start threads of its own."""
     picture = from_bytes(kept.data, kept.suffix)
     if isinstance(picture, Clip):
         return kept, np.stack([np.asarray(frame) for frame in picture.frames])
     return kept, np.asarray(picture)
+
+
+def _pixels(picture: NDArray[np.uint8]) -> Tensor:
+    """CHW, of a clip CFHW, float32 in [-1, 1]."""
+    pixels = to_tensor(picture)
+    return (pixels.transpose(0, 1) if pixels.ndim == 4 else pixels).contiguous()
