@@ -117,7 +117,7 @@ def sources(cache: Path, pairs: int, px: int) -> Path:
         json.dumps({"prompt": f"a cat {i}", "winner": f"w{i:05d}.jpg", "loser": f"l{i:05d}.jpg"})
         for i in range(pairs)
     )
-    (folder / "pairs.jsonl").write_text("\n".join(rows))
+    (folder / "pairs.jsonl").write_text("\n".join(rows), encoding="utf-8")
     return folder
 
 
