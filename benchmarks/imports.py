@@ -1,7 +1,7 @@
 """Images a second of `sipo-data import`: this tree, another, and a plain PIL loop.
 
     python benchmarks/imports.py [--pairs 10000] [--px 512] [--source-px 512] [--baseline TREE]
-        [--cache FOLDER] [--runs 3] [--workers N]
+        [--cache FOLDER] [--runs 3] [--workers N] [--only SIDE]
 
 Pairs of synthetic JPEGs, made once into --cache; each side is a process of its own, the sides in
 turn, --runs times, and the median counts. The loop does what one would write in ten lines: open,
@@ -27,10 +27,12 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("common", "weights", "pages", "feedback", "backbones", "datagen", "train", "geneval")
+COLUMNS = ["side", "images/s", "images/CPU s", "CPU s (least-most)", "wall s"]
+COLUMNS += ["MB on disk", "peak MB"]
 BASES = 32  # pictures that all others are cut from
 
 IMPORT = """
-import sys, json, time
+import sys, json, resource, time
 from pathlib import Path
 source, out, px, workers = sys.argv[1:]
 from sipo.datagen.imports.settings import ImportSettings
@@ -42,7 +44,7 @@ cpu, wall = time.process_time(), time.perf_counter()
 images = 2 * import_pairs(asked, progress=False).pairs
 """
 LOOP = """
-import io, sys, json, tarfile, time
+import io, sys, json, resource, tarfile, time
 from pathlib import Path
 from PIL import Image
 source, out, px, _ = sys.argv[1:]
@@ -72,7 +74,8 @@ with tarfile.open(f"{out}/pairs.tar", "w") as tar:
 """
 SAY = """
 cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-print(json.dumps({"images": images, "cpu_s": cpu, "wall_s": wall}))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
+print(json.dumps({"images": images, "cpu_s": cpu, "wall_s": wall, "peak_mb": peak}))
 """
 
 
@@ -85,12 +88,15 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir(), "import-pairs"))
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--workers", type=int, default=0, help="Of this tree; 0: its default.")
+    parser.add_argument("--only", choices=("this tree", "PIL loop", "baseline"))
     asked = parser.parse_args()
     source = sources(asked.cache, asked.pairs, asked.source_px)
     sides = {"this tree": (IMPORT, ROOT), "PIL loop": (LOOP, ROOT)}
     if asked.baseline:
         sides["baseline"] = (IMPORT, asked.baseline)
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+    if asked.only:
+        sides, runs = {asked.only: sides[asked.only]}, {asked.only: []}
     for _ in range(asked.runs):
         for name, (script, tree) in sides.items():
             workers = asked.workers if tree == ROOT else 0
@@ -137,17 +143,12 @@ def measured(script: str, tree: Path, source: Path, px: int, workers: int) -> di
         for room in ROOMS:
             (package / room).symlink_to(tree.resolve() / room)
         out = Path(scratch).resolve() / "out"
-        command = [
-            sys.executable,
-            "-c",
-            script,
-            str(source.resolve()),
-            str(out),
-            str(px),
-            str(workers),
-        ]
+        command = [sys.executable, "-c", script]
+        given = [str(value) for value in (source.resolve(), out, px, workers)]
         env = {**os.environ, "PYTHONPATH": scratch, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, cwd=scratch, env=env, check=True, stdout=subprocess.PIPE)
+        done = subprocess.run(
+            command + given, cwd=scratch, env=env, check=True, stdout=subprocess.PIPE
+        )
         row: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
         row["disk_mb"] = sum(path.stat().st_size for path in out.iterdir()) / 2**20
         shutil.rmtree(out)
@@ -156,16 +157,16 @@ def measured(script: str, tree: Path, source: Path, px: int, workers: int) -> di
 
 def table(runs: dict[str, list[dict[str, float]]]) -> str:
     """Medians, and the spread of the CPU's seconds."""
-    lines = ["| side | images/s (wall) | images/CPU s | CPU s (least-most) | wall s | MB on disk |"]
-    lines.append("| --- | --- | --- | --- | --- | --- |")
+    lines = [f"| {' | '.join(COLUMNS)} |", "| --- " * len(COLUMNS) + "|"]
     for name, rows in runs.items():
-        cpu, wall, disk, images = (
-            [row[key] for row in rows] for key in ("cpu_s", "wall_s", "disk_mb", "images")
+        cpu, wall, disk, peak, images = (
+            [row[key] for row in rows]
+            for key in ("cpu_s", "wall_s", "disk_mb", "peak_mb", "images")
         )
         lines.append(
             f"| {name} | {images[0] / median(wall):.0f} | {images[0] / median(cpu):.0f} "
             f"| {median(cpu):.1f} ({min(cpu):.1f}-{max(cpu):.1f}) | {median(wall):.1f} "
-            f"| {median(disk):.0f} |"
+            f"| {median(disk):.0f} | {median(peak):.0f} |"
         )
     return "\n".join(lines)
 
