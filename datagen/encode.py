@@ -147,7 +147,7 @@ def _with_picture(kept: _Kept) -> tuple[_Kept, NDArray[np.uint8]]:
     picture = from_bytes(kept.data, kept.suffix)
     if isinstance(picture, Clip):
         return kept, np.stack([np.asarray(frame) for frame in picture.frames])
-    return kept, np.asarray(picture)
+    return kept, np.array(picture)
 
 
 def _pixels(picture: NDArray[np.uint8]) -> Tensor:
