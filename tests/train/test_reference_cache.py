@@ -52,8 +52,8 @@ def test_the_losses_are_those_without_a_cache(
 ) -> None:
     run("kept", max_train_steps=8, checkpointing_steps=8, **GIVEN)
 
-    def nothing_is_kept(self: ReferenceCache, draws: Any, compute: Any) -> Any:
-        return compute(range(len(draws)))
+    def nothing_is_kept(self: ReferenceCache, positions: Any, compute: Any) -> Any:
+        return compute(range(self.timesteps * len(positions)))
 
     monkeypatch.setattr(ReferenceCache, "errors", nothing_is_kept)
     run("computed", max_train_steps=8, checkpointing_steps=8, **GIVEN)
