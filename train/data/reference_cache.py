@@ -36,7 +36,7 @@ class ReferenceCache:
         self.draws, self.timesteps = settings.reference_draws or 1, settings.timesteps_per_pair
         count = len(stream.pairs) * self.draws * self.timesteps
         self.table = torch.full((count, 2), torch.nan, device=device)
-        self.known = torch.zeros(count, dtype=torch.bool)
+        self.computed = torch.zeros(count, dtype=torch.bool)
 
     def errors(self, positions: Sequence[int], compute: Compute) -> tuple[Tensor, Tensor]:
         """(R,) each, of the pairs at `positions`, a range; other processes have its neighbours.
@@ -46,7 +46,7 @@ class ReferenceCache:
         rank, size = rank_and_size()
         begin, count = positions[0] - rank * len(positions), len(positions)
         places = [self._places(begin + other * count, count) for other in range(size)]
-        if not all(bool(self.known[part].all()) for part in places):
+        if not all(bool(self.computed[part].all()) for part in places):
             self._learn(places, rank, compute)
         winner, loser = self.table[self._on_device(places[rank])].unbind(1)
         return winner, loser
@@ -57,8 +57,8 @@ class ReferenceCache:
         for part in places:
             new.append([])
             for row, place in enumerate(part.tolist()):
-                if not self.known[place]:
-                    self.known[place] = True
+                if not self.computed[place]:
+                    self.computed[place] = True
                     new[-1].append(row)
         found = self.table.new_zeros(max(map(len, new)), 2)
         if new[rank]:
@@ -89,4 +89,4 @@ class ReferenceCache:
         if "errors" not in state:  # of an earlier version, which kept them by name: computed anew
             return
         self.table.copy_(state["errors"])
-        self.known = ~self.table.isnan().any(1).cpu()
+        self.computed = ~self.table.isnan().any(1).cpu()

@@ -54,13 +54,18 @@ def everyones(value: T) -> list[T]:
 
 
 def for_the_main_one(value: T) -> list[T]:
-    """The value of every process on the main one, [] on the others."""
+    """The value of every process on the main one, [] on the others. For large ones: they are sent
+    one by one, so that a card holds but one, and not as many as there are processes.
+    """
     rank, size = rank_and_size()
     if size == 1:
         return [value]
-    values: list[T | None] | None = None if rank else [None] * size
-    group.gather_object(value, values)
-    return cast("list[T]", values or [])
+    values: list[T] = []
+    for source in range(size):
+        sent: list[T | None] = [value if rank == source else None]
+        group.broadcast_object_list(sent, source)
+        values += cast("list[T]", [] if rank else sent)
+    return values
 
 
 def everyones_tensor(value: Tensor) -> list[Tensor]:
