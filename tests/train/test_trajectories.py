@@ -96,6 +96,18 @@ def test_blocks_go_when_no_checkpoint_needs_them(run: Run, tmp_path: Path) -> No
     assert same_bits(whole, tmp_path / "one" / LORA_FILE)
 
 
+def test_a_card_samples_several_prompts_at_once(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """10 candidates a batch, 4 of each prompt: two prompts. A CPU takes them one by one."""
+    settings = make_settings({"objective": "d3po", "train_batch_size": 10})
+    policy = Policy(load_backbone(str(tiny_folder), denoiser_only=True), settings)
+    made = Trajectories(policy, cast(Any, MemoryPrompts()), FakeJudge(), settings, tiny_folder)
+    assert made._groups(range(3, 6)) == [range(3, 4), range(4, 5), range(5, 6)]
+    monkeypatch.setattr(Policy, "device", torch.device("cuda"))
+    assert made._groups(range(3, 6)) == [range(3, 5), range(5, 6)]
+
+
 def test_prompts_of_one_batch_are_those_alone(tiny_folder: Path) -> None:
     """But for rounding: chance is each candidate's own."""
     settings = make_settings({"objective": "d3po", "d3po_steps": 2, "d3po_candidates": 2})
