@@ -66,21 +66,20 @@ DARK_WEIGHT = 0.2  # a black pixel's, where one of lightness L has DARK_WEIGHT +
 FAINT = 0.04  # in OKLab: what differs less from its surroundings is nothing
 
 
-class ColorNamer(Protocol):
-    """Says which of `colors` an object has, or None when it cannot tell.
+class Sight(NamedTuple):
+    """An object in its image. `mask` (height, width) marks its own pixels where they are known."""
 
-    `mask` (height, width) marks the object's own pixels where the detector knows them.
-    """
+    image: Image.Image
+    box: Box
+    mask: Mask | None = None
+
+
+class ColorNamer(Protocol):
+    """Says which of `colors` each object has, or None when it cannot tell."""
 
     def describe(self) -> dict[str, object]: ...
 
-    def name(
-        self,
-        image: Image.Image,
-        box: Box,
-        colors: Sequence[str] = COLORS,
-        mask: Mask | None = None,
-    ) -> str | None: ...
+    def names(self, seen: Sequence[Sight], colors: Sequence[str] = COLORS) -> list[str | None]: ...
 
 
 class PixelColor:
@@ -96,6 +95,9 @@ class PixelColor:
 
     def describe(self) -> dict[str, object]:
         return {"id": "pixels", "version": 2}  # 1 took no account of what is around, nor of where
+
+    def names(self, seen: Sequence[Sight], colors: Sequence[str] = COLORS) -> list[str | None]:
+        return [self.name(one.image, one.box, colors, one.mask) for one in seen]
 
     def name(
         self,
