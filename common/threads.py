@@ -1,11 +1,11 @@
 """Work beside the main thread: what is handed over there is dealt with here, in order.
 
-For work that lets the interpreter go while it computes: networks, PIL's codecs (Pillow 13: so
-measured), hashes, disks.
+For work that lets the interpreter go while it computes: networks, Pillow's codecs, hashes, disks.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from queue import SimpleQueue
@@ -15,6 +15,9 @@ from typing import Generic, TypeVar, cast
 import torch
 
 T = TypeVar("T")
+
+ENCODERS = min(4, os.cpu_count() or 1)
+"""Threads that make PNGs: one makes ten of 1024 px a second."""
 
 _END = object()
 

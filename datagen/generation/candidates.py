@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from itertools import chain
 from typing import Literal
 
 import torch
 
+from sipo.common.ordered_threads import in_order, threads_for
 from sipo.common.pictures.picture import Suffix, from_bytes, to_bytes
 from sipo.datagen.generation import sampling
 from sipo.datagen.generation.types import Batch, Candidate, Judged, Kept, Request, requests
@@ -107,12 +109,15 @@ def write_judged(
 
 
 def read_candidates(folder: ShardFolder, number: int) -> Iterator[Candidate]:
-    """The kept candidates. Those of an import that was not encoded have no latents: zero of them.
+    """The kept candidates, some of them read ahead. Those of an import that was not encoded have no
+    latents: zero of them.
 
     Raises ValueError as `kept_files`.
     """
     config = folder.config
-    for request, files in kept_files(folder, number):
+
+    def read(kept: tuple[Request, dict[str, bytes]]) -> Candidate:
+        request, files = kept
         try:
             latents = from_npy(files["latents.npy"]) if config.encoded else torch.empty(0)
             picture = from_bytes(files[config.suffix], config.suffix)
@@ -122,7 +127,11 @@ def read_candidates(folder: ShardFolder, number: int) -> Iterator[Candidate]:
                 f"{tar}: {request.key} cannot be read ({type(error).__name__}); see sipo-data "
                 "validate"
             ) from None
-        yield Candidate(request, picture, latents)
+        return Candidate(request, picture, latents)
+
+    kept = kept_files(folder, number)
+    with closing(in_order(read, kept, threads_for(), config.at_a_time)) as candidates:
+        yield from candidates
 
 
 def kept_files(folder: ShardFolder, number: int) -> Iterator[tuple[Request, dict[str, bytes]]]:

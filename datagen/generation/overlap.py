@@ -7,20 +7,16 @@ the writing (sipo.common.cpu_workers).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from sipo.common.cpu_workers import spread
-from sipo.common.threads import beside, stream_beside
+from sipo.common.threads import ENCODERS, beside, stream_beside
 from sipo.datagen.generation.build import Job
 from sipo.datagen.generation.types import Batch, Candidate, Judged, Kept, Request
 
 Write = Callable[[Iterator[Batch[Kept]]], None]
-
-ENCODERS = min(4, os.cpu_count() or 1)
-"""Threads that make PNGs: one makes ten 1024 px pictures a second."""
 
 
 def overlapped(job: Job, asked: Iterable[Batch[Request]], write: Write) -> None:
