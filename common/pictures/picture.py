@@ -1,4 +1,5 @@
-"""What a judge looks at, an image or a clip, and the file it is kept in: PNG or MP4."""
+"""What a judge looks at, an image or a clip, and the file it is kept in: PNG, of others' pictures
+also JPEG, or MP4."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from sipo.common.pictures.decode import UnreadableError, decode
 from sipo.common.pictures.faults import KEY as FAULT_KEY
 from sipo.common.pictures.faults import fault_of
 
-Suffix = Literal["png", "mp4"]
+Suffix = Literal["png", "jpg", "mp4"]
 
 QUALITY = {"crf": "12", "preset": "medium", "threads": "1", "flags": "+bitexact", "mbtree": "0"}
 """Of x264: nearly lossless. One thread and no stamps, so that the same frames make the same
