@@ -2,20 +2,22 @@
 
     python benchmarks/training.py --script train_diffusion_dpo.py [--runs 5] [--steps 32]
 
-The script is diffusers' `examples/research_projects/diffusion_dpo/train_diffusion_dpo.py` (Apache-2.0) at a path
-of yours; nothing of it is here. Both sides train a LoRA (rank 4, its four attention layers) of the same
-`UNet2DConditionModel` (8.7 M parameters) on the same 32 pairs of 128 px: float32, one thread, batch 4, AdamW at
-1e-4, no gradient checkpointing. The autoencoder's encoder costs 1.14 forward passes of the UNet (in Stable
-Diffusion 1.5 1.39, counted in the same way).
+The script is diffusers' `examples/research_projects/diffusion_dpo/train_diffusion_dpo.py`
+(Apache-2.0) at a path of yours; nothing of it is here. Both sides train a LoRA (rank 4, its four
+attention layers) of one `UNet2DConditionModel` (8.7 M parameters) on the same 32 pairs of 128 px:
+float32, one thread, batch 4, AdamW at 1e-4, no gradient checkpointing. The autoencoder's encoder
+costs 1.14 forward passes of the UNet (in Stable Diffusion 1.5 1.39, counted in the same way).
 
-Arms, each in a process of its own, in turns: `theirs`; `ours` (sipo); `cached` (sipo, `--reference_draws 1`, after
-the epoch that fills the cache); `dpo` (ours, their objective). Seconds are those of the CPU between the ends of
-optimizer steps, told by a hook on torch.optim that both sides get, so no start-up is in them; memory is the
-process's highest resident set. Stood in for: `wandb`, which the script imports and does not use here, by an empty
-module. Checked: the first step's loss is ln 2 in every arm.
+Arms, each in a process of its own, in turns: `theirs`; `ours` (sipo); `cached` (sipo with
+`--reference_draws 1`, after the epoch that fills the cache); `dpo` (ours, their objective).
+Seconds are the CPU's between the ends of optimizer steps, told by a hook on torch.optim that both
+sides get, so no start-up is in them; memory is the process's highest resident set. Stood in for:
+`wandb`, which the script imports and does not use here, by an empty module. Checked: the first
+step's loss is ln 2 in every arm.
 
-The floor is the FLOPs of a step (counted by torch: the frozen forward, the trained one and its backward pass) over
-the highest rate of a float32 product of two 1024 x 1024 matrices measured in the same run.
+The floor is the FLOPs of a step (counted by torch: the frozen forward pass, the trained one and its
+backward pass; of theirs the encoders too) over the highest rate of a product of two 1024 x 1024
+float32 matrices, measured in the same run.
 """
 
 from __future__ import annotations
@@ -230,9 +232,8 @@ def run_theirs(arm: str, script: Path, steps: int, out: Path, weighing: list[flo
         "rank": 4,
         "seed": 0,
     }
-    sys.argv = [str(script), "--no_hflip"]
-    for name, value in options.items():
-        sys.argv += [f"--{name}", str(value)]
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    sys.argv = [str(script), "--no_hflip", *words]
     runpy.run_path(str(script), run_name="__main__")
     return losses[0]
 
@@ -264,13 +265,8 @@ def run_ours(arm: str, script: Path, steps: int, out: Path, weighing: list[float
     }
     if arm == "cached":
         options["reference_draws"] = 1
-    sys.argv = ["sipo-train"]
-    for name, value in options.items():
-        sys.argv += [f"--{name}", str(value)]
-    try:
-        sipo_train()
-    except SystemExit as end:
-        assert not end.code, end.code
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    sipo_train(words, standalone_mode=False)
     first = (out / "log.jsonl").read_text().splitlines()[0]
     return float(json.loads(first)["loss"])
 
@@ -329,9 +325,7 @@ def flops(folder: Path) -> dict[str, float]:
 def table(measured: dict[str, Any]) -> str:
     """Medians with the lowest and highest run."""
     arms, steps, rate = measured["arms"], measured["steps"], measured["rate"]
-    middle = {
-        arm: statistics.median(run["seconds"] for run in runs) for arm, runs in arms.items()
-    }
+    middle = {arm: statistics.median(run["seconds"] for run in runs) for arm, runs in arms.items()}
     lines = [
         f"CPU seconds of {steps} steps, {len(next(iter(arms.values())))} runs, median [lowest, "
         f"highest]; peak {rate / 1e9:.0f} GFLOP/s",

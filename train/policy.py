@@ -28,6 +28,7 @@ from sipo.backbones.loading.lora_files import METADATA
 from sipo.backbones.loading.trained_weights import find_weights
 from sipo.common.files.writing import atomic
 from sipo.train.distributed.fsdp import full_tensor, shard, shard_like
+from sipo.train.lora_linear import use_fewer_passes
 from sipo.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Policy:
             self._start_full(settings)
         else:
             self._start_lora(settings)
+            use_fewer_passes(self.denoiser)
         if settings.gradient_checkpointing:
             self.denoiser.enable_gradient_checkpointing()
         self.network: nn.Module = self.denoiser
