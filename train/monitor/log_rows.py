@@ -21,7 +21,8 @@ class Row(TypedDict, total=False):
     """Means over the pairs since the last row; docs/objectives.md says what each tells.
 
     The `_by_t` are by tenths of the timesteps, None where no pair fell. A row of a run has all but
-    `validation` and `warnings`, which stand where there are some.
+    `validation` and `warnings`, which stand where there are some, and what is measured against a
+    reference where there is none (`sipo.train.monitor.metrics.OF_REFERENCE`).
     """
 
     step: Required[int]

@@ -85,7 +85,10 @@ class PairSource:
         """Of the pairs at `positions`; they do not depend on the step."""
         batch = self.draw(positions)
         noised = noise_pairs(self.policy.backbone, batch, self.policy.device)
-        errors = pair_errors(self.policy, noised, self._reference(batch.draws, noised))
+        reference = _unknown(noised)
+        if self.policy.has_reference:
+            reference = self._reference(batch.draws, noised)
+        errors = pair_errors(self.policy, noised, reference)
         timesteps, _ = noised.timesteps.chunk(2)
         return Measured(batch.keys, timesteps, errors, self._weights(noised, errors))
 
@@ -122,6 +125,13 @@ def frozen_errors(policy: Policy, noised: Noised, which: Frozen) -> Sides:
     prediction = policy.predict(which, noised.noisy, noised.timesteps, noised.conditioning)
     winner, loser = mse(prediction, noised.target).chunk(2)
     return winner, loser
+
+
+def _unknown(noised: Noised) -> Sides:
+    """For an objective that needs no reference: (R,) of NaN each."""
+    rows = len(noised.timesteps) // 2
+    nothing = torch.full((rows,), torch.nan, device=noised.timesteps.device)
+    return nothing, nothing
 
 
 def noise_pairs(backbone: Backbone, batch: Batch, device: torch.device) -> Noised:
