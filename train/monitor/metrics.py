@@ -69,12 +69,15 @@ def sum_metrics(
 
 @dataclass(frozen=True)
 class StepStats:
-    """One optimizer step: the sums of `sum_metrics` over all processes, float64, on the CPU."""
+    """One optimizer step: the sums of `sum_metrics` over all processes, float64, on the CPU; and
+    what any of them said before it ended: asked to stop, a checkpoint is late."""
 
     step: int  # 1, 2, ...
     lr: float
     grad_norm: float
     sums: Tensor
+    stop: bool
+    late: bool
 
 
 def row_of(stats: StepStats, sums: Tensor, pairs_per_step: int, beta: float) -> Row:
