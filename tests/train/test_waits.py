@@ -41,25 +41,28 @@ def test_once_a_step(
 ) -> None:
     """Left out: drawing a batch, which knows no device, and AdamW on a CPU."""
     reads, lengths = Reads(), list[int]()
-    monkeypatch.setattr(Stepper, "apply", lambda self: self.prepared.zero_grad())
-    step, read, draw = trainer.Trainer.step, trainer.read, PairSource.draw
+    step, read = trainer.Trainer.step, trainer.read
 
     def counted(self: trainer.Trainer) -> Any:
         with reads:
             return step(self)
 
-    def drawn(self: PairSource, positions: Any) -> Any:
-        before = reads.count
-        batch = draw(self, positions)
-        reads.count = before
-        return batch
+    def uncounted(whole: Any) -> Any:
+        def call(*given: Any) -> Any:
+            before = reads.count
+            result = whole(*given)
+            reads.count = before
+            return result
+
+        return call
 
     def told(values: torch.Tensor) -> list[float]:
         lengths.append(len(values))
         return read(values)
 
     monkeypatch.setattr(trainer.Trainer, "step", counted)
-    monkeypatch.setattr(PairSource, "draw", drawn)
+    monkeypatch.setattr(PairSource, "draw", uncounted(PairSource.draw))
+    monkeypatch.setattr(Stepper, "apply", uncounted(Stepper.apply))
     monkeypatch.setattr(trainer, "read", told)
     run("run", max_train_steps=3, checkpointing_steps=3, **given)
     assert reads.count == 0
