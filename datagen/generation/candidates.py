@@ -12,6 +12,7 @@ from sipo.common.pictures.picture import from_bytes, to_bytes
 from sipo.datagen.generation import sampling
 from sipo.datagen.generation.types import Batch, Candidate, Judged, Request, requests
 from sipo.datagen.storage.latent_files import from_npy, to_npy
+from sipo.datagen.storage.pair_pictures import picture_in
 from sipo.datagen.storage.sample_json import SampledJson, candidate_rows, read_row
 from sipo.datagen.storage.shard_folder import ForeignShardError, ShardFolder
 from sipo.datagen.storage.shard_index import CANDIDATES
@@ -117,7 +118,8 @@ def read_candidates(folder: ShardFolder, number: int) -> Iterator[Candidate]:
     for request, files in kept_files(folder, number):
         try:
             latents = from_npy(files["latents.npy"]) if config.encoded else torch.empty(0)
-            picture = from_bytes(files[config.suffix], config.suffix)
+            suffix = picture_in(config, files) or config.suffix
+            picture = from_bytes(files[suffix], suffix)
         except Exception as error:  # whatever the decoders raise for bytes that are damaged
             tar = folder.tar(CANDIDATES, number)
             raise ValueError(
@@ -138,7 +140,7 @@ def kept_files(folder: ShardFolder, number: int) -> Iterator[tuple[Request, dict
     scanned = scan(path)
     for request in requests_of(folder, number):
         members = scanned.get(request.key, {})
-        if members.keys() != config.candidate_fields:
+        if members.keys() != config.candidate_fields | {picture_in(config, members)}:
             raise ValueError(f"{path} lacks {request.key}; run the same sipo-data generate again")
         if read_row(path, members, SampledJson).seed != request.seed:
             raise ValueError(f"{path} is foreign: {request.key} has another seed; take it out")

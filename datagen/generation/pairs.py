@@ -87,8 +87,10 @@ def pair_candidates(folder: ShardFolder, number: int) -> None:
 
 
 def _files(folder: ShardFolder, pair: Pair, path: Path, index: CandidateIndex) -> dict[str, bytes]:
-    suffix = folder.config.suffix
-    names = {suffix: suffix} | ({"npy": "latents.npy"} if folder.config.encoded else {})
+    """Of an import without the pictures: the candidates have them, and once is enough."""
+    config = folder.config
+    names: dict[str, str] = {} if config.is_import else {config.suffix: config.suffix}
+    names |= {"npy": "latents.npy"} if config.encoded else {}
     files: dict[str, bytes] = {}
     for role, judged in pair.sides.items():
         members = index.samples[judged.request.key].members

@@ -21,8 +21,9 @@ class Row(TypedDict, total=False):
     """Means over the pairs since the last row; docs/objectives.md says what each tells.
 
     The `_by_t` are by tenths of the timesteps, None where no pair fell. A row of a run has all but
-    `validation` and `warnings`, which stand where there are some, and what is measured against a
-    reference where there is none (`sipo.train.monitor.metrics.OF_REFERENCE`).
+    `validation`, `validation_failed` (why it saw nothing) and `warnings`, which stand where there
+    are some, and what is measured against a reference where there is none
+    (`sipo.train.monitor.metrics.OF_REFERENCE`).
     """
 
     step: Required[int]
@@ -54,6 +55,7 @@ class Row(TypedDict, total=False):
     margin_by_t: list[float | None]
     grad_norm: float
     validation: Look
+    validation_failed: str
     warnings: list[str]
     pairs_per_s: float
 
