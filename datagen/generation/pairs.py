@@ -34,9 +34,13 @@ def embed_prompts(folder: ShardFolder, number: int, backbone: Backbone) -> None:
 
 def complete(folder: ShardFolder, number: int, backbone: Backbone) -> None:
     """What training reads of a shard beside its candidates, where it lacks or does not hold."""
+    embed_if_missing(folder, number, backbone)
+    pair_if_stale(folder, number)
+
+
+def embed_if_missing(folder: ShardFolder, number: int, backbone: Backbone) -> None:
     if not folder.has_embeddings(number):
         embed_prompts(folder, number, backbone)
-    pair_if_stale(folder, number)
 
 
 def pairs_hold(folder: ShardFolder, number: int) -> bool:
