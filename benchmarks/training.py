@@ -13,7 +13,7 @@ Arms, each in a process of its own, in turns: `theirs`; `ours` (sipo); `cached` 
 Seconds are the CPU's between the ends of optimizer steps, told by a hook on torch.optim that both
 sides get, so no start-up is in them; memory is the process's highest resident set. Stood in for:
 `wandb`, which the script imports and does not use here, by an empty module. Checked: the first
-step's loss is ln 2 in every arm.
+step's loss is ln 2 in every arm; with sipo, of the first step that keeps a pair.
 
 The floor is the FLOPs of a step (counted by torch: the frozen forward pass, the trained one and its
 backward pass; of theirs the encoders too) over the highest rate of a product of two 1024 x 1024
@@ -267,8 +267,8 @@ def run_ours(arm: str, script: Path, steps: int, out: Path, weighing: list[float
         options["reference_draws"] = 1
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     sipo_train(words, standalone_mode=False)
-    first = (out / "log.jsonl").read_text().splitlines()[0]
-    return float(json.loads(first)["loss"])
+    rows = map(json.loads, (out / "log.jsonl").read_text().splitlines())
+    return next(float(row["loss"]) for row in rows if row["keep"])
 
 
 def peak() -> float:
