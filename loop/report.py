@@ -96,8 +96,9 @@ def reward_chart(out: Path, last: int) -> Chart | None:
     for number in range(1, last + 1):
         path = out / f"round-{number}" / "train" / "log.jsonl"
         seen = [(ends[-1] + row["pairs_seen"], row) for row in read_rows(path)]
-        winners += binned([(x, row["psi_w"]) for x, row in seen])
-        losers += binned([(x, row["psi_l"]) for x, row in seen])
+        watched = [(x, row) for x, row in seen if "psi_w" in row]
+        winners += binned([(x, row["psi_w"]) for x, row in watched])
+        losers += binned([(x, row["psi_l"]) for x, row in watched])
         ends.append(seen[-1][0] if seen else ends[-1])
     if not winners:
         return None

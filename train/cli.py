@@ -120,6 +120,8 @@ def _last_word(summary: RunSummary) -> str:
     done = f"{summary.out}: {summary.steps} steps, {summary.pairs_seen} pairs"
     if not (last := summary.last):  # its log was taken away
         return done
+    if "psi_w" not in last:  # nothing to measure rewards against
+        return f"{done}; loss {last['loss']:.4f}"
     rewards = f"psi_w {last['psi_w']:+.3f}, psi_l {last['psi_l']:+.3f}"
     return f"{done}; {rewards}, acc {last['implicit_acc']:.2f}"
 

@@ -28,6 +28,8 @@ from sipo.backbones.loading.lora_files import METADATA
 from sipo.backbones.loading.trained_weights import find_weights
 from sipo.common.files.writing import atomic
 from sipo.train.distributed.fsdp import full_tensor, shard, shard_like
+from sipo.train.lora_linear import use_fewer_passes
+from sipo.train.objective.registry import find_objective
 from sipo.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Policy:
         self.full, self.shard_weights = settings.full, settings.shard_weights
         self.sharded = False
         self.reference, self.behaviour = settings.reference, behaviour
+        self.has_reference = keeps_reference(settings)
         self.copies: dict[str, nn.Module] = {}  # full: frozen networks by name
         self.autocast: Callable[[], AbstractContextManager[object]] = nullcontext
         # The network stays in eval mode: dropout would make z differ from 0 at policy = reference.
@@ -68,12 +71,13 @@ class Policy:
             self._start_full(settings)
         else:
             self._start_lora(settings)
+            use_fewer_passes(self.denoiser)
         if settings.gradient_checkpointing:
             self.denoiser.enable_gradient_checkpointing()
         self.network: nn.Module = self.denoiser
 
     def _start_full(self, settings: TrainSettings) -> None:
-        needed = {self.reference, self.behaviour}
+        needed = self._frozen_networks()
         if "base" in needed:
             self.copies["base"] = copy.deepcopy(self.denoiser)
         if settings.init_weights:
@@ -87,6 +91,9 @@ class Policy:
         for network in self.copies.values():
             network.requires_grad_(False)
         self.denoiser.requires_grad_(True)
+
+    def _frozen_networks(self) -> set[Frozen | None]:
+        return {self.behaviour, self.reference if self.has_reference else None}
 
     def _start_lora(self, settings: TrainSettings) -> None:
         from peft import LoraConfig
@@ -105,7 +112,7 @@ class Policy:
             return
         initial = self._read_lora(settings)
         self._set_lora(initial, ADAPTER)
-        if "init" in (self.reference, self.behaviour):
+        if "init" in self._frozen_networks():
             with warnings.catch_warnings():  # peft asks whether a second adapter is meant; it is
                 warnings.filterwarnings("ignore", message="Already found a `peft_config`")
                 self.denoiser.add_adapter(config, adapter_name=FROZEN)
@@ -243,6 +250,14 @@ class Policy:
             other = self.backbone.denoiser_class.from_config(self.denoiser.config)
         other.load_state_dict(weights, assign=True)
         return other
+
+
+def keeps_reference(settings: TrainSettings) -> bool:
+    """Whether the objective, or an option of the run, needs the model that rewards are measured
+    against.
+    """
+    asked = settings.denominator != "q" or settings.winner_anchor > 0
+    return asked or find_objective(settings.objective).needs_reference
 
 
 def lora_targets(backbone: Backbone, text: str) -> list[str]:

@@ -8,6 +8,7 @@ the same command ends with the same weights.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,7 @@ class Trainer:
     ) -> None:
         self.settings, self.plan, self.accelerator = settings, plan, accelerator
         self.policy, self.out, self.done = policy, Path(settings.out), 0
+        self.stopping = Stopping()
         self.row_sums = torch.zeros(())  # of `sum_metrics`, since the last row of the log
         self.loss = find_objective(settings.objective).loss
         policy.prepare(accelerator)
@@ -142,11 +144,9 @@ class Trainer:
         """To the last step, or until the run has collapsed or is asked to stop."""
         stopping.again_at_once = self.accelerator.num_processes == 1
         recorder = self.recorder() if self.accelerator.is_main_process else None
-        stop, [ended, has_seen] = (
-            False,
-            self.agreed(
-                recorder is not None and recorder.ended, recorder is not None and recorder.has_seen
-            ),
+        self.stopping, stop = stopping, False
+        [ended, has_seen] = self.agreed(
+            recorder is not None and recorder.ended, recorder is not None and recorder.has_seen
         )
         if self.validation is not None:
             self.validation.has_seen = has_seen
@@ -156,15 +156,11 @@ class Trainer:
                 if recorder is not None:
                     recorder.observe(stats, seen)
                     self.row_sums = recorder.sums
-                stop, late, ended = self.agreed(
-                    stopping.asked,
-                    self.accelerator.is_main_process and self.checkpointer.late(),
-                    recorder is not None and recorder.ended,
-                )
-                due = self.checkpointer.due(self.done)
-                if due or ended or stop or late:
+                if seen is not None:
+                    [ended] = self.agreed(recorder is not None and recorder.ended)
+                stop, due = stats.stop, self.checkpointer.due(self.done)
+                if due or ended or stop or stats.late:
                     self.checkpointer.save(self.done, self.row_sums, not (due or ended))
-                self.accelerator.wait_for_everyone()
         if recorder is not None:
             recorder.close()
         if stop and not (ended or self.done == self.plan.steps):
@@ -198,7 +194,11 @@ class Trainer:
             return self.validation.look(self.done)
 
     def step(self) -> StepStats:
-        """One optimizer step, over all processes and micro-batches."""
+        """One optimizer step, over all processes and micro-batches.
+
+        One exchange between processes beside the gradients', and one wait for the device: before
+        the weights change.
+        """
         settings, accelerator = self.settings, self.accelerator
         lr = self.scheduler.get_last_lr()[0]
         local = torch.zeros((), device=accelerator.device)
@@ -208,16 +208,19 @@ class Trainer:
             with self.stepper.micro_step(last):
                 part_sums, part_keys = self.forward_backward(part)
             local, keys = local + part_sums, keys + part_keys
-        sums: Tensor = accelerator.reduce(local)
-        if not sums[0].isfinite():
+        votes = self.stopping.asked, accelerator.is_main_process and self.checkpointer.late()
+        told = [local, *(local.new_full((1,), float(vote)) for vote in votes)]
+        together: Tensor = accelerator.reduce(torch.cat(told))
+        norm = self.stepper.divide_and_clip(num_kept=together[1])
+        *sums, stop, late, grad_norm = read(torch.cat([together, norm.reshape(1)]))
+        if not (isfinite(sums[0]) and (isfinite(grad_norm) or accelerator.scaler)):
             raise FloatingPointError(self.not_finite(keys))
-        grad_norm = self.stepper.step(num_kept=float(sums[1]))
-        if not (grad_norm.isfinite() or accelerator.scaler):
-            raise FloatingPointError(self.not_finite(keys))
+        self.stepper.apply()
         self.scheduler.step()
         self.ema.update()
         self.done += 1
-        return StepStats(self.done, lr, float(grad_norm), sums.double().cpu())
+        exact = torch.tensor(sums, dtype=torch.float64)
+        return StepStats(self.done, lr, grad_norm, exact, stop > 0, late > 0)
 
     def forward_backward(self, part: int) -> tuple[Tensor, list[str]]:
         """Adds the gradient of sum(L) of this process's pairs."""
@@ -272,3 +275,9 @@ class Trainer:
             f"checkpoint is {good or 'none'}. Lower --learning_rate or --beta_dpo "
             "and start again from it with --init_weights and another --out"
         )
+
+
+def read(values: Tensor) -> list[float]:
+    """What the device says, waited for: the only place of a step that does."""
+    found: list[float] = values.tolist()
+    return found

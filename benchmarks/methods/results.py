@@ -73,6 +73,9 @@ class Results:
         values = [entry[name] for entry in self.arms[arm].values()]
         return float(sum(values) / len(values))
 
+    def has_rewards(self, arm: str) -> bool:
+        return all("psi_w" in entry for entry in self.arms[arm].values())
+
     def pooled(self, arm: str) -> Tally:
         """The images of all seeds, by prompt."""
         entries = self.arms[arm].values()
@@ -90,7 +93,8 @@ class Results:
 
 
 def at_the_end(run: Path) -> dict[str, float]:
-    """Means over the last quarter of a training's log."""
+    """Means over the last quarter of a training's log, of what it has: `sft` has no rewards."""
     rows = read_log(run / "log.jsonl")
     last = rows[-max(1, len(rows) // QUARTER) :]
-    return {name: round(fmean(row[name] for row in last), 5) for name in AT_THE_END}
+    names = [name for name in AT_THE_END if name in last[-1]]
+    return {name: round(fmean(row[name] for row in last), 5) for name in names}

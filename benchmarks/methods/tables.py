@@ -27,7 +27,9 @@ def runs(results: Results, arms: list[str]) -> str:
         cells = [arm, f"{shares[OVERALL]:.3f}", "" if arm == BASE else gain(base, counts)]
         cells += [f"{shares[tag]:.2f}" for tag in tags]
         cells += [f"{results.mean(arm, 'empty_share'):.1%}"]
-        if arm != BASE:
+        if arm != BASE and not results.has_rewards(arm):
+            cells += ["", "", f"{results.mean(arm, 'keep'):.2f}"]
+        elif arm != BASE:
             cells += [f"{results.mean(arm, side):+.2f}" for side in ("psi_w", "psi_l")]
             growth = results.mean(arm, "error_w") / results.mean(arm, "ref_error_w") - 1
             cells += [f"{results.mean(arm, 'keep'):.2f}", f"{growth:+.1%}"]

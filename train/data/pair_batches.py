@@ -70,6 +70,17 @@ class Batch:
     conditioning: Conditioning
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A pair in memory, its conditioning that of all pairs of its text."""
+
+    key: str
+    winner: Tensor
+    loser: Tensor
+    conditioning: Conditioning
+    loser_conditioning: Conditioning | None
+
+
 class PairStream:
     """Position -> pair: every epoch is a permutation that (seed, epoch) alone decides."""
 
@@ -78,6 +89,7 @@ class PairStream:
         self.seed = seed
         self._permutation = lru_cache(maxsize=2)(self._draw_permutation)
         self._cache: dict[int, PairLike] = {}
+        self._texts: dict[bytes, Conditioning] = {}
         self._cached_bytes = 0
 
     def _draw_permutation(self, epoch: int) -> list[int]:
@@ -95,13 +107,30 @@ class PairStream:
         index = self.index(position)
         if index not in self._cache:
             pair = self.pairs[index]
-            self._cached_bytes += sum(
-                tensor.nbytes for tensor in (pair.winner, pair.loser, *pair.conditioning.values())
-            )
             if self._cached_bytes > CACHE_BYTES:
                 return pair
-            self._cache[index] = pair
+            self._cached_bytes += pair.winner.nbytes + pair.loser.nbytes
+            other = pair.loser_conditioning
+            self._cache[index] = _Kept(
+                pair.key,
+                pair.winner,
+                pair.loser,
+                self._shared(pair.conditioning),
+                None if other is None else self._shared(other),
+            )
         return self._cache[index]
+
+    def _shared(self, text: Conditioning) -> Conditioning:
+        """The same values are kept once, however many pairs have them: T5's are 4 MB a prompt."""
+        digest = hashlib.blake2b()
+        for name, value in text.items():
+            raw = value.detach().contiguous().flatten().view(torch.uint8).numpy()
+            digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+            digest.update(raw.data)
+        if (key := digest.digest()) not in self._texts:
+            self._texts[key] = text
+            self._cached_bytes += sum(value.nbytes for value in text.values())
+        return self._texts[key]
 
 
 def positions(step: int, part: int, process: int, processes: int, settings: TrainSettings) -> range:

@@ -41,22 +41,21 @@ class Stepper:
     def backward(self, loss: Tensor) -> None:
         self.accelerator.backward(loss)
 
-    def step(self, num_kept: float) -> Tensor:
+    def divide_and_clip(self, num_kept: Tensor) -> Tensor:
         """Mean over kept pairs = sum(L) / max(sum(keep), 1), over all processes and parts.
 
         Several processes have averaged their gradients already, so theirs is multiplied back.
-        Returns the gradient's norm before it is clipped; one that is not finite changes nothing.
+        Returns the gradient's norm before it is clipped, on the device: nobody waits for it here.
         """
         self.accelerator.unscale_gradients(self.prepared)
-        for parameter in self.parameters:
-            if parameter.grad is not None:
-                parameter.grad.mul_(self.accelerator.num_processes / max(num_kept, 1.0))
-        norm = full_tensor(torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm))
-        # fp16's loss scaler skips a step with infinite gradients by itself.
-        if norm.isfinite() or self.accelerator.scaler:
-            self.prepared.step()
+        gradients = [value.grad for value in self.parameters if value.grad is not None]
+        torch._foreach_mul_(gradients, self.accelerator.num_processes / num_kept.clamp(min=1))
+        return full_tensor(torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm))
+
+    def apply(self) -> None:
+        """fp16's loss scaler skips a step with infinite gradients by itself."""
+        self.prepared.step()
         self.prepared.zero_grad()
-        return norm
 
     def state_dict(self) -> OptimizerState:
         return cast(OptimizerState, self.optimizer.state_dict())

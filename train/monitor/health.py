@@ -130,7 +130,9 @@ def _symptoms(before: Sequence[Row], now: Sequence[Row], settings: Settings) -> 
     def mean(rows: Sequence[Row], name: Metric) -> float:
         return fmean(row[name] for row in rows)
 
-    found = {}
+    found: dict[str, str] = {}
+    if any("psi_w" not in row for row in (*before, *now)):  # a run without a reference
+        return found
     was, psi_w, z = mean(before, "psi_w"), mean(now, "psi_w"), mean(now, "abs_z")
     watch_z = settings.get("objective") not in NO_MARGIN_OBJECTIVES
     if watch_z and z < VANISHING:  # nothing moves: neither does the winner's reward

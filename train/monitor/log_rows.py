@@ -22,7 +22,8 @@ class Row(TypedDict, total=False):
 
     The `_by_t` are by tenths of the timesteps, None where no pair fell. A row of a run has all but
     `validation`, `validation_failed` (why it saw nothing) and `warnings`, which stand where there
-    are some.
+    are some, and what is measured against a reference where there is none
+    (`sipo.train.monitor.metrics.OF_REFERENCE`).
     """
 
     step: Required[int]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -23,6 +24,9 @@ BINS = 10
 MEAN_METRICS = ["raw_model_loss", "ref_loss", "psi_w", "psi_l", "margin", "implicit_acc"]
 MEAN_METRICS += ["negative_margin", "error_w", "error_l", "ref_error_w", "ref_error_l"]
 MEAN_METRICS += ["w", "keep", "clip", "gradient_factor", "abs_z"]
+OF_REFERENCE = {"ref_loss", "psi_w", "psi_l", "margin", "implicit_acc", "negative_margin"}
+OF_REFERENCE |= {"ref_error_w", "ref_error_l"}
+"""Absent from the rows of a run without a reference; `abs_z` too, where it is a gap of rewards."""
 PER_BIN_METRICS = ["w", "keep", "psi_w", "psi_l", "margin"]
 
 
@@ -65,12 +69,15 @@ def sum_metrics(
 
 @dataclass(frozen=True)
 class StepStats:
-    """One optimizer step: the sums of `sum_metrics` over all processes, float64, on the CPU."""
+    """One optimizer step: the sums of `sum_metrics` over all processes, float64, on the CPU; and
+    what any of them said before it ended: asked to stop, a checkpoint is late."""
 
     step: int  # 1, 2, ...
     lr: float
     grad_norm: float
     sums: Tensor
+    stop: bool
+    late: bool
 
 
 def row_of(stats: StepStats, sums: Tensor, pairs_per_step: int, beta: float) -> Row:
@@ -79,6 +86,9 @@ def row_of(stats: StepStats, sums: Tensor, pairs_per_step: int, beta: float) -> 
     head, table = values[: 3 + len(MEAN_METRICS)], values[3 + len(MEAN_METRICS) :]
     total, num_kept, rows = head[:3]
     means = {name: value / rows for name, value in zip(MEAN_METRICS, head[3:], strict=True)}
+    absent = {name for name, value in means.items() if isnan(value)}
+    absent |= OF_REFERENCE if "psi_w" in absent else set()
+    means = {name: value for name, value in means.items() if name not in absent}
     stride = len(PER_BIN_METRICS) + 1
     counts = table[stride - 1 :: stride]
     by_t = {
@@ -87,7 +97,9 @@ def row_of(stats: StepStats, sums: Tensor, pairs_per_step: int, beta: float) -> 
             for value, count in zip(table[place::stride], counts, strict=True)
         ]
         for place, name in enumerate(PER_BIN_METRICS)
+        if name not in absent
     }
+    gap = {} if absent else {"mse_gap": means["abs_z"] / (beta / 2)}
     row = {
         "step": stats.step,
         "pairs_seen": stats.step * pairs_per_step,
@@ -95,7 +107,7 @@ def row_of(stats: StepStats, sums: Tensor, pairs_per_step: int, beta: float) -> 
         "loss": total / max(num_kept, 1),
         **means,
         "beta": beta,
-        "mse_gap": means["abs_z"] / (beta / 2),
+        **gap,
         **by_t,
         "grad_norm": stats.grad_norm,
     }

@@ -13,6 +13,7 @@ from sipo.pages.charts import SERIES, Chart, Line, binned, svg, write_png
 from sipo.pages.html import render
 from sipo.train.monitor.health import diagnose_run
 from sipo.train.monitor.log_rows import Row, read_rows
+from sipo.train.monitor.metrics import OF_REFERENCE
 
 Rewards = Literal["psi_w", "psi_l", "margin", "growth_w", "growth_l"]
 Panel = Rewards | Literal["gradient_factor", "keep", "implicit_acc", "grad_norm"]
@@ -29,6 +30,8 @@ PANELS: dict[str, Panel] = {
 }
 GROWTH = ("growth_w", "growth_l")
 ERRORS = ("error_w", "error_l", "ref_error_w", "ref_error_l")
+UNKNOWN = {*OF_REFERENCE, "gradient_factor"}
+"""Columns that a run without a reference may lack."""
 AROUND_ZERO = list(PANELS)[:5]
 COLUMNS = 3
 BINS = 100  # points of a curve; a noisy log made readable
@@ -47,14 +50,18 @@ def read_run(run: Path) -> list[Row]:
         raise ValueError(f"{path} is empty; train at least one step first")
     needed = {"pairs_seen", *PANELS.values(), *ERRORS} - set(GROWTH)
     for row in rows:
-        if missing := needed - row.keys():
+        unknown = UNKNOWN if "psi_w" not in row else set()
+        if missing := needed - unknown - row.keys():
             raise ValueError(
                 f"{path} has no {min(missing)!r} at step {row['step']}; give a run of sipo-train"
             )
     return rows
 
 
-def _value(row: Row, panel: Panel) -> float:
+def _value(row: Row, panel: Panel) -> float | None:
+    """None for what is measured against a reference, of a run without."""
+    if panel not in row and "psi_w" not in row:
+        return None
     if panel == "growth_w":
         return row["error_w"] / row["ref_error_w"] - 1
     if panel == "growth_l":
@@ -107,7 +114,7 @@ def _charts(logs: Logs) -> list[Chart]:
     """One a panel; the last is validation, where any run has it."""
     panels: dict[str, dict[str, Points]] = {
         title: {
-            name: [(row["pairs_seen"], _value(row, key)) for row in rows]
+            name: [(row["pairs_seen"], y) for row in rows if (y := _value(row, key)) is not None]
             for name, rows in logs.items()
         }
         for title, key in PANELS.items()
@@ -130,8 +137,9 @@ def _charts(logs: Logs) -> list[Chart]:
     ]
 
 
-def _last_tenth(rows: Sequence[Row]) -> list[float]:
+def _last_tenth(rows: Sequence[Row]) -> list[float | None]:
     """Pairs seen in all, and the means of the panels' columns at the end."""
     tail = rows[-max(1, len(rows) // 10) :]
-    means = [fmean(_value(row, key) for row in tail) for key in PANELS.values()]
-    return [rows[-1]["pairs_seen"], *means]
+    columns = ([_value(row, key) for row in tail] for key in PANELS.values())
+    found = ([value for value in column if value is not None] for column in columns)
+    return [rows[-1]["pairs_seen"], *(fmean(values) if values else None for values in found)]

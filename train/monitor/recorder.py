@@ -81,7 +81,9 @@ class Recorder:
         pairs = (stats.step - self.began_at) * self.plan.pairs_per_step
         row["pairs_per_s"] = round(pairs / (time.monotonic() - self.began), 2)
         self.log.write(row)
-        shown = {"loss": row["loss"], "psi_w": row["psi_w"], "psi_l": row["psi_l"]}
+        shown = {"loss": row["loss"]}
+        if "psi_w" in row:
+            shown |= {"psi_w": row["psi_w"], "psi_l": row["psi_l"]}
         self.bar.set_postfix({name: f"{value:.3f}" for name, value in shown.items()})
         self.began, self.began_at = time.monotonic(), stats.step
 

@@ -5,6 +5,7 @@ Shapes: B pairs, K draws of (timestep, noise) each, R = B K rows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -50,12 +51,16 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Noised:
-    """What every network is asked alike: winners, then losers, 2R rows of all four."""
+    """What every network is asked alike: winners, then losers, 2R rows of the first four.
+
+    `coefficient` is c(t, s) of the R pairs, float64.
+    """
 
     noisy: Tensor
     timesteps: Tensor
     target: Tensor
     conditioning: Conditioning
+    coefficient: Tensor
 
     def rows(self, chosen: Sequence[int]) -> Noised:
         """Of those pairs alone."""
@@ -66,6 +71,22 @@ class Noised:
             self.timesteps[both],
             self.target[both],
             {name: value[both] for name, value in self.conditioning.items()},
+            self.coefficient[at],
+        )
+
+    def to(self, device: torch.device) -> Noised:
+        """By pinned memory where there is a card: nobody waits for the copies."""
+
+        def moved(value: Tensor) -> Tensor:
+            held = value.pin_memory() if device.type == "cuda" else value
+            return held.to(device, non_blocking=True)
+
+        return Noised(
+            moved(self.noisy),
+            moved(self.timesteps),
+            moved(self.target),
+            {name: moved(value) for name, value in self.conditioning.items()},
+            moved(self.coefficient),
         )
 
 
@@ -85,8 +106,11 @@ class PairSource:
     def measure(self, positions: Sequence[int], step: int) -> Measured:
         """Of the pairs at `positions`; they do not depend on the step."""
         batch = self.draw(positions)
-        noised = noise_pairs(self.policy.backbone, batch, self.policy.device)
-        errors = pair_errors(self.policy, noised, self._reference(positions, noised))
+        noised = noise_pairs(self.policy.backbone, batch, self.settings).to(self.policy.device)
+        reference = _unknown(noised)
+        if self.policy.has_reference:
+            reference = self._reference(positions, noised)
+        errors = pair_errors(self.policy, noised, reference)
         timesteps, _ = noised.timesteps.chunk(2)
         return Measured(batch.keys, timesteps, errors, self._weights(noised, errors))
 
@@ -105,7 +129,7 @@ class PairSource:
             denominator = errors.ref_winner, errors.ref_loser
         elif policy.behaviour:
             denominator = frozen_errors(policy, noised, policy.behaviour)
-        return batch_weights(policy.backbone, noised, errors, self.settings, denominator)
+        return batch_weights(noised, errors, self.settings, denominator)
 
 
 def pair_errors(policy: Policy, noised: Noised, reference: Sides) -> Errors:
@@ -124,14 +148,21 @@ def frozen_errors(policy: Policy, noised: Noised, which: Frozen) -> Sides:
     return winner, loser
 
 
-def noise_pairs(backbone: Backbone, batch: Batch, device: torch.device) -> Noised:
-    """Winner and loser of a row share timestep and noise."""
-    timesteps, noise = (torch.cat([v, v]).to(device) for v in (batch.timesteps, batch.noise))
-    latents = torch.cat([batch.winner, batch.loser]).to(device)
+def _unknown(noised: Noised) -> Sides:
+    """For an objective that needs no reference: (R,) of NaN each."""
+    rows = len(noised.timesteps) // 2
+    nothing = torch.full((rows,), torch.nan, device=noised.timesteps.device)
+    return nothing, nothing
+
+
+def noise_pairs(backbone: Backbone, batch: Batch, settings: TrainSettings) -> Noised:
+    """Winner and loser of a row share timestep and noise. On the CPU, where the schedule is."""
+    timesteps, noise = (torch.cat([v, v]) for v in (batch.timesteps, batch.noise))
+    latents = torch.cat([batch.winner, batch.loser])
     noisy = backbone.add_noise(latents, noise, timesteps)
     target = backbone.target(latents, noise, timesteps).float()
-    conditioning = {name: value.to(device) for name, value in batch.conditioning.items()}
-    return Noised(noisy, timesteps, target, conditioning)
+    c = timestep_coefficient(backbone, batch.timesteps, settings)
+    return Noised(noisy, timesteps, target, batch.conditioning, c)
 
 
 def mse(prediction: Tensor, target: Tensor) -> Tensor:
@@ -147,7 +178,6 @@ def timestep_coefficient(backbone: Backbone, timesteps: Tensor, settings: TrainS
 
 
 def batch_weights(
-    backbone: Backbone,
     noised: Noised,
     errors: Errors,
     settings: TrainSettings,
@@ -157,9 +187,8 @@ def batch_weights(
 
     `denominator` are the errors of the model in it; None: it is q.
     """
-    timesteps = noised.timesteps[: len(errors.winner)]
-    c = timestep_coefficient(backbone, timesteps.cpu(), settings)  # float64: not on a GPU
-    scale = settings.ratio_scale * float(torch.tensor(noised.noisy[0].numel()).log())
+    c = noised.coefficient
+    scale = settings.ratio_scale * math.log(noised.noisy[0].numel())
     winner, loser = errors.winner, errors.loser
     if denominator:  # p_theta / p_other: log w = -c (mse_theta - mse_other)
         winner, loser = winner - denominator[0], loser - denominator[1]

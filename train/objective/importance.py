@@ -60,7 +60,7 @@ def log_weight(c: Tensor, mse: Tensor, log_dimensions: float = 0.0) -> Tensor:
     (the true ratio).
     Detached, because otherwise DPO-C&M's loss falls when the model's error grows.
     """
-    c = (c * math.exp(log_dimensions)).float().to(mse.device)
+    c = (c * math.exp(log_dimensions)).float()
     return torch.where(torch.isinf(c), -torch.inf, -c * mse.detach())
 
 

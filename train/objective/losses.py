@@ -56,6 +56,8 @@ class Objective:
 
     loss: Loss
     data: Literal["pairs", "verdicts", "rollouts"] = "pairs"
+    needs_reference: bool = True
+    """Without, none is kept: the reference's errors, and what is made of them, are NaN."""
     part: Part | None = None
     """Where it is from outside."""
 
@@ -99,7 +101,7 @@ def sipo(errors: Errors, weights: Weights, beta: float) -> PairLoss:
 
 
 def sft(errors: Errors, weights: Weights, beta: float) -> PairLoss:
-    """L = mse_theta of the winner: plain denoising of what was preferred. Rewards only watched."""
+    """L = mse_theta of the winner: plain denoising of what was preferred. No reference."""
     return replace(diffusion_dpo(errors, weights, beta), losses=errors.winner)
 
 
@@ -138,7 +140,7 @@ MAPO_SLOPE, MAPO_TIMESTEPS = 0.5, 1000
 def mapo(errors: Errors, weights: Weights, beta: float) -> PairLoss:
     """L = mse_w - beta logsigmoid(z), z = T (f(mse_w) - f(mse_l)) (Hong et al. 2024, MaPO).
 
-    f(x) = s x / (exp(s x) - 1), s = 1/2. No reference: psi is only watched.
+    f(x) = s x / (exp(s x) - 1), s = 1/2. No reference.
     """
     odds_w, odds_l = (_odds(mse) for mse in (errors.winner, errors.loser))
     z = MAPO_TIMESTEPS * (odds_w - odds_l)
@@ -192,10 +194,10 @@ OBJECTIVES: dict[str, Objective] = {
     "flow-dpo": Objective(diffusion_dpo),  # on velocity errors (Liu et al. 2025, Flow-DPO)
     "diffusion-sdpo": Objective(diffusion_sdpo),
     "diffusion-kto": Objective(diffusion_kto, "verdicts"),
-    "mapo": Objective(mapo),
+    "mapo": Objective(mapo, needs_reference=False),
     "ipo": Objective(ipo),
     "hinge": Objective(hinge),
-    "sft": Objective(sft),
+    "sft": Objective(sft, needs_reference=False),
     "d3po": Objective(d3po, "rollouts"),
 }
 
