@@ -17,6 +17,7 @@ from sipo.backbones.loading.quantized import quantization
 from sipo.backbones.loading.trained_weights import check_weights
 from sipo.common.files.text import read_text
 from sipo.common.plugins import find_part, installed_names, near_first
+from sipo.common.quiet_libraries import no_collection
 
 if TYPE_CHECKING:
     from diffusers.quantizers.quantization_config import QuantizationConfigMixin
@@ -93,7 +94,8 @@ def _family(name: str, pipeline: str) -> tuple[type[Backbone], Provenance | None
     """The class for folders of a pipeline class: ours, or an installed package's."""
     if pipeline in FAMILIES:
         module, class_name = FAMILIES[pipeline].split(":")
-        kind: type[Backbone] = getattr(import_module(module), class_name)
+        with no_collection():
+            kind: type[Backbone] = getattr(import_module(module), class_name)
         return kind, None
     part = find_part(GROUP, pipeline, f"--backbone {name!r}:")
     if part is None:

@@ -60,7 +60,8 @@ def main(given: Given, config: str | None, dry_run: bool) -> None:
         plan = make_plan(settings, len(pairs), accelerator.num_processes)
         click.echo(json.dumps(describe(settings, backbone, plan), indent=1))
         return
-    no_loading_bars()
+    if settings.workers == 1:  # several processes import for themselves
+        no_loading_bars()
     from sipo.train.distributed.cpu_launcher import train_on_cores
 
     try:

@@ -14,30 +14,41 @@ import torch
 from on_card.models import Build
 from on_card.report import Figures, Report, now, peak_gb
 from PIL import Image
+from published import SCHEDULE
 from sizes import Sizes, measure, passes_of
 from torch import Tensor
 
 from sipo.backbones.base import Conditioning
-from sipo.backbones.loading.quantized import stored
+from sipo.backbones.loading.quantized import LIBRARIES, quantization, stored
+from sipo.backbones.pipeline import PipelineBackbone
 from sipo.backbones.placement import place
 from sipo.datagen.storage.pair_dataset import LatentPair
 from sipo.feedback.prompts.grammar import two_object
 from sipo.train.build import make_accelerator
 from sipo.train.policy import Policy
 from sipo.train.run_length import make_plan, memory_bytes
-from sipo.train.settings import make_settings
+from sipo.train.settings import TrainSettings, make_settings
 from sipo.train.trainer import Trainer
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 FEW_STEPS = 4
 counted_sizes = cache(measure)
 """Counting takes seconds a model."""
+COMPILE = "compile"
+"""No setting of sipo-train: diffusers' regional compilation, by hand."""
 TIMED_STEPS, TINY_TIMED_STEPS = 3, 1
 ARMS: dict[str, dict[str, object]] = {
     "checkpointing": {"gradient_checkpointing": True},
     "checkpointing, cached reference": {"gradient_checkpointing": True, "reference_draws": 1},
     "plain": {},
+    "cached reference": {"reference_draws": 1},
 }
+ON_A_CARD: dict[str, dict[str, object]] = {
+    "compiled": {COMPILE: True},
+    "fp16": {"mixed_precision": "fp16"},
+    **{name: {"quantize": name, "gradient_checkpointing": True} for name in LIBRARIES},
+}
+MOST_SAVED = 3e9  # parameters of a model that is quantized: it is written to the disk first
 
 
 @dataclass
@@ -183,7 +194,9 @@ class RandomPairs:
 def training(bench: Bench, report: Report) -> None:
     for build in bench.builds:
         counted = counted_sizes(build.model)
-        for arm, options in ARMS.items():
+        for arm, options in (ARMS if bench.tiny else ARMS | ON_A_CARD).items():
+            if "quantize" in options and counted.parameters > MOST_SAVED:
+                continue
             name = f"{build.model.name}, {arm}"
             report.measure(name, partial(trained, bench, build, counted, options))
 
@@ -194,11 +207,13 @@ def trained(bench: Bench, build: Build, counted: Sizes, options: dict[str, objec
     with tempfile.TemporaryDirectory() as out:
         small = {"out": out, "report_to": "none", "max_train_steps": 1 + steps}
         small |= {"train_batch_size": build.pairs, "mixed_precision": "bf16", "rank": 16}
-        settings = make_settings(small | options)
-        backbone = build.denoiser_only(torch.bfloat16, bench.device)
+        settings = make_settings(small | {k: v for k, v in options.items() if k != COMPILE})
+        backbone = denoiser_of(build, bench.device, settings)
         pairs = RandomPairs(build)
         accelerator, plan = make_accelerator(settings), make_plan(settings, len(pairs))
         policy = Policy(backbone, settings)
+        if COMPILE in options:
+            compiled(policy.denoiser)
         trainer = Trainer(settings, plan, accelerator, policy, pairs)
         trainer.step()  # kernels are chosen, reference errors cached
         began = now()
@@ -221,6 +236,30 @@ def trained(bench: Bench, build: Build, counted: Sizes, options: dict[str, objec
         "predicted_without_activations_gb": memory_bytes(settings, weights, trainable)["sum"] / 1e9,
         "predicted_activations_gb": activations / 1e9,
     }
+
+
+def denoiser_of(build: Build, device: torch.device, settings: TrainSettings) -> PipelineBackbone:
+    """As sipo-train loads it; diffusers quantizes only what it reads from files."""
+    dtype = torch.bfloat16 if settings.mixed_precision == "bf16" else torch.float32
+    backbone = build.denoiser_only(dtype, device)
+    if settings.quantize == "no":
+        return backbone
+    with tempfile.TemporaryDirectory() as folder:
+        backbone.denoiser.save_pretrained(folder)
+        network = build.family.denoiser_class.from_pretrained(
+            folder,
+            torch_dtype=dtype,
+            quantization_config=quantization(settings.quantize, dtype),
+            low_cpu_mem_usage=True,
+        )
+    return build.family(build.model.name, network.eval(), SCHEDULE)
+
+
+def compiled(network: Any) -> None:
+    if network._repeated_blocks:
+        network.compile_repeated_blocks()
+    else:
+        network.compile()
 
 
 def judge(bench: Bench, report: Report) -> None:

@@ -1,6 +1,8 @@
 """One run on the cores of a CPU: processes of one thread each that share every batch.
 
-Small networks keep one thread busy and make two wait for each other (docs/log.md).
+Small networks keep one thread busy and make two wait for each other (docs/log.md). Imports take
+longer than a short run: one process makes them and computes nothing, those that train are its
+forks.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -19,6 +23,7 @@ from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, 
 
 from sipo.common.cpu_workers import end_with, workers_for
 from sipo.common.devices import find_device
+from sipo.common.quiet_libraries import no_collection, no_loading_bars
 from sipo.train.checkpoint_files import RunSummary, summary_of
 from sipo.train.settings import TrainSettings
 from sipo.train.stopping import Stopping, deaf, held_back
@@ -26,12 +31,26 @@ from sipo.train.stopping import Stopping, deaf, held_back
 Group = dict[str, str]
 """What tells processes of one another, as environment variables."""
 
+IMPORTED = ("sipo.train.trainer", "peft", "sipo.backbones.images.stable_diffusion")
+"""Most of what a run imports; what another family needs beside it each process imports itself."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the processes that train are given: `raised` goes back, `told` asks them to stop."""
+
+    settings: TrainSettings
+    group: Group
+    raised: SimpleQueue[BaseException]
+    told: Event
+
 
 def train_on_cores(settings: TrainSettings) -> RunSummary:
     """`train` by `settings.workers` processes; what they raise is raised here."""
-    from sipo.train.trainer import train
-
     if settings.workers == 1 or "RANK" in os.environ:  # launched: the processes are there
+        with no_collection():
+            from sipo.train.trainer import train
+
         return train(settings)
     count = workers_for(find_device("auto").type, settings.workers)
     batch = settings.train_batch_size
@@ -44,7 +63,9 @@ def train_on_cores(settings: TrainSettings) -> RunSummary:
     raised, told = spawned.SimpleQueue(), spawned.Event()
     with Stopping(pass_on=told.set) as stopping:
         try:
-            _run(count, (share, _group(count), os.getpid(), raised, told))
+            work = Work(share, _group(count), raised, told)
+            with _without_script(), _environment(OMP_NUM_THREADS="1"):
+                _run("spawn", _import_and_fork, 1, (count, work, os.getpid()))
         except ProcessExitedException:
             if raised.empty():
                 raise ChildProcessError(
@@ -64,11 +85,11 @@ def _group(count: int) -> Group:
     return {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
 
 
-def _run(count: int, arguments: tuple[object, ...]) -> None:
-    """`_work` in processes that end together: when one fails the others would wait for ever."""
+def _run(method: str, work: Callable[..., None], count: int, arguments: tuple[object, ...]) -> None:
+    """`work` in processes that end together: when one fails the others would wait for ever."""
     start: Callable[..., ProcessContext] = start_processes
-    with _environment(OMP_NUM_THREADS="1"), _without_script(), held_back():
-        started = start(_work, arguments, count, join=False)
+    with held_back():
+        started = start(work, arguments, count, join=False, start_method=method)
     join: Callable[..., bool] = started.join
     try:
         while not join(grace_period=0):
@@ -100,7 +121,7 @@ def _environment(**ours: str) -> Iterator[None]:
 @contextmanager
 def _without_script() -> Iterator[None]:
     """A process that is started runs the caller's script first, to know its functions: a script
-    that calls `sipo.train` at its top level would start itself again. `_work` needs none of them.
+    that calls `sipo.train` at its top level would start itself again. Nothing here needs them.
     """
     script = sys.modules["__main__"]
     before = {name: vars(script).get(name) for name in ("__file__", "__spec__")}
@@ -111,24 +132,32 @@ def _without_script() -> Iterator[None]:
         vars(script).update(before)
 
 
-def _work(
-    rank: int,
-    settings: TrainSettings,
-    group: Group,
-    parent: int,
-    raised: SimpleQueue[BaseException],
-    told: Event,
-) -> None:
+def _import_and_fork(_: int, count: int, work: Work, parent: int) -> None:
+    """Threads would not survive the fork, and an import starts none."""
     deaf()
     end_with(parent)
-    os.environ |= group | {"RANK": str(rank), "LOCAL_RANK": str(rank), "ACCELERATE_USE_CPU": "true"}
+    no_loading_bars()
+    with no_collection():
+        for module in IMPORTED:
+            import_module(module)
+    try:
+        _run("fork", _train, count, (work, os.getpid()))
+    except ProcessExitedException:  # why is in `work.raised`
+        raise SystemExit(1) from None
+
+
+def _train(rank: int, work: Work, parent: int) -> None:
+    deaf()
+    end_with(parent)
+    ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "ACCELERATE_USE_CPU": "true"}
+    os.environ |= work.group | ranks
     import torch
 
     from sipo.train.trainer import train
 
     torch.set_num_threads(1)
     try:
-        train(settings, stopping=Stopping(told))
+        train(work.settings, stopping=Stopping(work.told))
     except (ValueError, OSError, FloatingPointError, KeyboardInterrupt) as error:
-        raised.put(error)
+        work.raised.put(error)
         raise SystemExit(1) from None
