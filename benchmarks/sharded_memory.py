@@ -22,10 +22,14 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sipo.datagen.storage.pair_dataset import LatentPair
 
 HERE = Path(__file__).resolve()
 WIDTH, DOUBLE, SINGLE = 768, 8, 16
-HEAD = 64
+HEAD, TEXT, POOLED = 64, 64, 32
 PHASES = ("start", "step", "checkpoint")
 RUNS: dict[str, dict[str, object]] = {
     "all weights, no reference": {"full": True, "objective": "sft"},
@@ -91,8 +95,8 @@ def make_model(folder: Path, width: int, double: int, single: int) -> int:
         num_single_layers=single,
         attention_head_dim=HEAD,
         num_attention_heads=width // HEAD,
-        joint_attention_dim=64,
-        pooled_projection_dim=32,
+        joint_attention_dim=TEXT,
+        pooled_projection_dim=POOLED,
         axes_dims_rope=(16, 24, 24),
     )
     network.save_pretrained(folder / "transformer")
@@ -145,7 +149,7 @@ def work(told: Mapping[str, dict[str, object]]) -> None:
     with during, around(trainer.Trainer, "run", watch, "step", "end"):
         settings = {"backbone": str(told["model"]), "train_batch_size": 1, "max_train_steps": 2}
         settings |= {"checkpointing_steps": 2, "report_to": "none", "mixed_precision": "no"}
-        trainer.train(make_settings(settings | told["settings"]), dataset=pairs())
+        trainer.train(make_settings(settings | told["settings"]), dataset=Pairs())
     print(json.dumps(watch.peaks))
 
 
@@ -182,20 +186,18 @@ class Watch:
 
 def status(name: str) -> float:
     """MiB."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) / 1024
     raise ValueError(name)
 
 
 def forget_peak() -> None:
-    Path("/proc/self/clear_refs").write_text("5")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 @contextmanager
-def around(
-    owner: type, name: str, watch: Watch, phase: str, then: str = ""
-) -> Iterator[None]:
+def around(owner: type, name: str, watch: Watch, phase: str, then: str = "") -> Iterator[None]:
     """Inside, a call of that method is a phase of its own, and `then` comes after it."""
     original: Callable[..., object] = getattr(owner, name)
 
@@ -213,35 +215,32 @@ def around(
         setattr(owner, name, original)
 
 
-def pairs() -> object:
-    """Two pairs of 8 x 8 latents in memory."""
-    import torch
+class Pairs:
+    """Two of 8 x 8 latents, in memory."""
 
-    from sipo.datagen.storage.pair_dataset import LatentPair
+    def __init__(self) -> None:
+        import torch
 
-    class Pairs:
-        meta = {"backbone": {"name": "random"}}
-        empty = {"encoder_hidden_states": torch.zeros(4, 64), "pooled_projections": torch.zeros(32)}
+        self.meta = {"backbone": {"name": "random"}}
+        self.empty = {
+            "encoder_hidden_states": torch.zeros(4, TEXT),
+            "pooled_projections": torch.zeros(POOLED),
+        }
 
-        def __len__(self) -> int:
-            return 2
+    def __len__(self) -> int:
+        return 2
 
-        def __getitem__(self, index: int) -> LatentPair:
-            draw = torch.Generator().manual_seed(index)
-            return LatentPair(
-                key=str(index),
-                text="",
-                tag="",
-                winner=torch.randn(4, 8, 8, generator=draw),
-                loser=torch.randn(4, 8, 8, generator=draw),
-                conditioning=self.empty,
-                margin=1.0,
-            )
+    def __getitem__(self, index: int) -> LatentPair:
+        import torch
 
-        def fingerprint(self) -> str:
-            return "two"
+        from sipo.datagen.storage.pair_dataset import LatentPair
 
-    return Pairs()
+        draw = torch.Generator().manual_seed(index)
+        winner, loser = (torch.randn(4, 8, 8, generator=draw) for _ in range(2))
+        return LatentPair(str(index), "", "", winner, loser, self.empty, 1.0)
+
+    def fingerprint(self) -> str:
+        return "two"
 
 
 if __name__ == "__main__":
