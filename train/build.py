@@ -15,7 +15,12 @@ from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.loading.names import in_embedded_world
 from sipo.backbones.loading.unread import unread
 from sipo.backbones.registry import load_backbone
-from sipo.common.devices import has_bf16, keep_freed_memory, use_tensor_cores
+from sipo.common.devices import (
+    give_freed_memory_back,
+    has_bf16,
+    keep_freed_memory,
+    use_tensor_cores,
+)
 from sipo.common.files.locks import is_written_to
 from sipo.feedback.prompts.demands import check_prompts, require_published
 from sipo.feedback.registry import load_judge, vocabulary_of
@@ -145,6 +150,7 @@ def make_accelerator(settings: TrainSettings) -> Accelerator:
     with wrapping_is_ours():
         group = InitProcessGroupKwargs(timeout=WAIT)
         accelerator = Accelerator(mixed_precision=settings.mixed_precision, kwargs_handlers=[group])
-    keep_freed_memory(accelerator.device)
+    divided = settings.shard_weights and accelerator.num_processes > 1
+    (give_freed_memory_back if divided else keep_freed_memory)(accelerator.device)
     use_tensor_cores(accelerator.device)
     return accelerator
