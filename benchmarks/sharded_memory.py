@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sipo.datagen.storage.pair_dataset import LatentPair
 
 HERE = Path(__file__).resolve()
-WIDTH, DOUBLE, SINGLE = 768, 8, 16
+WIDTH, DOUBLE, SINGLE = 512, 12, 48
 HEAD, TEXT, POOLED = 64, 64, 32
 PHASES = ("start", "step", "checkpoint")
 RUNS: dict[str, dict[str, object]] = {
@@ -106,7 +106,7 @@ def make_model(folder: Path, width: int, double: int, single: int) -> int:
         "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
     }
     index = {"_class_name": "FluxPipeline", **parts}
-    (folder / "model_index.json").write_text(json.dumps(index))
+    (folder / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
     return int(sum(parameter.numel() for parameter in network.parameters()))
 
 
