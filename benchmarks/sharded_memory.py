@@ -216,14 +216,14 @@ def around(owner: type, name: str, watch: Watch, phase: str, then: str = "") -> 
 
 
 class Pairs:
-    """Two of 8 x 8 latents, in memory."""
+    """Two of 4 x 4 latents, in memory: activations are of the batch and shared out by nobody."""
 
     def __init__(self) -> None:
         import torch
 
         self.meta = {"backbone": {"name": "random"}}
         self.empty = {
-            "encoder_hidden_states": torch.zeros(4, TEXT),
+            "encoder_hidden_states": torch.zeros(1, TEXT),
             "pooled_projections": torch.zeros(POOLED),
         }
 
@@ -236,7 +236,7 @@ class Pairs:
         from sipo.datagen.storage.pair_dataset import LatentPair
 
         draw = torch.Generator().manual_seed(index)
-        winner, loser = (torch.randn(4, 8, 8, generator=draw) for _ in range(2))
+        winner, loser = (torch.randn(4, 4, 4, generator=draw) for _ in range(2))
         return LatentPair(str(index), "", "", winner, loser, self.empty, 1.0)
 
     def fingerprint(self) -> str:

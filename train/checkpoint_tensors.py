@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict, TypeGuard
+from typing import TYPE_CHECKING, TypedDict, TypeGuard, cast
 
 from torch import Tensor
 
 from sipo.common.files.stored_tensors import ORDER, checksum, stored_tensors
+
+if TYPE_CHECKING:
+    from sipo.train.distributed.fsdp import OptimizerState
 
 TENSORS, FILES = "state.safetensors", "files"
 DIVIDED = ("policy", "ema")
@@ -28,8 +31,8 @@ class StateFile(TypedDict):
 
 
 def taken_out(
-    states: Mapping[str, Mapping[Any, object]],
-) -> tuple[dict[str, Tensor], dict[str, Mapping[Any, object]]]:
+    states: Mapping[str, Mapping[str, object]],
+) -> tuple[dict[str, Tensor], dict[str, Mapping[str, object]]]:
     """The tensors by their names in the file, and the rest as it is to be in state.pt."""
     tensors: dict[str, Tensor] = {}
     rest = dict(states)
@@ -37,7 +40,7 @@ def taken_out(
         if part in states:
             tensors |= {f"{part}/{k}": v for k, v in states[part].items() if _fits(v)}
             rest[part] = {k: v for k, v in states[part].items() if not _fits(v)}
-    whole: Any = states[OPTIMIZER]
+    whole = cast("OptimizerState", states[OPTIMIZER])
     small: dict[int, dict[str, object]] = {}
     for index, moments in whole["state"].items():
         tensors |= {f"{OPTIMIZER}/{index}/{k}": v for k, v in moments.items() if _fits(v)}
@@ -53,12 +56,12 @@ def state_file(path: Path, holds: str | None = None) -> StateFile:
     return StateFile(crc32=checksum(path), holds=holds)
 
 
-def put_back(state: dict[str, Any], checkpoint: Path, check: bool) -> None:
+def put_back(state: dict[str, object], checkpoint: Path, check: bool) -> None:
     """As before `taken_out`, with values that are still in the files.
 
     Raises ValueError for a file that is damaged; `check`: read it all to know.
     """
-    for name, file in state.pop(FILES, {}).items():
+    for name, file in cast(dict[str, StateFile], state.pop(FILES, {})).items():
         path = checkpoint / name
         try:
             if check and checksum(path) != file["crc32"]:
@@ -70,6 +73,7 @@ def put_back(state: dict[str, Any], checkpoint: Path, check: bool) -> None:
             part, _, rest = (f"{file['holds']}/{key}" if file["holds"] else key).partition("/")
             if part == OPTIMIZER:
                 index, _, moment = rest.partition("/")
-                state[OPTIMIZER]["state"][int(index)][moment] = value
+                whole = cast("OptimizerState", state[OPTIMIZER])
+                whole["state"][int(index)][moment] = value
             else:
-                state[part][rest] = value
+                cast(dict[str, object], state[part])[rest] = value

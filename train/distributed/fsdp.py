@@ -14,28 +14,27 @@ from typing import TypedDict, cast
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.fsdp import MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor, Shard
 
 from sipo.backbones.loading.unread import Unread, is_unread, replace_parameters, unread_of
 from sipo.common.files.stored_tensors import StoredTensor, in_file_order, write_tensors
 from sipo.train.distributed.accelerate_env import reshard_after_forward
 
-HALF = {"bf16": MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)}
-"""--mixed_precision -> what blocks are gathered in, and gradients summed in. Autocast sees to the
-rest; inputs keep their type, for a timestep in bf16 is another timestep."""
-
 
 def shard(module: nn.Module, device: torch.device, precision: str = "no") -> None:
     """Block by block, so that only one block's weights are whole at a time.
 
-    What is unread is divided without values, which are then read, each process its own.
+    What is unread is divided without values, which are then read, each process its own. In bf16,
+    blocks are gathered so and gradients summed in float32; autocast sees to the rest, and inputs
+    keep their type, for a timestep in bf16 is another timestep.
     """
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
     mesh = init_device_mesh(device.type, (distributed.get_world_size(),))
-    policy = HALF.get(precision, MixedPrecisionPolicy())
+    policy = MixedPrecisionPolicy()
+    if precision == "bf16":
+        policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
     values = unread_of(module)
     replace_parameters(module, lambda _, p: _without_memory(p) if is_unread(p) else None)
     blocks = frozenset(getattr(module, "_no_split_modules", None) or ())
