@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from sipo.datagen.storage.prompt_dataset import PromptDataset
 
 WAIT = timedelta(hours=6)
-"""That processes wait for the main one, which validates and keeps checkpoints alone: NCCL's own ten
-minutes are too few."""
+"""That processes wait for one that has more to sample, or for the main one, which alone writes:
+NCCL's own ten minutes are too few."""
 
 
 def open_data(settings: TrainSettings) -> Data:

@@ -246,11 +246,6 @@ class TrainSettings(StrictModel):
                 f"--quantize {self.quantize!r} is for a frozen base that each process holds, and "
                 f"{other} it; leave one of the two out"
             )
-        if self.reference_draws and self.shard_weights:
-            raise ValueError(
-                "--reference_draws lets a process skip the reference, and with --shard_weights all "
-                "processes must compute it together; leave one of the two out"
-            )
         if self.use_8bit_adam and self.shard_weights:
             raise ValueError(
                 "--use_8bit_adam keeps whole moments, and --shard_weights divides them; leave one "

@@ -145,12 +145,19 @@ class Trainer:
         """To the last step, or until the run has collapsed or is asked to stop."""
         stopping.again_at_once = self.accelerator.num_processes == 1
         recorder = self.recorder() if self.accelerator.is_main_process else None
-        stop, [ended] = False, self.agreed(recorder is not None and recorder.ended)
+        stop, [ended, has_seen] = (
+            False,
+            self.agreed(
+                recorder is not None and recorder.ended, recorder is not None and recorder.has_seen
+            ),
+        )
+        if self.validation is not None:
+            self.validation.has_seen = has_seen
         with stopping:
             while not (ended or stop or self.done == self.plan.steps):
-                stats = self.step()
+                stats, seen = self.step(), self.validate()
                 if recorder is not None:
-                    recorder.observe(stats)
+                    recorder.observe(stats, seen)
                     self.row_sums = recorder.sums
                 stop, late, ended = self.agreed(
                     stopping.asked,
@@ -170,8 +177,7 @@ class Trainer:
         return checkpoint_files.summary_of(self.out)
 
     def recorder(self) -> Recorder:
-        look = None if self.validation is None else self.validate
-        return Recorder(self.settings, self.plan, self.done, self.row_sums, look, self.policy_saver)
+        return Recorder(self.settings, self.plan, self.done, self.row_sums, self.policy_saver)
 
     def agreed(self, *votes: bool) -> list[bool]:
         """What any process says, on all of them: they must do alike."""
@@ -187,10 +193,12 @@ class Trainer:
             again = f"the same command with --resume_from_checkpoint {kept}"
         return f"stopped at step {self.done} of {self.plan.steps}; kept {kept}; {again} goes on"
 
-    def validate(self, step: int) -> Look:
-        assert self.validation is not None
+    def validate(self) -> Look | str | None:
+        """After a step, where it is due; all processes take part."""
+        if self.validation is None or not self.validation.is_due(self.done, self.plan):
+            return None
         with self.ema.in_place():
-            return self.validation.look(step)
+            return self.validation.look(self.done)
 
     def step(self) -> StepStats:
         """One optimizer step, over all processes and micro-batches."""

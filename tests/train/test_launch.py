@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from launcher import environment
 
@@ -42,6 +47,35 @@ def test_what_is_done_otherwise_is_refused(
         monkeypatch.setenv(key, value)
     with pytest.raises(ValueError, match=said):
         as_launched(make_settings({}))
+
+
+GROUPS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import torch
+from sipo.train.build import WAIT, make_accelerator
+from sipo.train.distributed.fsdp import shard
+from sipo.train.settings import make_settings
+accelerator = make_accelerator(make_settings({}))
+waits = torch.distributed.distributed_c10d._get_default_group()._get_backend(accelerator.device)
+assert waits.options._timeout == WAIT
+network = torch.nn.Linear(2, 2)
+shard(network, accelerator.device)
+wrapped = accelerator.prepare_model(torch.nn.Linear(2, 2))
+groups = network.weight.device_mesh.get_group(), wrapped.process_group
+assert all(group is torch.distributed.group.WORLD for group in groups)
+"""
+
+
+def test_all_that_processes_do_together_waits_as_long() -> None:
+    """DDP, FSDP2 and what we gather ourselves are of one group, whose patience is ours."""
+    given = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+    given |= {"MASTER_PORT": "0", "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-c", GROUPS, str(Path(__file__).parents[2])]
+    done = subprocess.run(
+        words, env=os.environ | given, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_fsdp_and_validation_are_refused_as_with_the_option(

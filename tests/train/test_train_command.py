@@ -156,7 +156,6 @@ def test_plot_draws_several_runs(run: Any, tmp_path: Path) -> None:
         (["--data", "d", "--train_timesteps", "9:3"], "LOW < HIGH"),
         (["--data", "d", "--max_train_steps", "3", "--pairs_seen", "9"], "give one"),
         (["--data", "d", "--reference", "init"], "needs --init_weights"),
-        (["--data", "d", "--reference_draws", "2", "--shard_weights"], "lets a process skip"),
         (["--data", "d", "--quantize", "nf4", "--full"], "--full trains it; leave one"),
         (["--data", "d", "--use_8bit_adam", "--shard_weights"], "leave one of the two out"),
         (["nowhere.yaml"], "cannot be read"),

@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
-from alike import is_reference
+from alike import assert_same_values, is_reference, same_bits
 from diffusers import DDIMScheduler
-from memory_pairs import Run
+from memory_pairs import MemoryPrompts, Run
 
+from sipo.backbones.base import LORA_FILE
+from sipo.backbones.registry import load_backbone
+from sipo.feedback.fake import FakeJudge
 from sipo.train.objective.ddim import chain, negative_log_density, transition
 from sipo.train.objective.importance import Weights
 from sipo.train.objective.losses import Errors, d3po
+from sipo.train.objective.rollouts import Trajectories
+from sipo.train.policy import Policy
+from sipo.train.settings import make_settings
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
@@ -67,8 +73,52 @@ def test_the_first_block_is_the_references_own(run: Run, tmp_path: Path) -> None
     rows = [json.loads(line) for line in (tmp_path / "one" / "log.jsonl").read_text().splitlines()]
     assert is_reference(rows[0])
     assert not is_reference(rows[1])
-    blocks = sorted((tmp_path / "one" / "trajectories").iterdir())
-    assert [block.name for block in blocks] == [f"block-{n:06d}.safetensors" for n in (0, 1)]
+    assert blocks(tmp_path / "one") == [1]
+
+
+def blocks(run: Path) -> list[int]:
+    """The numbers of those that are kept."""
+    return sorted(
+        int(path.stem.removeprefix("block-")) for path in (run / "trajectories").iterdir()
+    )
+
+
+def test_blocks_go_when_no_checkpoint_needs_them(run: Run, tmp_path: Path) -> None:
+    """Blocks of 2 steps, checkpoints after 3, 6, 9: the first is in the middle of block 1. Going
+    on from it, block 2, which is gone, is sampled again, and the weights are the same.
+    """
+    given = {"objective": "d3po", "d3po_prompts": 2, "d3po_steps": 2, "judge": "fake"}
+    given |= {"d3po_block": 2, "learning_rate": 1e-2, "checkpointing_steps": 3}
+    run("one", **given, max_train_steps=9)
+    assert blocks(tmp_path / "one") == [1, 3, 4]
+    whole = (tmp_path / "one" / LORA_FILE).rename(tmp_path / "whole.safetensors")
+    run("one", **given, max_train_steps=9, resume_from_checkpoint="checkpoint-3")
+    assert same_bits(whole, tmp_path / "one" / LORA_FILE)
+
+
+def test_a_card_samples_several_prompts_at_once(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """10 candidates a batch, 4 of each prompt: two prompts. A CPU takes them one by one."""
+    settings = make_settings({"objective": "d3po", "train_batch_size": 10})
+    policy = Policy(load_backbone(str(tiny_folder), denoiser_only=True), settings)
+    made = Trajectories(policy, cast(Any, MemoryPrompts()), FakeJudge(), settings, tiny_folder)
+    assert made._groups(range(3, 6)) == [range(3, 4), range(4, 5), range(5, 6)]
+    monkeypatch.setattr(Policy, "device", torch.device("cuda"))
+    assert made._groups(range(3, 6)) == [range(3, 5), range(5, 6)]
+
+
+def test_prompts_of_one_batch_are_those_alone(tiny_folder: Path) -> None:
+    """But for rounding: chance is each candidate's own."""
+    settings = make_settings({"objective": "d3po", "d3po_steps": 2, "d3po_candidates": 2})
+    policy, prompts = Policy(load_backbone(str(tiny_folder)), settings), MemoryPrompts()
+    made = Trajectories(policy, cast(Any, prompts), FakeJudge(), settings, tiny_folder)
+    texts = [prompts.conditioning(place) for place in (0, 1)]
+    states, latents = made.rollout([4, 7], texts)
+    for place, text, rows in zip((4, 7), texts, (slice(0, 2), slice(2, 4)), strict=True):
+        alone_states, alone_latents = made.rollout([place], [text])
+        assert_same_values(states[rows], alone_states)
+        assert_same_values(latents[rows], alone_latents)
 
 
 def test_a_flow_model_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,29 @@ def test_all_failed_is_said_with_the_cause() -> None:
     assert summarise([CAT, DOG], [failed, verdict(True)])["overall"] == 1.0
 
 
+def test_a_look_of_failures_is_no_look_but_the_first_ends_the_run(
+    run: Run, tmp_path: Path, prompts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looks after each of 4 steps: the second and, after a restart, the third see nothing."""
+    given = {"validation_judge": "fake", "validation_prompts": prompts, "validation_pairs": 2}
+    whole, looks = FakeJudge.judge, iter(["sees", "", "", "sees"])
+
+    def judge(self: FakeJudge, images: Any, asked: Any) -> list[Verdict]:
+        judged = whole(self, images, asked)
+        sees = next(looks)
+        return judged if sees else [failed_verdict("cannot see", {}) for _ in judged]
+
+    monkeypatch.setattr(FakeJudge, "judge", judge)
+    run("one", pairs(), **given, train_batch_size=8, max_train_steps=2)
+    summary = run("one", pairs(), **given, train_batch_size=8, max_train_steps=4)
+    assert ["validation" in row for row in rows(tmp_path / "one")] == [True, False, False, True]
+    assert "failed on all 6 images (cannot see)" in rows(tmp_path / "one")[1]["validation_failed"]
+    assert [text[:13] for text in summary.warnings if "saw nothing" in text] == ["steps 2 to 3:"]
+    looks = iter([""])
+    with pytest.raises(ValueError, match=r"failed on all 6 images \(cannot see\)"):
+        run("blind", pairs(), **given, train_batch_size=8)
+
+
 def look(**shares: list[float]) -> dict[str, Any]:
     prompts = {tag: {str(i): x for i, x in enumerate(own)} for tag, own in shares.items()}
     overall = sum(sum(own) / len(own) for own in shares.values()) / len(shares)

@@ -59,11 +59,10 @@ class Pairs(Data, Protocol):
 class Batch:
     """R rows: latents, noise (R, C, H, W), timesteps (R,); conditioning (2R, ...).
 
-    `keys` names each row's pair, `draws` its pair, timestep and noise.
+    `keys` names each row's pair.
     """
 
     keys: list[str]
-    draws: list[str]
     winner: Tensor
     loser: Tensor
     noise: Tensor
@@ -122,7 +121,6 @@ def generator(seed: int, *where: str | int) -> torch.Generator:
 class Draw:
     """A row to be: one timestep and noise of one pair."""
 
-    name: str
     pair: PairLike
     noise: Tensor
     timestep: Tensor
@@ -148,15 +146,14 @@ def draw_batch(
         dropped = float(torch.rand((), generator=chance)) < settings.proportion_empty_prompts
         conditioning = stream.pairs.empty if dropped else pair.conditioning
         of_loser = conditioning if dropped else pair.loser_conditioning or conditioning
-        for number in range(settings.timesteps_per_pair):
+        for _ in range(settings.timesteps_per_pair):
             if settings.timestep_distribution == "uniform":
                 u = torch.rand((), generator=chance)
             else:  # logit-normal (Esser et al. 2024, section 3.1)
                 u = torch.randn((), generator=chance).sigmoid()
             timestep = (low + u * (high - low)).long().clamp(max=high - 1)
             noise = torch.randn(pair.winner.shape, generator=chance)
-            name = "/".join(map(str, (*where, number)))
-            draws.append(Draw(name, pair, noise, timestep, conditioning, of_loser))
+            draws.append(Draw(pair, noise, timestep, conditioning, of_loser))
     return collate(draws)
 
 
@@ -168,7 +165,6 @@ def collate(draws: Sequence[Draw]) -> Batch:
         _require_one_shape([text[name] for text in texts])
     return Batch(
         keys=[draw.pair.key for draw in draws],
-        draws=[draw.name for draw in draws],
         winner=torch.stack([draw.pair.winner.float() for draw in draws]),
         loser=torch.stack([draw.pair.loser.float() for draw in draws]),
         noise=torch.stack([draw.noise for draw in draws]),

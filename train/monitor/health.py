@@ -62,6 +62,8 @@ class Health:
         found = self._collapse(row) if "validation" in row else {}
         if "validation" not in row and COLLAPSE in self.standing:
             found[COLLAPSE] = self.findings[COLLAPSE].warning  # until a later one says otherwise
+        if "validation_failed" in row:
+            found["unseen"] = f"validation saw nothing: {row['validation_failed']}"
         self.rows = [*self.rows[-2 * self.window + 1 :], row]
         if len(self.rows) == 2 * self.window:
             halves = self.rows[: self.window], self.rows[self.window :]

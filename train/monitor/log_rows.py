@@ -21,7 +21,8 @@ class Row(TypedDict, total=False):
     """Means over the pairs since the last row; docs/objectives.md says what each tells.
 
     The `_by_t` are by tenths of the timesteps, None where no pair fell. A row of a run has all but
-    `validation` and `warnings`, which stand where there are some.
+    `validation`, `validation_failed` (why it saw nothing) and `warnings`, which stand where there
+    are some.
     """
 
     step: Required[int]
@@ -53,6 +54,7 @@ class Row(TypedDict, total=False):
     margin_by_t: list[float | None]
     grad_norm: float
     validation: Look
+    validation_failed: str
     warnings: list[str]
     pairs_per_s: float
 

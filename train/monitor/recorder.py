@@ -30,14 +30,13 @@ class Recorder:
         plan: RunLength,
         step: int,
         sums: Tensor,
-        look: Callable[[int], Look] | None,
         saver: Callable[[], SavePolicy],
     ) -> None:
-        """After `step` steps; `sums` are of those since the last row. `look` validates, `saver`
-        gives what writes the policy as it is.
+        """After `step` steps; `sums` are of those since the last row. `saver` gives what writes the
+        policy as it is.
         """
         self.settings, self.plan, self.sums = settings, plan, sums
-        self.look, self.saver, self.out = look, saver, Path(settings.out)
+        self.saver, self.out = saver, Path(settings.out)
         self.log = Log(self.out, step, settings.report_to)
         self.health = Health(settings=settings.model_dump())
         for earlier in self.log.rows():
@@ -53,26 +52,26 @@ class Recorder:
         """By --stop_on_collapse."""
         return self.settings.stop_on_collapse and COLLAPSE in self.health.standing
 
-    def observe(self, stats: StepStats) -> None:
+    @property
+    def has_seen(self) -> bool:
+        """Whether validation has."""
+        return self.health.best is not None
+
+    def observe(self, stats: StepStats, seen: Look | str | None) -> None:
+        """After a step; `seen` is what validation saw, or why it saw nothing, where it was due."""
         self.sums = self.sums + stats.sums
         self.bar.update(self.plan.pairs_per_step)
-        validate = self.validation_is_due(stats.step)
         ends = checkpoint_files.is_due(self.settings, stats.step, self.plan.steps)
-        if ends or validate or stats.step % self.settings.logging_steps == 0:
-            self._end_row(stats, validate)
+        if ends or seen is not None or stats.step % self.settings.logging_steps == 0:
+            self._end_row(stats, seen)
 
-    def validation_is_due(self, step: int) -> bool:
-        """After each --validation_pairs pairs, and at the end."""
-        every, seen = self.settings.validation_pairs, step * self.plan.pairs_per_step
-        if not every:
-            return False
-        return seen // every > (seen - self.plan.pairs_per_step) // every or seen == self.plan.pairs
-
-    def _end_row(self, stats: StepStats, validate: bool) -> None:
+    def _end_row(self, stats: StepStats, seen: Look | str | None) -> None:
         row = row_of(stats, self.sums, self.plan.pairs_per_step, self.settings.beta_dpo)
         self.sums = self.sums.new_zeros(())
-        if validate and self.look is not None:
-            row["validation"] = self.look(stats.step)
+        if isinstance(seen, str):
+            row["validation_failed"] = seen
+        elif seen is not None:
+            row["validation"] = seen
         if warnings := self.health.look(row):
             row["warnings"] = warnings
         for warning in warnings:

@@ -22,12 +22,15 @@ from sipo.feedback.prompts.demands import check_prompts
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
 from sipo.feedback.registry import load_judge, vocabulary_of
 from sipo.feedback.rule.verdict import Verdict
+from sipo.train.distributed.together import for_the_main_one, in_turn, on_every_process, share_of
 from sipo.train.monitor.log_rows import Look
 from sipo.train.policy import Policy
+from sipo.train.run_length import RunLength
 from sipo.train.settings import TrainSettings
 
 PROMPTS = 48  # of the data's own, when no file is given
 SHOWN = 6  # pictures a row of the sheet
+ON_SHEET = SHOWN * SHOWN  # as many as a person looks at
 Shares = Mapping[str, Mapping[str, float]]
 """Tag -> prompt -> share of correct images."""
 
@@ -60,12 +63,20 @@ class Validation:
         weights = settings.validation_judge_weights or None
         vocabulary = vocabulary_of(self.prompts)
         self.judge: Judge = load_judge(settings.validation_judge, weights, vocabulary)
+        self.has_seen = False  # whether a look of this run has seen anything, before a restart too
 
-    def look(self, step: int) -> Look:
+    def is_due(self, step: int, plan: RunLength) -> bool:
+        """After each --validation_pairs pairs, and at the end."""
+        every, seen = self.settings.validation_pairs, step * plan.pairs_per_step
+        assert every, "or there was no validation"
+        return seen // every > (seen - plan.pairs_per_step) // every or seen == plan.pairs
+
+    def look(self, step: int) -> Look | str:
         """Sample, judge, draw `validation/step-N.png`; what goes into the log's row.
 
-        `overall` is the unweighted mean over tags, `empty_share` the share of images in which the
-        judge finds no object.
+        Whole batches are dealt out to the processes, so that it sees what one alone would see. All
+        must call it. Where all verdicts failed it says why instead of a look; the first time that
+        is a ValueError: nothing would ever be seen.
         """
         asked = [p for p in self.prompts for _ in range(self.settings.num_validation_images)]
         seeds = [
@@ -73,32 +84,43 @@ class Validation:
             for prompt in self.prompts
             for index in range(self.settings.num_validation_images)
         ]
-        images, verdicts = [], []
         size = self.settings.train_batch_size
-        for first in range(0, len(asked), size):
-            batch = asked[first : first + size]
-            with self.policy.autocast():
-                made = self.policy.backbone.sample(
-                    [prompt.text for prompt in batch], seeds[first : first + size], self.sampler
-                )
-            images += [sample.image for sample in made]
-            verdicts += judge_sound(self.judge, images[first:], batch)
-        _sheet(images, Path(self.settings.out) / "validation" / f"step-{step}.png")
-        return summarise(asked, verdicts)
+        batches = [slice(first, first + size) for first in range(0, len(asked), size)]
+        pictures: list[Sequence[Image.Image]] = []
+
+        def judge_share() -> list[list[Verdict]]:
+            verdicts = []
+            for part in share_of(batches):
+                made = self._sample(asked[part], seeds[part])
+                verdicts.append(judge_sound(self.judge, made, asked[part]))
+                pictures.append(made[: max(0, ON_SHEET - part.start)])
+            return verdicts
+
+        verdicts = in_turn(on_every_process(judge_share))
+        if shown := in_turn(for_the_main_one(pictures)):
+            _sheet(shown, Path(self.settings.out) / "validation" / f"step-{step}.png")
+        if self.has_seen and all(verdict.failed for verdict in verdicts):
+            return _none_judged(verdicts)
+        seen = summarise(asked, verdicts)
+        self.has_seen = True
+        return seen
+
+    def _sample(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Image.Image]:
+        texts = [prompt.text for prompt in prompts]
+        with self.policy.autocast():
+            made = self.policy.backbone.sample(texts, seeds, self.sampler)
+        return [sample.image for sample in made]
 
 
 def summarise(prompts: Sequence[Prompt], verdicts: Sequence[Verdict]) -> Look:
-    """What `look` returns, from prompts and verdicts in parallel. Failed verdicts are left out.
+    """A look, from prompts and verdicts in parallel. Failed verdicts are left out.
 
     Raises ValueError where all have failed.
     """
     by_tag: dict[str, dict[str, list[bool]]] = {}
     judged = [pair for pair in zip(prompts, verdicts, strict=True) if not pair[1].failed]
     if not judged:
-        raise ValueError(
-            f"--validation_judge failed on all {len(verdicts)} images ({verdicts[0].failure}); "
-            "look at them, or take another judge"
-        )
+        raise ValueError(_none_judged(verdicts))
     for prompt, verdict in judged:
         by_tag.setdefault(prompt.tag, {}).setdefault(prompt.text, []).append(verdict.correct)
     shares = {tag: {text: fmean(c) for text, c in of.items()} for tag, of in by_tag.items()}
@@ -107,6 +129,13 @@ def summarise(prompts: Sequence[Prompt], verdicts: Sequence[Verdict]) -> Look:
         "prompts": shares,
         "empty_share": fmean(not verdict.boxes for _, verdict in judged),
     }
+
+
+def _none_judged(verdicts: Sequence[Verdict]) -> str:
+    return (
+        f"--validation_judge failed on all {len(verdicts)} images ({verdicts[0].failure}); "
+        "look at them, or take another judge"
+    )
 
 
 def fall(best: Shares, now: Shares) -> Difference | None:
@@ -126,12 +155,11 @@ def fall(best: Shares, now: Shares) -> Difference | None:
 
 
 def _sheet(images: Sequence[Image.Image], path: Path) -> None:
-    """All images in rows, at most as many as a person looks at."""
-    shown = images[: SHOWN * SHOWN]
-    width, height = shown[0].size
-    rows = -(-len(shown) // SHOWN)
+    """All images in rows."""
+    width, height = images[0].size
+    rows = -(-len(images) // SHOWN)
     sheet = Image.new("RGB", (SHOWN * width, rows * height), "white")
-    for place, image in enumerate(shown):
+    for place, image in enumerate(images):
         row, column = divmod(place, SHOWN)
         sheet.paste(image, (column * width, row * height))
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -54,29 +54,27 @@ def measure_curve(
     stream = PairStream(pairs, settings.seed)
     chosen = [stream[position] for position in range(min(PAIRS, len(pairs)))]
     latents = torch.stack([side.float() for pair in chosen for side in (pair.winner, pair.loser)])
-    names = chosen[0].conditioning
-    conditioning = {
-        name: torch.stack([pair.conditioning[name] for pair in chosen])
-        .repeat_interleave(2, dim=0)
-        .to(device)
-        for name in names
-    }
+    texts = [
+        text
+        for pair in chosen
+        for text in (pair.conditioning, pair.loser_conditioning or pair.conditioning)
+    ]
+    conditioning = {name: torch.stack([text[name] for text in texts]) for name in texts[0]}
     # Denser at low t, where the weight falls: quadratic spacing.
     points = torch.unique((torch.linspace(0, 1, POINTS) ** 2 * (T - 1)).round().long())
-    noise = torch.randn(latents.shape, generator=generator(settings.seed, "curve")).to(device)
-    latents = latents.to(device)
-    size = settings.train_batch_size  # as many as training holds
+    noise = torch.randn(latents.shape, generator=generator(settings.seed, "curve"))
+    size = settings.train_batch_size  # half of the rows that training holds, and no gradient
     parts = [slice(first, first + size) for first in range(0, len(latents), size)]
 
     def error_of(part: slice, point: Tensor) -> Tensor:
         """Errors of these latents at one timestep, (B,)."""
-        clean, drawn = latents[part], noise[part]
+        clean, drawn = latents[part].to(device), noise[part].to(device)
         timesteps = point.to(device).expand(len(clean))
         predicted = backbone.predict(
             backbone.denoiser,
             backbone.add_noise(clean, drawn, timesteps),
             timesteps,
-            {name: value[part] for name, value in conditioning.items()},
+            {name: value[part].to(device) for name, value in conditioning.items()},
         )
         return mse(predicted, backbone.target(clean, drawn, timesteps).float())
 

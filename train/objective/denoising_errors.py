@@ -75,7 +75,8 @@ class PairSource:
     def __init__(self, policy: Policy, pairs: Pairs, settings: TrainSettings) -> None:
         self.policy, self.settings = policy, settings
         self.stream = PairStream(pairs, settings.seed)
-        self.cache = ReferenceCache() if settings.reference_draws else None
+        cached = self.stream, settings, policy.device, policy.sharded
+        self.cache = ReferenceCache(*cached) if settings.reference_draws else None
 
     def draw(self, positions: Sequence[int]) -> Batch:
         steps = self.policy.backbone.num_train_timesteps
@@ -85,18 +86,17 @@ class PairSource:
         """Of the pairs at `positions`; they do not depend on the step."""
         batch = self.draw(positions)
         noised = noise_pairs(self.policy.backbone, batch, self.policy.device)
-        errors = pair_errors(self.policy, noised, self._reference(batch.draws, noised))
+        errors = pair_errors(self.policy, noised, self._reference(positions, noised))
         timesteps, _ = noised.timesteps.chunk(2)
         return Measured(batch.keys, timesteps, errors, self._weights(noised, errors))
 
-    def _reference(self, draws: Sequence[str], noised: Noised) -> Sides:
+    def _reference(self, positions: Sequence[int], noised: Noised) -> Sides:
         policy = self.policy
         if self.cache is None:
             return frozen_errors(policy, noised, policy.reference)
-        winner, loser = self.cache.errors(
-            draws, lambda rows: frozen_errors(policy, noised.rows(rows), policy.reference)
+        return self.cache.errors(
+            positions, lambda rows: frozen_errors(policy, noised.rows(rows), policy.reference)
         )
-        return winner.to(policy.device), loser.to(policy.device)
 
     def _weights(self, noised: Noised, errors: Errors) -> Weights:
         policy, which = self.policy, self.settings.denominator

@@ -1,4 +1,5 @@
-"""Preference objectives: pure functions of a pair's errors. No model, no device.
+"""Preference objectives: functions of a pair's errors. No model, no device, no state; but
+`diffusion_kto` asks the other processes for theirs.
 
 psi = -beta/2 (mse_theta - mse_ref) is a branch's implicit reward and z = psi_w - psi_l the pair's
 margin. Every function returns one loss a pair; the trainer divides their sum by the kept pairs.
@@ -106,8 +107,9 @@ def diffusion_kto(errors: Errors, weights: Weights, beta: float) -> PairLoss:
     """L = 1 - sigmoid(+-beta (g - kl)), g = mse_ref - mse_theta (Li et al. 2024, Diffusion-KTO).
 
     Unpaired: the "winner" of a row is a desirable image and the "loser" an undesirable one of any
-    prompt. kl = max(mean g, 0) over the batch is a constant for the gradient. One to one, lambda_y
-    is 1 for both.
+    prompt. kl = max(mean g, 0) over the batch is a constant for the gradient; the batch is this
+    forward pass of all processes, so each part of an accumulated step has a kl of its own. One to
+    one, lambda_y is 1 for both.
     """
     gain_w, gain_l = errors.ref_winner - errors.winner, errors.ref_loser - errors.loser
     kl = _mean_over_processes(torch.cat([gain_w, gain_l]).detach()).clamp(min=0)

@@ -7,10 +7,10 @@ the policy of its first step sampled. The block's file makes a restart exact.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,8 +25,16 @@ from sipo.datagen.storage.prompt_dataset import PromptDataset
 from sipo.feedback.judge import Judge
 from sipo.feedback.judge_batches import judge_sound
 from sipo.feedback.rule.verdict import Verdict
+from sipo.train import checkpoint_files
 from sipo.train.data.pair_batches import generator
 from sipo.train.data.reference_cache import ReferenceCache
+from sipo.train.distributed.together import (
+    everyones,
+    in_turn,
+    on_every_process,
+    rank_and_size,
+    share_of,
+)
 from sipo.train.objective.ddim import chain, negative_log_density, transition
 from sipo.train.objective.denoising_errors import Measured
 from sipo.train.objective.importance import Weights
@@ -61,6 +69,16 @@ class Transitions:
     prompts: Guided
 
 
+@dataclass(frozen=True)
+class Try:
+    """Of one prompt, on the CPU: winner and loser (S, C, H, W) with its conditioning, None where
+    all candidates tie or fail, and why the judge failed.
+    """
+
+    pair: dict[str, Tensor] | None
+    failures: list[str]
+
+
 class Trajectories:
     """A source of D3PO's batches and errors. `folder` keeps the blocks."""
 
@@ -84,7 +102,6 @@ class Trajectories:
                 "model's does not have; use sipo or flow-dpo"
             )
         self._number, self._block = -1, dict[str, Tensor]()
-        self._failures: list[str] = []
 
     def measure(self, positions: Sequence[int], step: int) -> Measured:
         """Errors are -log p(x_s | x_t), mean over dimensions, guided as sampled; weights all one:
@@ -150,62 +167,110 @@ class Trajectories:
         return without + guidance * (with_prompt - without)
 
     def _open(self, number: int) -> dict[str, Tensor]:
+        """Sampled by all processes together, kept by the main one."""
         path = self.folder / f"block-{number:06d}.safetensors"
-        if not path.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            ours = path.with_suffix(f".{os.getpid()}")  # of several processes each samples it
-            with atomic(ours) as file:
-                file.write(save(self._sample(number)))
-            ours.replace(path)
+        is_main = rank_and_size()[0] == 0
+        if everyones(path.exists())[0]:
+            block = self._read(path, number)
+        else:
+            block = self._sample(number)
+            if is_main:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with atomic(path) as file:
+                    file.write(save(block))
+        if is_main:
+            self._forget_before(number)
+        return {name: value.to(self.policy.device) for name, value in block.items()}
+
+    def _read(self, path: Path, number: int) -> dict[str, Tensor]:
         try:
-            block = load_file(path)
+            return load_file(path)
         except SafetensorError as error:
             raise ValueError(
                 f"{str(path)!r} is damaged ({error}); remove it, and go on from a checkpoint at or "
                 f"before step {number * self.settings.d3po_block} with --resume_from_checkpoint"
             ) from None
-        return {name: value.to(self.policy.device) for name, value in block.items()}
+
+    def _forget_before(self, number: int) -> None:
+        """Blocks that no checkpoint needs to go on. One in the middle of a block needs it: the
+        policy that sampled it is gone.
+        """
+        kept = checkpoint_files.checkpoints(self.folder.parent)
+        steps = [checkpoint_files.step_of(path) for path in kept]
+        size = self.settings.d3po_block
+        first = min(number, max(steps, default=0) // size)
+        needed = {step // size for step in steps if step % size}
+        for path in self.folder.glob("block-*.safetensors"):
+            other = int(path.stem.removeprefix("block-"))
+            if other < first and other not in needed:
+                path.unlink()
 
     def _sample(self, number: int) -> dict[str, Tensor]:
         """Pairs of whole trajectories (P, S, C, H, W) and their conditioning (P, ...)."""
-        self._failures.clear()
+        failures: list[str] = []
         for attempt in range(ATTEMPTS):
             first = (number * ATTEMPTS + attempt) * self.settings.d3po_prompts
-            pairs = [
-                pair
-                for place in range(first, first + self.settings.d3po_prompts)
-                if (pair := self._pair(place)) is not None
-            ]
-            if pairs:
-                rows = {name: [pair[name] for pair in pairs] for name in pairs[0]}
-                return {name: torch.stack(row).float().cpu() for name, row in rows.items()}
-        failed = Counter(self._failures).most_common(1)
-        cause = f" (it failed on {len(self._failures)}: {failed[0][0]})" if failed else ""
+            groups = self._groups(range(first, first + self.settings.d3po_prompts))
+            tries = in_turn(on_every_process(partial(self._try_all, groups)))
+            failures += [failure for one in tries for failure in one.failures]
+            if pairs := [one.pair for one in tries if one.pair is not None]:
+                return {name: torch.stack([pair[name] for pair in pairs]) for name in pairs[0]}
+        failed = Counter(failures).most_common(1)
+        cause = f" (it failed on {len(failures)}: {failed[0][0]})" if failed else ""
         raise ValueError(
             f"the judge found no two candidates apart in {ATTEMPTS} x {self.settings.d3po_prompts} "
             f"prompts{cause}; give more --d3po_candidates"
         )
 
-    def _pair(self, place: int) -> dict[str, Tensor] | None:
-        """The best and the worst candidate of a prompt; None where they tie or fail."""
-        epoch, index = divmod(place, len(self.prompts))
-        chosen = self.prompts.order(self.settings.seed + epoch)[index]
-        conditioning, count = self.prompts.conditioning(chosen), self.settings.d3po_candidates
-        states, latents = self.rollout(place, conditioning)
+    def _groups(self, places: range) -> list[range]:
+        """Prompts that are sampled in one batch: about --train_batch_size candidates.
+
+        One prompt on a CPU, which larger batches do not help: so its blocks are the same to the
+        bit whatever the batch and the number of processes. On a GPU they round otherwise.
+        """
+        at_once = 1
+        if self.policy.device.type != "cpu":
+            most = self.settings.train_batch_size // self.settings.d3po_candidates
+            at_once = max(1, min(most, -(-len(places) // rank_and_size()[1])))
+        return [places[at : at + at_once] for at in range(0, len(places), at_once)]
+
+    def _try_all(self, groups: Sequence[range]) -> list[list[Try]]:
+        """This process's share of them."""
+        return [self._try(group) for group in share_of(groups)]
+
+    def _try(self, places: Sequence[int]) -> list[Try]:
+        """The prompts at these places of the stream of prompts."""
+        count = self.settings.d3po_candidates
+        chosen = [self._prompt(place) for place in places]
+        conditioning = [self.prompts.conditioning(prompt) for prompt in chosen]
+        states, latents = self.rollout(places, conditioning)
         images = self.policy.backbone.decode_latents(latents)
-        verdicts = judge_sound(self.judge, images, [self.prompts.prompts[chosen]] * count)
-        self._failures += [v.failure for v in verdicts if v.failure is not None]
-        if (pair := choose(verdicts)) is None:
-            return None
-        return dict(zip(STATES, (states[at] for at in pair), strict=True)) | conditioning
+        asked = [self.prompts.prompts[prompt] for prompt in chosen for _ in range(count)]
+        verdicts = judge_sound(self.judge, images, asked)
+        return [
+            _best_and_worst(states[first : first + count], verdicts[first : first + count], text)
+            for first, text in zip(range(0, len(asked), count), conditioning, strict=True)
+        ]
+
+    def _prompt(self, place: int) -> int:
+        epoch, index = divmod(place, len(self.prompts))
+        return self.prompts.order(self.settings.seed + epoch)[index]
 
     @torch.no_grad()
-    def rollout(self, place: int, conditioning: Conditioning) -> tuple[Tensor, Tensor]:
-        """Of the policy, N candidates: their states (N, S, C, H, W) and clean latents."""
+    def rollout(
+        self, places: Sequence[int], conditioning: Sequence[Conditioning]
+    ) -> tuple[Tensor, Tensor]:
+        """Of the policy, N candidates of each prompt: their states (PN, S, C, H, W) and clean
+        latents.
+        """
         count, device = self.settings.d3po_candidates, self.policy.device
-        seeds = [generator(self.settings.seed, "d3po", place, i) for i in range(count)]
+        seeds = [
+            generator(self.settings.seed, "d3po", place, i)
+            for place in places
+            for i in range(count)
+        ]
         prompts = Guided(
-            _rows(conditioning, count, device), _rows(self.prompts.empty, count, device)
+            _each(conditioning, count, device), _rows(self.prompts.empty, len(seeds), device)
         )
 
         def noise() -> Tensor:
@@ -214,13 +279,13 @@ class Trajectories:
 
         states = [noise()]
         for t, s in pairwise(self.timesteps):
-            step = t.expand(count).to(device), s.expand(count).to(device)
+            step = t.expand(len(seeds)).to(device), s.expand(len(seeds)).to(device)
             mean, std = self._step("trained", states[-1], *step, prompts)
             states.append(mean + std * noise())
-        last = self.timesteps[-1].expand(count).to(device)
+        last = self.timesteps[-1].expand(len(seeds)).to(device)
         output, backbone = self._guided("trained", states[-1], last, prompts), self.policy.backbone
         # To the clean end the step is deterministic: SNR_s is infinite, a_s = 1, b_s = 0.
-        clean = torch.full((count,), 1e12, dtype=torch.float64, device=device)
+        clean = torch.full((len(seeds),), 1e12, dtype=torch.float64, device=device)
         latents, _ = transition(backbone.prediction, states[-1], output, backbone.snr(last), clean)
         return torch.stack(states, dim=1), latents
 
@@ -233,6 +298,14 @@ def choose(verdicts: Sequence[Verdict]) -> tuple[int, int] | None:
     return max(scored)[1], min(scored)[1]
 
 
+def _best_and_worst(states: Tensor, verdicts: Sequence[Verdict], text: Conditioning) -> Try:
+    failures = [verdict.failure for verdict in verdicts if verdict.failure is not None]
+    if (pair := choose(verdicts)) is None:
+        return Try(None, failures)
+    tensors = dict(zip(STATES, (states[at] for at in pair), strict=True)) | text
+    return Try({name: value.float().cpu() for name, value in tensors.items()}, failures)
+
+
 def _twice(values: Tensor) -> Tensor:
     return torch.cat([values, values])
 
@@ -240,3 +313,9 @@ def _twice(values: Tensor) -> Tensor:
 def _rows(values: Conditioning, count: int, device: torch.device) -> Conditioning:
     """Of one prompt (...) -> (count, ...)."""
     return {name: value.expand(count, *value.shape).to(device) for name, value in values.items()}
+
+
+def _each(values: Sequence[Conditioning], count: int, device: torch.device) -> Conditioning:
+    """Of P prompts (...) -> (P count, ...)."""
+    rows = [_rows(one, count, device) for one in values]
+    return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
