@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PARTS = {"card": 1, "tests": 5, "judge": 1, "sampling": 10, "training": 10}
+PARTS = {"card": 1, "tests": 5, "judge": 1, "generate": 2, "sampling": 10, "training": 10}
 """Part -> its share of the time; what one leaves over goes to those after it."""
 
 
@@ -39,7 +39,7 @@ def main() -> None:
 
 def measure_all(asked: argparse.Namespace, scratch: Path) -> None:
     import torch
-    from on_card import models, speed, suite
+    from on_card import models, speed, stage, suite
     from on_card.report import Report
 
     if not (asked.tiny or torch.cuda.is_available()):
@@ -54,6 +54,7 @@ def measure_all(asked: argparse.Namespace, scratch: Path) -> None:
         "sampling": speed.sampling,
         "training": speed.training,
         "judge": speed.judge,
+        "generate": stage.generating,
         "tests": suite.tests,
     }
     chosen = [name for name in PARTS if name in asked.only]

@@ -6,20 +6,23 @@ goes on with the shards that have no latents yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
 from sipo.common.devices import find_device
-from sipo.common.pictures.picture import Clip, Picture, from_bytes
+from sipo.common.ordered_threads import in_order, threads_for
+from sipo.common.pictures.picture import Clip, Suffix, from_bytes
 from sipo.common.pictures.tensors import to_tensor
 from sipo.datagen.generation.candidates import candidate_sample, state_of, write_candidates
 from sipo.datagen.generation.config import PACKAGES, versions_of
@@ -32,14 +35,20 @@ from sipo.datagen.storage.folder_guard import only_writer, refuse_difference
 from sipo.datagen.storage.folder_summary import FolderSummary, finish
 from sipo.datagen.storage.latent_files import to_npy
 from sipo.datagen.storage.local_backbones import remember
+from sipo.datagen.storage.pair_pictures import picture_in
 from sipo.datagen.storage.sample_json import CandidateJson, read_row
 from sipo.datagen.storage.shard_folder import ShardFolder, open_folder
 from sipo.datagen.storage.shard_index import CANDIDATES
 from sipo.datagen.storage.shard_tar import TarSample, read_fields, scan
 from sipo.feedback.rule.verdict import failed_verdict
 
-_Kept = tuple[Judged, bytes]
-"""A candidate with the bytes of its picture."""
+
+class _Kept(NamedTuple):
+    """A candidate and its picture's file."""
+
+    judged: Judged
+    suffix: Suffix
+    data: bytes
 
 
 def encode_folder(
@@ -101,37 +110,47 @@ def _encoding(
 
 def _encoded(folder: ShardFolder, number: int, backbone: Backbone) -> Iterator[TarSample]:
     """The candidates of a shard with latents. Those that are not finite are a failure."""
-    suffix = folder.config.suffix
-    for batch in batches(_kept(folder, number), folder.config.at_a_time):
-        pictures = [from_bytes(data, suffix) for _, data in batch]
-        latents = backbone.encode_images(_pixels(pictures)).float().cpu()
-        for (judged, data), row in zip(batch, latents, strict=True):
+    for batch in _decoded(folder, number, folder.config.at_a_time):
+        pixels = torch.stack([_pixels(picture) for _, picture in batch])
+        latents = backbone.encode_images(pixels).float().cpu()
+        for ((judged, suffix, data), _), row in zip(batch, latents, strict=True):
             if not row.isfinite().all():
                 verdict = failed_verdict("latents are not finite", judged.verdict.judge)
                 judged = replace(judged, verdict=verdict)
             yield candidate_sample(judged, {suffix: data, "latents.npy": to_npy(row)})
 
 
+def _decoded(
+    folder: ShardFolder, number: int, size: int
+) -> Iterator[list[tuple[_Kept, NDArray[np.uint8]]]]:
+    """The batches of a shard, decoded while the VAE is at those before."""
+    kept, threads = _kept(folder, number), max(2, threads_for())
+    with closing(in_order(_with_picture, kept, threads, ahead=2 * size)) as read:
+        yield from batches(read, size)
+
+
 def _kept(folder: ShardFolder, number: int) -> Iterator[_Kept]:
     """By a scan of the tar: being rewritten may have left it without index."""
-    path, suffix = folder.tar(CANDIDATES, number), folder.config.suffix
+    path = folder.tar(CANDIDATES, number)
     if not path.is_file():
         raise ValueError(f"{path} is missing; import into another --out")
     for key, members in scan(path).items():
-        if not {suffix, "json"} <= members.keys():
+        suffix = picture_in(folder.config, members)
+        if suffix is None or "json" not in members:
             raise ValueError(f"{path} lacks a part of {key}; import into another --out")
         picture = read_fields(path, {suffix: members[suffix]})[suffix]
-        yield Judged.of(read_row(path, members, CandidateJson), key), picture
+        yield _Kept(Judged.of(read_row(path, members, CandidateJson), key), suffix, picture)
 
 
-def _pixels(pictures: Sequence[Picture]) -> Tensor:
-    """NCHW, of clips NCFHW, float32 in [-1, 1]."""
-    return torch.stack([_of_clip(p) if isinstance(p, Clip) else _of_image(p) for p in pictures])
+def _with_picture(kept: _Kept) -> tuple[_Kept, NDArray[np.uint8]]:
+    """HWC, of a clip FHWC; no tensor, of which every thread would start threads of its own."""
+    picture = from_bytes(kept.data, kept.suffix)
+    if isinstance(picture, Clip):
+        return kept, np.stack([np.asarray(frame) for frame in picture.frames])
+    return kept, np.array(picture)
 
 
-def _of_clip(clip: Clip) -> Tensor:
-    return torch.stack([_of_image(frame) for frame in clip.frames], dim=1)
-
-
-def _of_image(image: Image.Image) -> Tensor:
-    return to_tensor(np.array(image.convert("RGB")))
+def _pixels(picture: NDArray[np.uint8]) -> Tensor:
+    """CHW, of a clip CFHW, float32 in [-1, 1]."""
+    pixels = to_tensor(picture)
+    return (pixels.transpose(0, 1) if pixels.ndim == 4 else pixels).contiguous()

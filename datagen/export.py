@@ -1,7 +1,7 @@
 """Pairs as others read them: Pick-a-Pic's parquet, ORPO's WebDataset, a Hugging Face dataset.
 
-Pictures are the folder's own PNG or MP4 bytes, never encoded again, also under names like jpg_0:
-readers look at content. What people decided in `sipo-data review` is heeded.
+Pictures are the folder's own PNG, JPEG or MP4 bytes, never encoded again: names like jpg_0 are for
+all, and readers look at content. What people decided in `sipo-data review` is heeded.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from pathlib import Path
 from sipo.datagen.imports.parquet import require_package
 from sipo.datagen.storage.decisions import Decisions, names_of
 from sipo.datagen.storage.folder_config import FolderConfig
+from sipo.datagen.storage.pair_pictures import ROLES, pair_pictures
 from sipo.datagen.storage.sample_json import PairJson, read_row
 from sipo.datagen.storage.shard_folder import ShardFolder, open_folder
 from sipo.datagen.storage.shard_index import PAIRS
-from sipo.datagen.storage.shard_tar import TarSample, read_fields, write_shard
+from sipo.datagen.storage.shard_tar import TarSample, write_shard
 
 Row = dict[str, object]
 _SCHEMA = "huggingface"  # the key under which parquet files keep the features of `datasets`
@@ -62,15 +63,14 @@ def pairs_of(folder: ShardFolder, number: int) -> Iterator[Exported]:
     index, tar = folder.pairs(number), folder.tar(PAIRS, number)
     decisions = Decisions(folder)
     names = names_of(folder, number) if decisions else {}
-    roles = {role: f"{role}.{folder.config.suffix}" for role in ("winner", "loser")}
+    pictures = pair_pictures(folder, number)
     for key, sample in index.samples.items():
         decision = decisions.of(names[key]) if decisions else None
         if decision == "drop":
             continue
-        members = sample.members
-        fields = read_fields(tar, {role: members[name] for role, name in roles.items()})
-        row = read_row(tar, members, PairJson)
-        pair = Exported(row.prompt.text, fields["winner"], fields["loser"], row.margin)
+        row = read_row(tar, sample.members, PairJson)
+        winner, loser = (pictures[key][role].read() for role in ROLES)
+        pair = Exported(row.prompt.text, winner, loser, row.margin)
         flipped = replace(pair, winner=pair.loser, loser=pair.winner)
         yield flipped if decision == "flip" else pair
 

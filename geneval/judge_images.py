@@ -6,11 +6,14 @@ What cannot be judged is kept apart, never counted as wrong.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
 from tqdm import tqdm
 
+from sipo.common.ordered_threads import in_order, threads_for
 from sipo.common.pictures.picture import Picture, read_clip, read_image
 from sipo.feedback.judge import Judge
 from sipo.feedback.judge_batches import judge_sound
@@ -25,19 +28,23 @@ def judge_images(
     """One verdict a path, in order; a file that is no image, or one whose pixels were not finite,
     is a failed verdict.
 
-    The judge of clips is a FrameJudge.
+    The next batch is read while one is judged. The judge of clips is a FrameJudge.
     """
     verdicts: list[Verdict] = []
-    with tqdm(total=len(paths), desc="Judging", unit="img") as bar:
-        for start in range(0, len(paths), batch_size):
-            batch = slice(start, start + batch_size)
-            verdicts += _judge_batch(judge, paths[batch], prompts[batch])
-            bar.update(len(paths[batch]))
+    with (
+        closing(in_order(_open, paths, threads_for(), batch_size)) as images,
+        tqdm(total=len(paths), desc="Judging", unit="img") as bar,
+    ):
+        while batch := list(islice(images, batch_size)):
+            asked = prompts[len(verdicts) : len(verdicts) + len(batch)]
+            verdicts += _judge_batch(judge, batch, asked)
+            bar.update(len(batch))
     return verdicts
 
 
-def _judge_batch(judge: Judge, paths: Sequence[Path], prompts: Sequence[Prompt]) -> list[Verdict]:
-    images = [_open(path) for path in paths]
+def _judge_batch(
+    judge: Judge, images: Sequence[Picture | Verdict], prompts: Sequence[Prompt]
+) -> list[Verdict]:
     readable = [number for number, image in enumerate(images) if not isinstance(image, Verdict)]
     pictures = [cast(Picture, images[number]) for number in readable]
     judged = judge_sound(judge, pictures, [prompts[number] for number in readable])

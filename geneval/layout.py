@@ -40,9 +40,13 @@ def write_prompt_folders(root: Path, prompts: Sequence[Prompt]) -> None:
 
 
 def save_image(image: Picture, path: Path) -> None:
+    save_file(to_bytes(image), path)
+
+
+def save_file(data: bytes, path: Path) -> None:
     """Appears whole or not at all, so that what exists need not be sampled again."""
     with atomic(path) as file:
-        file.write(to_bytes(image))
+        file.write(data)
 
 
 def read_prompt_folders(root: Path) -> list[Prompt]:

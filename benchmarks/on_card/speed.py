@@ -267,7 +267,7 @@ def judge(bench: Bench, report: Report) -> None:
         report.measure(f"yolo-world batch {batch}", partial(judged, bench, batch))
 
 
-def judged(bench: Bench, images: int) -> Figures:
+def random_yolo_world(bench: Bench) -> Any:
     """YOLO-World-x, 80 classes, 640 px, colours by pixels; of random weights, so few boxes."""
     from sipo.feedback.detectors.yolo_judge import YoloWorldJudge
     from sipo.feedback.detectors.yolo_world import WorldNetwork, quiet_ultralytics
@@ -279,9 +279,12 @@ def judged(bench: Bench, images: int) -> Figures:
     size, side = ("s", 64) if bench.tiny else ("x", 640)
     model = WorldModel(f"yolov8{size}-worldv2.yaml", nc=len(classes), verbose=False)
     network = WorldNetwork(model, len(classes), bench.device)
-    watcher = YoloWorldJudge(
-        network, torch.randn(len(classes), 512), classes, description={}, image_px=side
-    )
+    texts = torch.randn(len(classes), 512)
+    return YoloWorldJudge(network, texts, classes, description={}, image_px=side)
+
+
+def judged(bench: Bench, images: int) -> Figures:
+    watcher = random_yolo_world(bench)
     seen = [Image.effect_noise((512, 512), 90).convert("RGB") for _ in range(images)]
     asked, times = [two_object("cat", "dog")] * images, 1 if bench.tiny else 10
     watcher.judge(seen, asked)

@@ -7,13 +7,13 @@ upper 8, of an animation the first image, without profiles, text and other metad
 from __future__ import annotations
 
 import io
-import warnings
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from sipo.common.pictures.faults import fault_of, spoiled
 from sipo.common.pictures.png import SIGNATURE, without_metadata
+from sipo.common.pictures.quiet import quiet_pillow
 
 FOREIGN = ("JPEG", "PNG", "WebP")
 """What is read of bytes that strangers made: what Pillow has for others is less tried."""
@@ -49,8 +49,7 @@ def decode(data: bytes, foreign: bool = False) -> Image.Image:
     if not data:
         raise UnreadableError("empty picture")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's of broken EXIF, and of bombs: we look below
+        with quiet_pillow():  # of broken EXIF, and of bombs: we look below
             return _decoded(data, foreign)
     except (UnreadableError, MemoryError):
         raise

@@ -18,6 +18,7 @@ _XMP = b"XML:com.adobe.xmp\0\0"  # keyword, not compressed
 _MAX_XMP = 2**20
 _FAULT = f"{FAULT_KEY}\0".encode()
 _MAX_FAULT = 2**12
+_RGB = 2  # colour type
 _GREY = 0  # colour type; of grey with less than 8 bits Pillow forgets to scale tRNS
 
 
@@ -25,7 +26,7 @@ def without_metadata(png: bytes) -> bytes:
     """What makes pixels, and what says which side is up. Raises ValueError where it is damaged."""
     kept = [SIGNATURE]
     header = b""
-    for kind, chunk in _chunks(png):
+    for kind, chunk in chunks(png):
         needed = not kind[0] & 0x20 or kind == b"tRNS"  # capital letter: critical
         if not needed and not _orients(kind, chunk) and not _is_fault(kind, chunk):
             continue
@@ -41,13 +42,22 @@ def without_metadata(png: bytes) -> bytes:
     return b"".join(kept)
 
 
-def _chunks(png: bytes) -> Iterator[tuple[bytes, memoryview]]:
+def chunks(png: bytes) -> Iterator[tuple[bytes, memoryview]]:
     """(kind, length + kind + data + checksum); the last one may be cut."""
     view, at = memoryview(png), len(SIGNATURE)
     while len(png) - at >= 12:
         end = at + 12 + int.from_bytes(view[at : at + 4])
         yield bytes(view[at + 4 : at + 8]), view[at:end]
         at = end
+
+
+def plain_size(png: bytes) -> tuple[int, int] | None:
+    """(width, height) of RGB of 8 bits that says nothing but pixels, as `without_metadata` has it;
+    None for any other."""
+    kinds = [kind for kind, _ in chunks(png)]
+    depth, colour = png[24:26]
+    plain = set(kinds) == {b"IHDR", b"IDAT", b"IEND"} and (depth, colour) == (8, _RGB)
+    return (int.from_bytes(png[16:20]), int.from_bytes(png[20:24])) if plain else None
 
 
 def _orients(kind: bytes, chunk: memoryview) -> bool:

@@ -13,10 +13,11 @@ from sipo.backbones.registry import DTYPES, load_backbone
 from sipo.common.cpu_workers import workers_for
 from sipo.common.devices import find_device
 from sipo.datagen.generation import sampling
+from sipo.datagen.generation.candidates import files_of
 from sipo.datagen.generation.config import config_of, known_early
 from sipo.datagen.generation.pairing import check_policy
 from sipo.datagen.generation.prompts import asked_prompts, source_of, without_repeats
-from sipo.datagen.generation.types import Batch, Candidate, Request
+from sipo.datagen.generation.types import Batch, Candidate, Judged, Kept, Request
 from sipo.datagen.settings import GenerateSettings, check_models
 from sipo.datagen.storage.folder_config import FolderConfig
 from sipo.datagen.storage.folder_guard import refuse_early
@@ -40,11 +41,24 @@ class Job:
     workers: int = 1
     weights: Path | None = None  # of a trained policy, on the backbone
 
-    def make(self, batch: Batch[Request]) -> Batch[Candidate]:
-        """Sample and judge one batch."""
+    def sample(self, batch: Batch[Request]) -> Batch[Candidate]:
         size = len(batch.items)
         sampled = sampling.sample(batch.items, self.backbone, self.sampler, size)
-        return Batch(batch.shard, list(sampling.judge(sampled, self.judge, size)), batch.last)
+        return Batch(batch.shard, list(sampled), batch.last)
+
+    def verdicts(self, batch: Batch[Candidate]) -> list[Judged]:
+        judged = sampling.judge(batch.items, self.judge, len(batch.items))
+        return [candidate.judged for candidate in judged]
+
+    def files(self, candidate: Candidate) -> dict[str, bytes]:
+        return files_of(candidate, self.config.suffix)
+
+    def make(self, batch: Batch[Request]) -> Batch[Kept]:
+        """Sample and judge one batch, and encode what is kept of it."""
+        sampled = self.sample(batch)
+        files = map(self.files, sampled.items)
+        kept = [Kept(*one) for one in zip(self.verdicts(sampled), files, strict=True)]
+        return Batch(batch.shard, kept, batch.last)
 
 
 def check_clip_settings(settings: GenerateSettings, backbone: Backbone) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from itertools import chain
 from typing import Literal
 
 import torch
 
-from sipo.common.pictures.picture import from_bytes, to_bytes
+from sipo.common.ordered_threads import in_order, threads_for
+from sipo.common.pictures.picture import Suffix, from_bytes, to_bytes
 from sipo.datagen.generation import sampling
-from sipo.datagen.generation.types import Batch, Candidate, Judged, Request, requests
+from sipo.datagen.generation.types import Batch, Candidate, Judged, Kept, Request, requests
 from sipo.datagen.storage.latent_files import from_npy, to_npy
+from sipo.datagen.storage.pair_pictures import picture_in
 from sipo.datagen.storage.sample_json import SampledJson, candidate_rows, read_row
 from sipo.datagen.storage.shard_folder import ForeignShardError, ShardFolder
 from sipo.datagen.storage.shard_index import CANDIDATES
@@ -19,7 +22,7 @@ from sipo.datagen.storage.shard_tar import TarSample, read_fields, scan, write_s
 from sipo.feedback.judge import Judge
 from sipo.feedback.rule.verdict import Verdict
 
-Track = Callable[[Candidate], None]
+Track = Callable[[Verdict], None]
 """Told of every candidate that is done."""
 
 State = Literal["done", "judge", "sample"]
@@ -49,36 +52,34 @@ def batches_of(folder: ShardFolder, number: int) -> list[Batch[Request]]:
     return [Batch(number, part, last=part is parts[-1]) for part in parts]
 
 
-def by_shard(made: Iterable[Batch[Candidate]]) -> Iterator[tuple[int, Iterator[Candidate]]]:
+def by_shard(made: Iterable[Batch[Kept]]) -> Iterator[tuple[int, Iterator[Kept]]]:
     """(shard, its candidates) from batches that come in order; nothing is held back."""
     stream = iter(made)
     for first in stream:
         yield first.shard, _to_the_last(first, stream)
 
 
-def _to_the_last(
-    first: Batch[Candidate], following: Iterator[Batch[Candidate]]
-) -> Iterator[Candidate]:
+def _to_the_last(first: Batch[Kept], following: Iterator[Batch[Kept]]) -> Iterator[Kept]:
     for batch in chain([first], following):
         yield from batch.items
         if batch.last:
             return
 
 
+def files_of(candidate: Candidate, suffix: Suffix) -> dict[str, bytes]:
+    """Picture and latents as a shard keeps them."""
+    return {suffix: to_bytes(candidate.picture), "latents.npy": to_npy(candidate.latents)}
+
+
 def write_sampled(
-    folder: ShardFolder, number: int, candidates: Iterable[Candidate], track: Track
+    folder: ShardFolder, number: int, candidates: Iterable[Kept], track: Track
 ) -> None:
     """Make a shard of candidates that were sampled and judged for it."""
 
     def samples() -> Iterator[TarSample]:
-        for candidate in candidates:
-            assert candidate.verdict is not None, "candidates are judged before they are written"
-            files = {
-                folder.config.suffix: to_bytes(candidate.picture),
-                "latents.npy": to_npy(candidate.latents),
-            }
-            yield candidate_sample(Judged(candidate.request, candidate.verdict), files)
-            track(candidate)
+        for kept in candidates:
+            yield candidate_sample(kept.judged, kept.files)
+            track(kept.judged.verdict)
 
     write_candidates(folder, number, samples())
 
@@ -94,9 +95,9 @@ def verdicts_of(folder: ShardFolder, number: int, judge: Judge, track: Track) ->
     for candidate in sampling.judge(
         read_candidates(folder, number), judge, folder.config.at_a_time
     ):
-        assert candidate.verdict is not None, "a judged candidate has a verdict"
-        track(candidate)
-        yield candidate.verdict
+        verdict = candidate.judged.verdict
+        track(verdict)
+        yield verdict
 
 
 def write_judged(
@@ -109,22 +110,30 @@ def write_judged(
 
 
 def read_candidates(folder: ShardFolder, number: int) -> Iterator[Candidate]:
-    """The kept candidates. Those of an import that was not encoded have no latents: zero of them.
+    """The kept candidates, some of them read ahead. Those of an import that was not encoded have no
+    latents: zero of them.
 
     Raises ValueError as `kept_files`.
     """
     config = folder.config
-    for request, files in kept_files(folder, number):
+
+    def read(kept: tuple[Request, dict[str, bytes]]) -> Candidate:
+        request, files = kept
         try:
             latents = from_npy(files["latents.npy"]) if config.encoded else torch.empty(0)
-            picture = from_bytes(files[config.suffix], config.suffix)
+            suffix = picture_in(config, files) or config.suffix
+            picture = from_bytes(files[suffix], suffix)
         except Exception as error:  # whatever the decoders raise for bytes that are damaged
             tar = folder.tar(CANDIDATES, number)
             raise ValueError(
                 f"{tar}: {request.key} cannot be read ({type(error).__name__}); see sipo-data "
                 "validate"
             ) from None
-        yield Candidate(request, picture, latents)
+        return Candidate(request, picture, latents)
+
+    kept = kept_files(folder, number)
+    with closing(in_order(read, kept, threads_for(), config.at_a_time)) as candidates:
+        yield from candidates
 
 
 def kept_files(folder: ShardFolder, number: int) -> Iterator[tuple[Request, dict[str, bytes]]]:
@@ -138,7 +147,7 @@ def kept_files(folder: ShardFolder, number: int) -> Iterator[tuple[Request, dict
     scanned = scan(path)
     for request in requests_of(folder, number):
         members = scanned.get(request.key, {})
-        if members.keys() != config.candidate_fields:
+        if members.keys() != config.candidate_fields | {picture_in(config, members)}:
             raise ValueError(f"{path} lacks {request.key}; run the same sipo-data generate again")
         if read_row(path, members, SampledJson).seed != request.seed:
             raise ValueError(f"{path} is foreign: {request.key} has another seed; take it out")

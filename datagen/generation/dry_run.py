@@ -7,11 +7,9 @@ from itertools import chain, islice
 from pathlib import Path
 
 from sipo.common.cpu_workers import spread
-from sipo.common.pictures.picture import to_bytes
 from sipo.datagen.generation import sampling
 from sipo.datagen.generation.build import Job
-from sipo.datagen.generation.types import Batch, Candidate, requests
-from sipo.datagen.storage.latent_files import to_npy
+from sipo.datagen.generation.types import Batch, Kept, requests
 
 
 def plan_lines(job: Job, out: Path) -> list[str]:
@@ -23,9 +21,9 @@ def plan_lines(job: Job, out: Path) -> list[str]:
     batches = (Batch(0, part, last=False) for part in parts)
     started = time.perf_counter()
     with spread(job.make, job.workers) as made:
-        judged = list(chain.from_iterable(batch.items for batch in made(batches)))
-    seconds = (time.perf_counter() - started) / len(judged)
-    bytes_each = sum(_bytes(candidate) for candidate in judged) / len(judged)
+        kept = list(chain.from_iterable(batch.items for batch in made(batches)))
+    seconds = (time.perf_counter() - started) / len(kept)
+    bytes_each = sum(map(_bytes, kept)) / len(kept)
     most_pairs = len(job.prompts) * config.max_pairs_per_prompt
     least, most = total * bytes_each, (total + 2 * most_pairs) * bytes_each
     return [
@@ -34,14 +32,14 @@ def plan_lines(job: Job, out: Path) -> list[str]:
         f"{len(job.prompts)} prompts x {config.candidates} = {total} candidates "
         f"in {config.shards} shards, at most {most_pairs} pairs",
         f"about {_duration(seconds * total)} ({1 / seconds:.1f} candidates/s, "
-        f"measured on {len(judged)})",
+        f"measured on {len(kept)})",
         f"{least / 1e6:.1f} to {most / 1e6:.1f} MB, text embeddings not counted",
     ]
 
 
-def _bytes(candidate: Candidate) -> int:
+def _bytes(candidate: Kept) -> int:
     """Picture and latents, with the two tar headers."""
-    return len(to_bytes(candidate.picture)) + len(to_npy(candidate.latents)) + 1024
+    return sum(map(len, candidate.files.values())) + 1024
 
 
 def _duration(seconds: float) -> str:

@@ -34,9 +34,13 @@ def embed_prompts(folder: ShardFolder, number: int, backbone: Backbone) -> None:
 
 def complete(folder: ShardFolder, number: int, backbone: Backbone) -> None:
     """What training reads of a shard beside its candidates, where it lacks or does not hold."""
+    embed_if_missing(folder, number, backbone)
+    pair_if_stale(folder, number)
+
+
+def embed_if_missing(folder: ShardFolder, number: int, backbone: Backbone) -> None:
     if not folder.has_embeddings(number):
         embed_prompts(folder, number, backbone)
-    pair_if_stale(folder, number)
 
 
 def pairs_hold(folder: ShardFolder, number: int) -> bool:
@@ -87,8 +91,10 @@ def pair_candidates(folder: ShardFolder, number: int) -> None:
 
 
 def _files(folder: ShardFolder, pair: Pair, path: Path, index: CandidateIndex) -> dict[str, bytes]:
-    suffix = folder.config.suffix
-    names = {suffix: suffix} | ({"npy": "latents.npy"} if folder.config.encoded else {})
+    """Of an import without the pictures: the candidates have them, and once is enough."""
+    config = folder.config
+    names: dict[str, str] = {} if config.is_import else {config.suffix: config.suffix}
+    names |= {"npy": "latents.npy"} if config.encoded else {}
     files: dict[str, bytes] = {}
     for role, judged in pair.sides.items():
         members = index.samples[judged.request.key].members

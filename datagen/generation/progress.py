@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from tqdm import tqdm
 
 from sipo.datagen.generation.candidates import Track
-from sipo.datagen.generation.types import Candidate
 from sipo.datagen.storage.shard_folder import ShardFolder
+from sipo.feedback.rule.verdict import Verdict
 
 
 @contextmanager
@@ -23,10 +23,9 @@ def candidates_bar(folder: ShardFolder, todo: Sequence[int], progress: bool) -> 
         total=total, initial=total - left, unit="img", desc="Candidates", disable=not progress
     ) as bar:
 
-        def track(candidate: Candidate) -> None:
+        def track(verdict: Verdict) -> None:
             nonlocal judged, correct
-            verdict = candidate.verdict
-            if verdict is not None and not verdict.failed:
+            if not verdict.failed:
                 judged, correct = judged + 1, correct + verdict.correct
                 bar.set_postfix(correct=f"{correct / judged:.2f}", refresh=False)
             bar.update()

@@ -3,11 +3,10 @@ made again, with the same bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sipo.backbones.base import Backbone
-from sipo.common.cpu_workers import spread
 from sipo.datagen.generation.build import Job, prepare
 from sipo.datagen.generation.candidates import (
     batches_of,
@@ -17,9 +16,11 @@ from sipo.datagen.generation.candidates import (
     write_judged,
     write_sampled,
 )
-from sipo.datagen.generation.pairs import complete
+from sipo.datagen.generation.overlap import overlapped
+from sipo.datagen.generation.pairs import complete, embed_if_missing, pair_if_stale
 from sipo.datagen.generation.progress import candidates_bar
 from sipo.datagen.generation.prompts import prompts_bytes
+from sipo.datagen.generation.types import Batch, Kept, Request
 from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.folder_guard import claim_folder, only_writer
 from sipo.datagen.storage.folder_summary import FolderSummary, finish
@@ -49,14 +50,19 @@ def run(job: Job, out: Path, progress: bool = True) -> FolderSummary:
         states = {number: state_of(folder, number) for number in folder.numbers}
         todo = [number for number, state in states.items() if state != "done"]
         unmade = [number for number, state in states.items() if state == "sample"]
-        with (
-            spread(job.make, job.workers) as mapped,
-            candidates_bar(folder, todo, progress) as track,
-        ):
-            made = mapped(batch for number in unmade for batch in batches_of(folder, number))
-            for number, candidates in by_shard(made):
-                write_sampled(folder, number, candidates, track)
-                complete(folder, number, job.backbone)
+        with candidates_bar(folder, todo, progress) as track:
+
+            def asked() -> Iterator[Batch[Request]]:
+                for number in unmade:
+                    embed_if_missing(folder, number, job.backbone)  # where the sampler is, too
+                    yield from batches_of(folder, number)
+
+            def write(made: Iterator[Batch[Kept]]) -> None:
+                for number, candidates in by_shard(made):
+                    write_sampled(folder, number, candidates, track)
+                    pair_if_stale(folder, number)
+
+            overlapped(job, asked(), write)
             for number in sorted(states.keys() - unmade):
                 if states[number] == "judge":
                     verdicts = verdicts_of(folder, number, job.judge, track)

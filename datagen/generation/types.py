@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -42,6 +42,11 @@ class Candidate:
     latents: Tensor
     verdict: Verdict | None = None
 
+    @property
+    def judged(self) -> Judged:
+        assert self.verdict is not None, "candidates are judged before they are kept"
+        return Judged(self.request, self.verdict)
+
 
 T = TypeVar("T")
 
@@ -79,6 +84,14 @@ class Judged:
             seed=asked.seed,
             verdict=self.verdict,
         )
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A judged candidate as its shard keeps it: picture and latents as files, by their suffix."""
+
+    judged: Judged
+    files: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)

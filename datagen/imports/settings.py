@@ -45,6 +45,9 @@ class ImportSettings(StrictModel):
     frames: int | None = _data("Frames of a clip.", None, without="the pairs are images", ge=1)
     fps: int | None = _data("Frames a second of clips.", None, ge=1)
     pairs_per_shard: int = setting("Output", "Pairs in a shard.", 64, ge=1)
+    workers: int | None = setting(
+        "Machine", "Threads that look at pictures.", None, without="one a core", ge=1
+    )
     follow_links: bool = _data("Pictures may be links out of the folder.", False)
 
     @property

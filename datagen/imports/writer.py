@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from typing import NoReturn
@@ -20,7 +22,9 @@ from tqdm import tqdm
 
 from sipo.common.files.places import require_place
 from sipo.common.files.writing import atomic
-from sipo.common.pictures.picture import to_bytes
+from sipo.common.ordered_threads import in_order, threads_for
+from sipo.common.pictures.picture import Suffix
+from sipo.common.pictures.quiet import quiet_pillow
 from sipo.datagen.generation.candidates import candidate_sample, state_of, write_candidates
 from sipo.datagen.generation.pairs import pair_candidates, pairs_hold
 from sipo.datagen.generation.prompts import prompts_bytes
@@ -29,7 +33,7 @@ from sipo.datagen.imports.registry import load_format
 from sipo.datagen.imports.rows import Dropped, PairRow, Rows
 from sipo.datagen.imports.settings import ImportSettings, check_import, config_of
 from sipo.datagen.imports.untrusted_clips import read_clip_of
-from sipo.datagen.imports.untrusted_images import read_image
+from sipo.datagen.imports.untrusted_images import to_keep
 from sipo.datagen.imports.values import UnusableError
 from sipo.datagen.storage.folder_guard import claim_import, only_writer
 from sipo.datagen.storage.folder_summary import FolderSummary, finish
@@ -41,14 +45,16 @@ from sipo.feedback.rule.complaint import in_words
 from sipo.feedback.rule.verdict import Verdict
 
 DROPPED = "dropped.jsonl"
+AHEAD, AHEAD_BYTES = 64, 2**26
+"""Rows that are looked at before they are written, and how large they may be together."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A row whose pictures were looked at: `files` are PNGs or MP4s, winner and loser."""
+    """A row whose pictures were looked at, in place of them the files as they are kept."""
 
     row: PairRow
-    files: tuple[bytes, bytes]
+    files: tuple[tuple[Suffix, bytes], tuple[Suffix, bytes]]
 
 
 Outcome = Checked | Dropped
@@ -66,7 +72,7 @@ def import_pairs(settings: ImportSettings, progress: bool = True) -> FolderSumma
     with only_writer(settings.out):
         folder = claim_import(settings.out, config_of(settings, files))
         if _is_left(folder):
-            with tqdm(unit="pair", desc="Pairs", disable=not progress) as bar:
+            with tqdm(unit="pair", desc="Pairs", disable=not progress) as bar, quiet_pillow():
                 folder = _write(folder, settings, format_.rows(settings, files), bar)
         return finish(folder)
 
@@ -89,23 +95,27 @@ def _write(
     read, kept = sum(part.rows for part in taken), sum(len(part.texts) for part in taken)
     bar.update(kept)
     left = None if settings.limit is None else settings.limit - kept
-    outcomes = _limited((_check(row, settings) for row in islice(rows, read, None)), left)
-    for number, group in enumerate(_groups(outcomes, settings.pairs_per_shard), done):
-        pairs = [outcome for outcome in group if isinstance(outcome, Checked)]
-        took = _taken(group)
-        if not pairs:
-            _refuse_empty(settings, took.dropped)
-        if not number:
-            folder.config.write(folder.path)  # not before there is something to go on with
-        write_candidates(
-            folder, number, _samples(folder, number, pairs), {"import": took.as_read()}
-        )
-        pair_candidates(folder, number)
-        taken.append(took)
-        bar.update(len(pairs))
+    with closing(_checked(islice(rows, read, None), settings)) as checked:
+        groups = _groups(_limited(checked, left), settings.pairs_per_shard)
+        for number, group in enumerate(groups, done):
+            pairs = [outcome for outcome in group if isinstance(outcome, Checked)]
+            took = _taken(group)
+            if not pairs:
+                _refuse_empty(settings, took.dropped)
+            if not number:
+                folder.config.write(folder.path)  # not before there is something to go on with
+            _write_shard(folder, number, pairs, took)
+            taken.append(took)
+            bar.update(len(pairs))
     if not taken:
         _refuse_empty(settings, [])
     return _complete(folder, taken)
+
+
+def _write_shard(folder: ShardFolder, number: int, pairs: list[Checked], took: SourceRows) -> None:
+    samples = _samples(folder, number, pairs)
+    write_candidates(folder, number, samples, {"import": took.as_read()})
+    pair_candidates(folder, number)
 
 
 def _source_rows(folder: ShardFolder, number: int) -> SourceRows:
@@ -139,21 +149,32 @@ def _groups(outcomes: Iterable[Outcome], size: int) -> Iterator[list[Outcome]]:
         yield group
 
 
+def _checked(rows: Rows, settings: ImportSettings) -> Generator[Outcome, None, None]:
+    """`_check` of all rows in their order, by threads that are ahead of the writing."""
+    check = partial(_check, settings=settings)
+    return in_order(check, rows, threads_for(settings.workers), AHEAD, _size, AHEAD_BYTES)
+
+
+def _size(row: PairRow | Dropped) -> int:
+    return len(row.winner) + len(row.loser) if isinstance(row, PairRow) else 0
+
+
 def _check(row: PairRow | Dropped, settings: ImportSettings) -> Outcome:
     if isinstance(row, Dropped):
         return row
     try:
         if row.winner == row.loser:
             raise UnusableError("winner and loser are the same file")
-        return Checked(row, (_picture(row.winner, settings), _picture(row.loser, settings)))
+        files = _picture(row.winner, settings), _picture(row.loser, settings)
+        return Checked(replace(row, winner=b"", loser=b""), files)
     except UnusableError as error:
         return Dropped(row.key, str(error), error.about)
 
 
-def _picture(data: bytes, settings: ImportSettings) -> bytes:
+def _picture(data: bytes, settings: ImportSettings) -> tuple[Suffix, bytes]:
     if settings.frames is None or settings.fps is None:
-        return to_bytes(read_image(data, settings.size))
-    return to_bytes(read_clip_of(data, settings.size, settings.frames, settings.fps))
+        return to_keep(data, settings.size)
+    return "mp4", read_clip_of(data, settings.size, settings.frames, settings.fps).mp4
 
 
 def _samples(folder: ShardFolder, number: int, pairs: list[Checked]) -> Iterator[TarSample]:
@@ -163,9 +184,9 @@ def _samples(folder: ShardFolder, number: int, pairs: list[Checked]) -> Iterator
     for place, checked in enumerate(pairs, first):
         prompt = plain_text(checked.row.prompt)
         asked = requests([(place, prompt)], config.candidates, config.seed)
-        for request, won, data in zip(asked, (True, False), checked.files, strict=True):
+        for request, won, (suffix, data) in zip(asked, (True, False), checked.files, strict=True):
             verdict = _verdict(checked.row, won, judge)
-            yield candidate_sample(Judged(request, verdict), {config.suffix: data})
+            yield candidate_sample(Judged(request, verdict), {suffix: data})
 
 
 def _verdict(row: PairRow, won: bool, judge: dict[str, object]) -> Verdict:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from sipo.common.pictures.picture import Suffix, read_clip, strip
+from sipo.common.pictures.picture import read_clip, strip
+from sipo.datagen.storage.pair_pictures import StoredPicture, pair_pictures
 from sipo.datagen.storage.sample_json import PairJson, PairSide, read_row
 from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.datagen.storage.shard_index import PAIRS
-from sipo.datagen.storage.shard_tar import Members, read_fields
+from sipo.datagen.storage.shard_tar import Members
 from sipo.pages.html import data_uri, jpeg_uri, render
 
 _STRIP_PX = 480  # three frames wide
@@ -41,14 +42,14 @@ def contact_sheet(folder: ShardFolder, rows: int) -> str:
 
 
 def _row(folder: ShardFolder, number: int, key: str, members: Members) -> Row:
-    tar, suffix = folder.tar(PAIRS, number), folder.config.suffix
-    pair, files = read_row(tar, members, PairJson), read_fields(tar, members)
-    sides = [(_image(files[f"{role}.{suffix}"], suffix), side) for role, side in pair.sides.items()]
+    pair = read_row(folder.tar(PAIRS, number), members, PairJson)
+    pictures = pair_pictures(folder, number)[key]
+    sides = [(_image(pictures[role]), side) for role, side in pair.sides.items()]
     return Row(key, pair, sides)
 
 
-def _image(picture: bytes, suffix: Suffix) -> str:
+def _image(picture: StoredPicture) -> str:
     """An image as it is, of a clip three frames in a row."""
-    if suffix == "mp4":
-        return jpeg_uri(strip(read_clip(picture)), _STRIP_PX)
-    return data_uri("png", picture)
+    if picture.suffix == "mp4":
+        return jpeg_uri(strip(read_clip(picture.read())), _STRIP_PX)
+    return data_uri("jpeg" if picture.suffix == "jpg" else "png", picture.read())

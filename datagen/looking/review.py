@@ -15,21 +15,20 @@ from sipo.datagen.storage.decisions import (
     PairName,
     names_of,
 )
+from sipo.datagen.storage.pair_pictures import ROLES, StoredPicture, pair_pictures
 from sipo.datagen.storage.sample_json import PairJson, PairSide, read_row
 from sipo.datagen.storage.shard_folder import open_folder
 from sipo.datagen.storage.shard_index import PAIRS
-from sipo.datagen.storage.shard_tar import Members, read_fields
 from sipo.pages.ratings import append_answer
 
-_MEDIA = {"png": "image/png", "mp4": "video/mp4"}
+_MEDIA = {"png": "image/png", "jpg": "image/jpeg", "mp4": "video/mp4"}
 
 
 @dataclass(frozen=True)
 class _Pair:
     name: PairName
-    tar: Path
-    members: Members
     row: PairJson
+    pictures: dict[str, StoredPicture]
 
 
 class ReviewSession:
@@ -51,9 +50,8 @@ class ReviewSession:
         }
 
     def content(self, task: int, item: int) -> tuple[bytes, str]:
-        pair, suffix = self.pairs[task], self.folder.config.suffix
-        name = f"{('winner', 'loser')[item]}.{suffix}"
-        return read_fields(pair.tar, {name: pair.members[name]})[name], _MEDIA[suffix]
+        picture = self.pairs[task].pictures[ROLES[item]]
+        return picture.read(), _MEDIA[picture.suffix]
 
     def answer(self, task: int, value: object) -> None:
         if value not in DECISIONS:
@@ -64,9 +62,10 @@ class ReviewSession:
 
     def _read(self, number: int) -> Iterable[_Pair]:
         index, tar = self.folder.pairs(number), self.folder.tar(PAIRS, number)
+        pictures = pair_pictures(self.folder, number)
         for key, name in names_of(self.folder, number).items():
-            members = index.samples[key].members
-            yield _Pair(name, tar, members, read_row(tar, members, PairJson))
+            row = read_row(tar, index.samples[key].members, PairJson)
+            yield _Pair(name, row, pictures[key])
 
     def _task(self, pair: _Pair, decision: Decision | None) -> dict[str, object]:
         suffix = self.folder.config.suffix

@@ -163,8 +163,8 @@ class FolderConfig(Opinion, SamplingConfig):
 
     @property
     def candidate_fields(self) -> set[str]:
-        """What a sample of a candidate consists of."""
-        return {self.suffix, "json"} | ({"latents.npy"} if self.encoded else set())
+        """What a sample of a candidate consists of beside its picture."""
+        return {"json"} | ({"latents.npy"} if self.encoded else set())
 
     @property
     def at_a_time(self) -> int:
@@ -178,8 +178,13 @@ class FolderConfig(Opinion, SamplingConfig):
 
     @property
     def suffix(self) -> Suffix:
-        """Of the candidates' pictures."""
+        """Of pictures that are made here: images or clips."""
         return "png" if self.fps is None else "mp4"
+
+    @property
+    def picture_kinds(self) -> tuple[Suffix, ...]:
+        """What the candidates' pictures may be: an import keeps JPEG bytes that fit."""
+        return ("png", "jpg") if self.fps is None else ("mp4",)
 
     def sampling_part(self) -> dict[str, object]:
         """What candidates depend on. The judge's library is none of it."""

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from sipo.common.files.strict_json import load_json
 from sipo.datagen.storage.decisions import Decisions
+from sipo.datagen.storage.folder_config import FolderConfig
 from sipo.datagen.storage.latent_files import from_npy
+from sipo.datagen.storage.pair_pictures import ROLES, pair_pictures, picture_in
 from sipo.datagen.storage.sample_json import CandidateJson, PairJson, read_row
 from sipo.datagen.storage.shard_folder import PROMPTS, SHARD_NAME, ShardFolder, open_folder
 from sipo.datagen.storage.shard_index import (
@@ -62,9 +64,8 @@ def _shard_damage(folder: ShardFolder, kind: Kind, number: int) -> Iterator[str]
         yield f"{path} was changed: its sha256 is not its index's; delete it and generate again"
     if members.keys() != index.samples.keys():
         yield f"{path} holds other samples than its index; delete it and generate again"
-    wanted = _fields(kind, folder)
     for key, fields in members.items():
-        problem = _sample_damage(path, fields, wanted)
+        problem = _sample_damage(path, fields, _fields(kind, folder.config, fields))
         facts = index.samples.get(key)
         if problem is None and not (facts and _agrees(facts, path, fields)):
             problem = "is not what its index says"
@@ -72,13 +73,15 @@ def _shard_damage(folder: ShardFolder, kind: Kind, number: int) -> Iterator[str]
             yield f"{path}: {key} {problem}; delete the shard and generate again"
 
 
-def _fields(kind: Kind, folder: ShardFolder) -> set[str]:
-    """What a sample of a shard consists of."""
+def _fields(kind: Kind, config: FolderConfig, members: Members) -> set[str]:
+    """What a sample of a shard consists of; pairs of an import need no pictures of their own."""
     if kind == CANDIDATES:
-        return folder.config.candidate_fields
-    suffix = folder.config.suffix
-    fields = (suffix, "npy") if folder.config.encoded else (suffix,)
-    return {f"{role}.{field}" for role in ("winner", "loser") for field in fields} | {"json"}
+        return config.candidate_fields | {picture_in(config, members) or config.suffix}
+    wanted = {"json"}
+    for role in ROLES:
+        wanted |= {f"{role}.npy"} if config.encoded else set()
+        wanted |= set() if config.is_import else {f"{role}.{config.suffix}"}
+    return wanted
 
 
 def _sample_damage(path: Path, members: Members, wanted: set[str]) -> str | None:
@@ -109,7 +112,7 @@ def _agrees(facts: CandidateFacts | PairFacts, path: Path, members: Members) -> 
 
 
 def _stale(folder: ShardFolder, number: int) -> Iterator[str]:
-    """Shards that a stopped `judge` or `pair` left behind."""
+    """Pairs without pictures, and shards that a stopped `judge` or `pair` left behind."""
     try:
         candidates, pairs = folder.candidates(number), folder.pairs(number)
     except ValueError:
@@ -118,6 +121,10 @@ def _stale(folder: ShardFolder, number: int) -> Iterator[str]:
         yield f"{folder.tar(CANDIDATES, number)} has another judge's verdicts; run sipo-data judge"
     if not folder.pairs_are_of(pairs, candidates):
         yield f"{folder.tar(PAIRS, number)} is older than its candidates; run sipo-data pair"
+    try:
+        pair_pictures(folder, number)
+    except ValueError as error:
+        yield str(error)
 
 
 def _foreign_files(folder: ShardFolder) -> Iterator[str]:

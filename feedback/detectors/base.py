@@ -6,25 +6,37 @@ B images, S pixels a side. A detector says how it sees one batch; the rest is he
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from sipo.feedback.detectors.color import ColorNamer, Mask, Sight
 from sipo.feedback.judge_batches import Asked, judge_in_batches, require_pixels
 from sipo.feedback.prompts.prompt import TAGS, Prompt
-from sipo.feedback.rule.boxes import Box
-from sipo.feedback.rule.verdict import Verdict, decide, failed_verdict
+from sipo.feedback.rule.boxes import Box, sureness
+from sipo.feedback.rule.verdict import Verdict, decide, failed_verdict, most_of_a_class
 
 BATCH = 32
 PAD_GREY = 114  # what YOLO pads with
 
 
-Colored = Sequence[Collection[str]]
-"""An image: the classes of whose boxes the colour is asked."""
+class Look(NamedTuple):
+    """Which boxes of a class the rule looks at: with a score of `least`, the `most` surest."""
+
+    least: float
+    most: float
+
+
+EVERY, NONE = Look(-math.inf, math.inf), Look(math.inf, 0)
+
+Colored = Sequence[Mapping[str, Look]]
+"""An image: the classes whose colour is asked, and of which of their boxes."""
 
 
 class Detector(Protocol):
@@ -43,8 +55,8 @@ class Detector(Protocol):
     ) -> list[list[Box]]:
         """The boxes of a batch scored `floor` or more, in each image's own pixels.
 
-        Only boxes of the classes in `colored` need a colour: to name one may cost more than to
-        find the box. Without `colored` all have one.
+        Only the boxes in `colored` need a colour: to name one may cost more than to find the box.
+        Without `colored` all have one.
         Raises FloatingPointError when what comes out is not finite.
         """
         ...
@@ -61,6 +73,47 @@ def judge_all(
         prompts,
         BATCH,
     )
+
+
+def looks_of(prompt: Prompt, least: float) -> dict[str, Look]:
+    """The boxes whose colour the rule asks for this prompt."""
+    return {name: Look(least, most_of_a_class(prompt, name)) for name in prompt.colored}
+
+
+def looked_at(boxes: Sequence[Box], colored: Mapping[str, Look] | None) -> list[int]:
+    """The places of the boxes whose colour is asked (None: of all) and not known."""
+    seen: Counter[str] = Counter()
+    places = []
+    for place in sorted(range(len(boxes)), key=lambda place: sureness(boxes[place])):
+        box = boxes[place]
+        look = EVERY if colored is None else colored.get(box.class_name, NONE)
+        seen[box.class_name] += 1
+        if box.score >= look.least and seen[box.class_name] <= look.most and box.color is None:
+            places.append(place)
+    return places
+
+
+def with_colors(
+    namer: ColorNamer,
+    images: Sequence[Image.Image],
+    found: Sequence[Sequence[Box]],
+    colored: Colored | None,
+    masks: Sequence[Mapping[int, Mask]] | None = None,
+) -> list[list[Box]]:
+    """The boxes of a batch with the colours that are asked, all named in one call.
+
+    `masks`: an image, by the places of its boxes.
+    """
+    named = [list(boxes) for boxes in found]
+    places = [
+        (number, place)
+        for number, boxes in enumerate(found)
+        for place in looked_at(boxes, colored[number] if colored is not None else None)
+    ]
+    seen = [Sight(images[n], found[n][p], masks[n][p] if masks else None) for n, p in places]
+    for (number, place), color in zip(places, namer.names(seen), strict=True):
+        named[number][place] = replace(found[number][place], color=color)
+    return named
 
 
 def checked_thresholds(thresholds: Mapping[str, float]) -> Mapping[str, float]:
@@ -119,7 +172,7 @@ def _judge_batch(
     detector: Detector, batch: Sequence[Asked], description: dict[str, object]
 ) -> list[Verdict]:
     floor = min(detector.thresholds.values())
-    colored = [prompt.colored for _, prompt in batch]
+    colored = [looks_of(prompt, detector.thresholds[prompt.tag]) for _, prompt in batch]
     found = detector.detect([image for image, _ in batch], floor, colored)
     if not all(
         math.isfinite(v) for boxes in found for box in boxes for v in (*box.xyxy, box.score)

@@ -6,7 +6,6 @@ Shapes: B images, N classes, M cells a side.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from sipo.feedback.detectors.base import Colored, in_image, judge_all, letterbox
+from sipo.feedback.detectors.base import Colored, in_image, judge_all, letterbox, with_colors
 from sipo.feedback.detectors.centernet_network import STRIDE, CenterNet
 from sipo.feedback.detectors.color import ColorNamer, PixelColor
 from sipo.feedback.detectors.embedded_folder import read_detector
@@ -69,7 +68,6 @@ class CenterNetJudge:
         self, images: Sequence[Image.Image], floor: float, colored: Colored | None = None
     ) -> list[list[Box]]:
         """All boxes have their tint: it comes with the maps."""
-        asked = [self.vocabulary] * len(images) if colored is None else colored
         pixels, scales = letterbox(images, self.image_px)
         maps = self._model(pixels)
         if not all(torch.isfinite(part).all() for part in vars(maps).values()):
@@ -78,14 +76,10 @@ class CenterNetJudge:
         found: list[list[Box]] = [[] for _ in images]
         for b, score, name, y, x in peaks(maps.heat, floor):
             xyxy = cast(Xyxy, in_image(box_at(maps.sides[b], y, x), scales[b], images[b]))
-            box = Box(self.vocabulary[name], score, xyxy)
             seen = int(color[b, y, x])
-            if seen < len(self.colors):
-                known: str | None = self.colors[seen]
-            else:
-                known = self._color.name(images[b], box) if box.class_name in asked[b] else None
-            found[b].append(replace(box, color=known))
-        return found
+            tint = self.colors[seen] if seen < len(self.colors) else None
+            found[b].append(Box(self.vocabulary[name], score, xyxy, tint))
+        return with_colors(self._color, images, found, colored)
 
 
 def peaks(heat: Tensor, floor: float) -> list[tuple[int, float, int, int, int]]:

@@ -16,9 +16,8 @@ from PIL import Image
 from torch import Tensor
 
 from sipo.common.devices import judge_device
-from sipo.feedback.detectors.color import ColorNamer, Mask, PixelColor
+from sipo.feedback.detectors.color import ColorNamer, PixelColor, Sight
 from sipo.feedback.prompts.prompt import COLORS
-from sipo.feedback.rule.boxes import Box
 from sipo.feedback.scorers.clip import VIT_L, Clip, load_clip, require_quick_gelu
 
 TEMPLATES = (
@@ -28,6 +27,7 @@ TEMPLATES = (
 )
 MASKED = "#999"
 """What official crops have where the object's mask has nothing."""
+BATCH = 64  # crops at a time, of however many images: 224 px each
 
 ColorName = Literal["pixels", "clip"]
 
@@ -41,28 +41,44 @@ class ClipColor:
     def describe(self) -> dict[str, object]:
         return {"id": "clip", **self._description}
 
-    def name(
-        self,
-        image: Image.Image,
-        box: Box,
-        colors: Sequence[str] = COLORS,
-        mask: Mask | None = None,
-    ) -> str | None:
-        """One of `colors`; None for a box without pixels. It never says that it cannot tell."""
-        crop = image.crop(box.xyxy).convert("RGB")  # PIL rounds it
-        if not crop.width or not crop.height:
-            return None
-        if mask is not None:
-            stencil = Image.fromarray(mask).crop(box.xyxy)
-            crop = Image.composite(crop, Image.new("RGB", crop.size, MASKED), stencil)
-        near = self._clip.images([crop])[0] @ self._texts(box.class_name, tuple(colors)).T
-        return colors[int(near.argmax())]
+    def names(self, seen: Sequence[Sight], colors: Sequence[str] = COLORS) -> list[str | None]:
+        """Of `colors`; None for a box without pixels. It never says that it cannot tell."""
+        named: list[str | None] = []
+        for start in range(0, len(seen), BATCH):
+            named += self._names(seen[start : start + BATCH], tuple(colors))
+        return named
+
+    def _names(self, seen: Sequence[Sight], colors: tuple[str, ...]) -> list[str | None]:
+        crops = {place: crop for place, one in enumerate(seen) if (crop := _crop(one)) is not None}
+        named: list[str | None] = [None] * len(seen)
+        if crops:
+            nearest = self._nearest(list(crops.values()), [seen[n] for n in crops], colors)
+            for place, color in zip(crops, nearest, strict=True):
+                named[place] = colors[color]
+        return named
+
+    def _nearest(
+        self, crops: Sequence[Image.Image], seen: Sequence[Sight], colors: tuple[str, ...]
+    ) -> list[int]:
+        """Per crop the place of its colour. All are looked at together."""
+        texts = torch.stack([self._texts(one.box.class_name, colors) for one in seen])
+        return (texts @ self._clip.images(crops)[..., None])[..., 0].argmax(-1).tolist()
 
     def _color_texts(self, name: str, colors: tuple[str, ...]) -> Tensor:
         """(colours, D) unit means over the templates."""
         texts = [template.format(c=c, name=name) for c in colors for template in TEMPLATES]
         rows = self._clip.texts(texts).reshape(len(colors), len(TEMPLATES), -1)
         return torch.nn.functional.normalize(rows.mean(1), dim=-1)
+
+
+def _crop(seen: Sight) -> Image.Image | None:
+    crop = seen.image.crop(seen.box.xyxy).convert("RGB")  # PIL rounds it
+    if not crop.width or not crop.height:
+        return None
+    if seen.mask is None:
+        return crop
+    stencil = Image.fromarray(seen.mask).crop(seen.box.xyxy)
+    return Image.composite(crop, Image.new("RGB", crop.size, MASKED), stencil)
 
 
 def load_color(name: ColorName, weights: str | Path = VIT_L, device: str = "auto") -> ColorNamer:

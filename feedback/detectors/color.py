@@ -66,21 +66,20 @@ DARK_WEIGHT = 0.2  # a black pixel's, where one of lightness L has DARK_WEIGHT +
 FAINT = 0.04  # in OKLab: what differs less from its surroundings is nothing
 
 
-class ColorNamer(Protocol):
-    """Says which of `colors` an object has, or None when it cannot tell.
+class Sight(NamedTuple):
+    """An object in its image. `mask` (height, width) marks its own pixels where they are known."""
 
-    `mask` (height, width) marks the object's own pixels where the detector knows them.
-    """
+    image: Image.Image
+    box: Box
+    mask: Mask | None = None
+
+
+class ColorNamer(Protocol):
+    """Says which of `colors` each object has, or None when it cannot tell."""
 
     def describe(self) -> dict[str, object]: ...
 
-    def name(
-        self,
-        image: Image.Image,
-        box: Box,
-        colors: Sequence[str] = COLORS,
-        mask: Mask | None = None,
-    ) -> str | None: ...
+    def names(self, seen: Sequence[Sight], colors: Sequence[str] = COLORS) -> list[str | None]: ...
 
 
 class PixelColor:
@@ -96,6 +95,9 @@ class PixelColor:
 
     def describe(self) -> dict[str, object]:
         return {"id": "pixels", "version": 2}  # 1 took no account of what is around, nor of where
+
+    def names(self, seen: Sequence[Sight], colors: Sequence[str] = COLORS) -> list[str | None]:
+        return [self.name(one.image, one.box, colors, one.mask) for one in seen]
 
     def name(
         self,
@@ -140,11 +142,10 @@ def _look(image: Image.Image, box: Box, mask: Mask | None) -> _View:
         return _View(*(np.zeros(shape, np.float32) for shape in ((0, 3), 0, (0, 3))))
     reach = 0 if mask is not None else max(RING_PX, round(RING_SHARE * min(width, height)))
     x0, y0 = max(0, left - reach), max(0, top - reach)
-    crop = image.crop((x0, y0, min(image.width, right + reach), min(image.height, bottom + reach)))
     step = max(1, int(np.ceil(np.sqrt(width * height / MOST_PIXELS))))
-    pixels = np.asarray(crop.convert("RGB"))[::step, ::step]
-    y = np.arange(y0, y0 + crop.height, step)[:, None]
-    x = np.arange(x0, x0 + crop.width, step)[None]
+    y = np.arange(y0, min(image.height, bottom + reach), step)[:, None]
+    x = np.arange(x0, min(image.width, right + reach), step)[None]
+    pixels = _every(step, image, (x0, y0), (x.size, y.size))
     inside = (top <= y) & (y < bottom) & (left <= x) & (x < right)
     if mask is not None:
         inside &= mask[y, x]
@@ -152,6 +153,15 @@ def _look(image: Image.Image, box: Box, mask: Mask | None) -> _View:
     off = ((2 * y + 1 - top - bottom) / height) ** 2 + ((2 * x + 1 - left - right) / width) ** 2
     weights = np.exp(-FALL * off[inside]).astype(np.float32)
     return _View(oklab(pixels[inside]), weights, oklab(pixels[~inside]))
+
+
+def _every(
+    step: int, image: Image.Image, first: tuple[int, int], size: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """(rows, columns, 3): from pixel `first` on, every `step`-th; no other is touched."""
+    x, y = (place + 0.5 - step / 2 for place in first)  # Pillow takes the middle of `step` pixels
+    taken = image.transform(size, Image.Transform.AFFINE, (step, 0, x, 0, step, y))
+    return np.asarray(taken.convert("RGB"))
 
 
 def _is_empty(view: _View) -> bool:
@@ -214,7 +224,7 @@ def _anchors(colors: tuple[str, ...]) -> tuple[Floats, NDArray[np.intp]]:
 
 def _nearest(pixels: Floats, anchors: Floats) -> NDArray[np.intp]:
     """(n, 3) OKLab -> (n,) index of the nearest anchor: |a|² - 2 p a, without the pixel's |p|²."""
-    nearest: NDArray[np.intp] = ((anchors**2).sum(1) - 2 * ((pixels * _SCALE) @ anchors.T)).argmin(
-        1
-    )
+    distances = (pixels * _SCALE) @ (-2 * anchors).T
+    distances += (anchors**2).sum(1)
+    nearest: NDArray[np.intp] = distances.argmin(1)
     return nearest

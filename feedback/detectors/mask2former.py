@@ -7,7 +7,7 @@ same size; scores are near the official ones, not equal to them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,17 @@ from PIL import Image
 from torch import Tensor, nn
 
 from sipo.common.devices import judge_device
-from sipo.feedback.detectors.base import Colored, checked_thresholds, judge_all, known_classes
+from sipo.feedback.detectors.base import (
+    Colored,
+    Look,
+    checked_thresholds,
+    judge_all,
+    known_classes,
+    looked_at,
+    with_colors,
+)
 from sipo.feedback.detectors.clip_color import ColorName, load_color
-from sipo.feedback.detectors.color import ColorNamer
+from sipo.feedback.detectors.color import ColorNamer, Mask
 from sipo.feedback.detectors.masks import box_of, instances, upscale
 from sipo.feedback.judge_weights import describe_folder, find_folder, load_tensors
 from sipo.feedback.prompts.prompt import TAGS, Prompt
@@ -85,15 +93,21 @@ class Mask2FormerJudge:
     def detect(
         self, images: Sequence[Image.Image], floor: float, colored: Colored | None = None
     ) -> list[list[Box]]:
-        """One at a time: in a batch, images of other shapes would be padded and see it."""
-        asked = [self.vocabulary] * len(images) if colored is None else colored
-        return [
-            self._detect(image.convert("RGB"), floor, classes)
-            for image, classes in zip(images, asked, strict=True)
-        ]
+        """One at a time: in a batch, images of other shapes would be padded and see it.
+
+        Colours are read off the objects alone.
+        """
+        rgb = [image.convert("RGB") for image in images]
+        asked = [None] * len(images) if colored is None else colored
+        found = [self._detect(*one, floor) for one in zip(rgb, asked, strict=True)]
+        boxes, masks = [boxes for boxes, _ in found], [masks for _, masks in found]
+        return with_colors(self._color, rgb, boxes, colored, masks)
 
     @torch.inference_mode()
-    def _detect(self, image: Image.Image, floor: float, asked: Collection[str]) -> list[Box]:
+    def _detect(
+        self, image: Image.Image, asked: Mapping[str, Look] | None, floor: float
+    ) -> tuple[list[Box], dict[int, Mask]]:
+        """Boxes, and by their places the masks of those whose colour is asked."""
         inputs = self._processor(images=[image], return_tensors="pt").to(self._device)
         classes, masks = self._model(inputs["pixel_values"], inputs["pixel_mask"])
         if not torch.isfinite(classes).all():
@@ -102,17 +116,8 @@ class Mask2FormerJudge:
         inside = inputs["pixel_mask"][0].bool()
         seen, size = (int(inside[:, 0].sum()), int(inside[0].sum())), (image.height, image.width)
         found = instances(classes, lambda q: upscale(masks[q], padded, seen, size), floor)
-        return [self._box(image, *one, asked) for one in found]
-
-    def _box(
-        self, image: Image.Image, label: int, score: float, mask: Tensor, asked: Collection[str]
-    ) -> Box:
-        """The colour, where it is asked, is read off the object alone."""
-        box = Box(self.vocabulary[label], score, box_of(mask))
-        if box.class_name not in asked:
-            return box
-        color = self._color.name(image, box, mask=mask.cpu().numpy())
-        return Box(box.class_name, score, box.xyxy, color)
+        boxes = [Box(self.vocabulary[label], score, box_of(mask)) for label, score, mask in found]
+        return boxes, {n: found[n][2].cpu().numpy() for n in looked_at(boxes, asked)}
 
 
 def load_mask2former(

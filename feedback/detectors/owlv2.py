@@ -5,7 +5,7 @@ B images, N classes of the vocabulary. Every box has the one class that fits bes
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -21,6 +21,7 @@ from sipo.feedback.detectors.base import (
     checked_thresholds,
     in_image,
     judge_all,
+    with_colors,
 )
 from sipo.feedback.detectors.clip_color import ColorName, load_color
 from sipo.feedback.detectors.color import ColorNamer
@@ -78,7 +79,6 @@ class Owlv2Judge:
     def detect(
         self, images: Sequence[Image.Image], floor: float, colored: Colored | None = None
     ) -> list[list[Box]]:
-        asked = [self.vocabulary] * len(images) if colored is None else colored
         rgb = [image.convert("RGB") for image in images]
         inputs = self._processor(images=rgb, text=[self._texts] * len(rgb), return_tensors="pt")
         output = self._model(**inputs.to(self._model.device))
@@ -87,19 +87,18 @@ class Owlv2Judge:
         found = self._processor.post_process_grounded_object_detection(
             output, threshold=floor, target_sizes=[(image.height, image.width) for image in rgb]
         )
-        return [self._boxes(*one) for one in zip(found, rgb, asked, strict=True)]
+        boxes = [self._boxes(*one) for one in zip(found, rgb, strict=True)]
+        return with_colors(self._color, rgb, boxes, colored)
 
-    def _boxes(
-        self, seen: dict[str, Tensor], image: Image.Image, asked: Collection[str]
-    ) -> list[Box]:
+    def _boxes(self, seen: dict[str, Tensor], image: Image.Image) -> list[Box]:
         ops = import_module("torchvision.ops")
         kept = ops.batched_nms(seen["boxes"], seen["scores"], seen["labels"], self._nms_iou)
         boxes = []
         for i in kept.tolist():
             xyxy = cast(Xyxy, in_image(seen["boxes"][i].tolist(), 1.0, image))
-            box = Box(self.vocabulary[int(seen["labels"][i])], float(seen["scores"][i]), xyxy)
-            color = self._color.name(image, box) if box.class_name in asked else None
-            boxes.append(Box(box.class_name, box.score, xyxy, color))
+            boxes.append(
+                Box(self.vocabulary[int(seen["labels"][i])], float(seen["scores"][i]), xyxy)
+            )
         return boxes
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypedDict, cast
 from PIL import Image
 
 from sipo.common.pictures.picture import read_image
-from sipo.feedback.detectors.base import BATCH, Detector
+from sipo.feedback.detectors.base import BATCH, Detector, Look, looks_of
 from sipo.feedback.labelled_images import Labelled
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.boxes import Box
@@ -39,9 +39,10 @@ def calibrate(seen: Sequence[Seen]) -> dict[str, Calibration]:
 def see(detector: Detector, rows: Sequence[Labelled]) -> list[Seen]:
     """Each image is looked at once, however many prompts it is held against."""
     paths = list(dict.fromkeys(row.image for row in rows))
-    asked = {path: frozenset[str]() for path in paths}
+    asked: dict[Path, dict[str, Look]] = {path: {} for path in paths}
     for row in rows:
-        asked[row.image] |= row.prompt.colored
+        for name, look in looks_of(row.prompt, GRID[0]).items():
+            asked[row.image][name] = max(look, asked[row.image].get(name, look))
     boxes: dict[Path, list[Box]] = {}
     for start in range(0, len(paths), BATCH):
         batch = paths[start : start + BATCH]

@@ -5,7 +5,7 @@ Nothing of ultralytics; what runs and loads the network is yolo_world.py. B imag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import torch
@@ -19,6 +19,7 @@ from sipo.feedback.detectors.base import (
     in_image,
     judge_all,
     letterbox,
+    with_colors,
 )
 from sipo.feedback.detectors.color import ColorNamer, PixelColor
 from sipo.feedback.detectors.embedded_folder import DetectorConfig
@@ -98,20 +99,15 @@ class YoloWorldJudge:
     def detect(
         self, images: Sequence[Image.Image], floor: float, colored: Colored | None = None
     ) -> list[list[Box]]:
-        asked = [self.vocabulary] * len(images) if colored is None else colored
         pixels, scales = letterbox(images, self.image_px)
         found = self._network(pixels, self._texts, floor, self._nms_iou)
-        return [
-            [self._box(row, scale, image, classes) for row in rows.tolist()]
-            for rows, scale, image, classes in zip(found, scales, images, asked, strict=True)
+        boxes = [
+            [self._box(row, scale, image) for row in rows.tolist()]
+            for rows, scale, image in zip(found, scales, images, strict=True)
         ]
+        return with_colors(self._color, images, boxes, colored)
 
-    def _box(
-        self, row: Sequence[float], scale: float, image: Image.Image, asked: Collection[str]
-    ) -> Box:
-        """ultralytics' row (x1, y1, x2, y2, score, class) as a Box, coloured where asked."""
+    def _box(self, row: Sequence[float], scale: float, image: Image.Image) -> Box:
+        """ultralytics' row: x1, y1, x2, y2, score, class."""
         xyxy = cast(Xyxy, in_image(row[:4], scale, image))
-        box = Box(self.vocabulary[int(row[5])], float(row[4]), xyxy)
-        if box.class_name not in asked:
-            return box
-        return Box(box.class_name, box.score, xyxy, self._color.name(image, box))
+        return Box(self.vocabulary[int(row[5])], float(row[4]), xyxy)

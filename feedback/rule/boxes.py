@@ -20,6 +20,11 @@ class Box:
     color: str | None = None
 
 
+def sureness(box: Box) -> tuple[float, Xyxy]:
+    """What boxes are sorted by, the surest first."""
+    return -box.score, box.xyxy
+
+
 def relations(a: Xyxy, b: Xyxy) -> frozenset[str]:
     """The relations in which box `a` stands to box `b`: {"left of", "above", ...}.
 

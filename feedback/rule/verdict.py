@@ -23,7 +23,7 @@ from pydantic import (
 from sipo.feedback.prompts.clause import Clause
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.assignment import Boxes, assign, holds, targets_first
-from sipo.feedback.rule.boxes import Box, relations
+from sipo.feedback.rule.boxes import Box, relations, sureness
 from sipo.feedback.rule.complaint import Complaint, in_english, in_words
 
 MAX_PER_CLASS = 16  # official, MAX_OBJECTS
@@ -110,7 +110,7 @@ def most_of_a_class(prompt: Prompt, name: str) -> int:
 
 def _strongest_first(prompt: Prompt, boxes: Iterable[Box]) -> dict[str, list[Box]]:
     by_class: dict[str, list[Box]] = {}
-    for box in sorted(boxes, key=lambda b: (-b.score, b.xyxy)):
+    for box in sorted(boxes, key=sureness):
         by_class.setdefault(box.class_name, []).append(box)
     return {name: group[: most_of_a_class(prompt, name)] for name, group in by_class.items()}
 

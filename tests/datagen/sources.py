@@ -10,6 +10,8 @@ from typing import Any
 
 from PIL import Image
 
+from sipo.common.pictures.picture import DEFLATE
+
 PX = 16
 
 
@@ -28,7 +30,7 @@ def picture(seed: int, kind: str = "PNG", size: tuple[int, int] = (PX, PX), **gi
 
 def encoded(image: Image.Image, kind: str = "PNG", **given: Any) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, kind, **given)
+    image.save(buffer, kind, **(DEFLATE | given if kind == "PNG" else given))
     return buffer.getvalue()
 
 

@@ -24,6 +24,7 @@ from sipo.datagen.imports.untrusted_clips import read_clip_of
 from sipo.datagen.imports.values import UnusableError
 from sipo.datagen.imports.writer import import_pairs
 from sipo.datagen.storage.folder_summary import FolderSummary
+from sipo.datagen.storage.pair_pictures import ROLES, pair_pictures
 from sipo.datagen.storage.shard_folder import open_folder
 from sipo.datagen.storage.shard_index import PAIRS
 from sipo.datagen.storage.shard_tar import read_fields
@@ -45,11 +46,11 @@ def pairs_of(out: Path) -> list[tuple[str, bytes, bytes, float]]:
     """(prompt, winner's file, loser's file, margin) of every pair."""
     folder, found = open_folder(out), []
     for number in folder.numbers:
-        for entry in folder.pairs(number).samples.values():
+        pictures = pair_pictures(folder, number)
+        for key, entry in folder.pairs(number).samples.items():
             fields = read_fields(folder.tar(PAIRS, number), entry.members)
             about = json.loads(fields["json"])
-            suffix = folder.config.suffix
-            winner, loser = (fields[f"{role}.{suffix}"] for role in ("winner", "loser"))
+            winner, loser = (pictures[key][role].read() for role in ROLES)
             found.append((about["prompt"]["prompt"], winner, loser, about["margin"]))
     return found
 

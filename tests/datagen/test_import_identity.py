@@ -200,7 +200,7 @@ def test_where_every_row_fails_the_list_of_what_is_wrong_stays(tmp_path: Path) -
     assert (out / "dropped.jsonl").read_text() == ""
 
 
-@pytest.mark.parametrize("step", ["read_image", "pair_candidates", "write_candidates"])
+@pytest.mark.parametrize("step", ["to_keep", "pair_candidates", "write_candidates"])
 def test_after_a_fault_of_ours_the_folder_takes_another_command(
     step: str, tmp_path: Path, shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,7 +215,7 @@ def test_after_a_fault_of_ours_the_folder_takes_another_command(
         patch.setattr(writer, step, broken)
         assert isinstance(run("folder", source, out).exception, AssertionError)
     write_list(source, [row(0)])
-    made = run("folder", source, out, *(["--limit", 1] if step == "read_image" else []))
+    made = run("folder", source, out, *(["--limit", 1] if step == "to_keep" else []))
     if step == "pair_candidates":  # it was the right source, and a shard of it is there
         assert "give another" in made.output or "another --out" in made.output
         return

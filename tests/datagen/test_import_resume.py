@@ -20,7 +20,7 @@ from sipo.backbones.base import Backbone
 from sipo.datagen import encode
 from sipo.datagen.encode import encode_folder
 from sipo.datagen.generation import pairs
-from sipo.datagen.imports import writer
+from sipo.datagen.imports import untrusted_images, writer
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
 from sipo.datagen.storage.pair_dataset import PairDataset
@@ -63,15 +63,29 @@ def stopping_at(nth: int, made: Any) -> Any:
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
-@pytest.mark.parametrize("step", ["write_candidates", "pair_candidates", "read_image"])
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize(
+    ("module", "step"),
+    [
+        (writer, "write_candidates"),
+        (writer, "pair_candidates"),
+        (untrusted_images, "read_image"),
+    ],
+)
 def test_an_import_goes_on(
-    step: str, nth: int, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: ModuleType,
+    step: str,
+    workers: int,
+    nth: int,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import_pairs(settings(source, tmp_path / "whole"), progress=False)
     with monkeypatch.context() as patch:
-        patch.setattr(writer, step, stopping_at(nth, getattr(writer, step)))
+        patch.setattr(module, step, stopping_at(nth, getattr(module, step)))
         with pytest.raises(Stopped):
-            import_pairs(settings(source, tmp_path / "out"), progress=False)
+            import_pairs(settings(source, tmp_path / "out", workers=workers), progress=False)
     begun = step != "read_image"  # which stopped in the first shard
     said = "is a stopped import; run the same sipo-data import" if begun else "does not exist"
     with pytest.raises(ValueError, match=said):
@@ -92,8 +106,8 @@ def test_rows_before_the_last_shard_are_not_decoded_again(
         looked.append(data)
         return original(data, size)
 
-    original = writer.read_image
-    monkeypatch.setattr(writer, "read_image", read_image)
+    original = untrusted_images.read_image
+    monkeypatch.setattr(untrusted_images, "read_image", read_image)
     import_pairs(settings(source, tmp_path / "out"), progress=False)
     assert len(looked) == 2
     import_pairs(settings(source, tmp_path / "out"), progress=False)

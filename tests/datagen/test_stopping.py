@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: workers end, nothing half is left, and the same command goes on."""
+"""Ctrl-C and SIGTERM: nothing half is left, no process nor thread, and the same command goes on."""
 
 from __future__ import annotations
 
@@ -51,18 +51,20 @@ def whole(settings: GenerateSettings, tiny_backbone: Backbone) -> dict[str, byte
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are forked")
+@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(
     ("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
 )
-def test_generate_ends_with_its_workers_and_goes_on(
+def test_generate_ends_with_all_it_began_and_goes_on(
     sent: signal.Signals,
     code: int,
+    workers: int,
     settings: GenerateSettings,
     whole: dict[str, bytes],
     tiny_backbone: Backbone,
     tmp_path: Path,
 ) -> None:
-    settings = settings.model_copy(update={"out": tmp_path / "stopped"})
+    settings = settings.model_copy(update={"out": tmp_path / "stopped", "workers": workers})
     asked = settings.model_dump(exclude_unset=True)
     options = [(f"--{name.replace('_', '-')}", str(value)) for name, value in asked.items()]
     args = [sys.executable, "-c", PROGRAM, "generate", *(part for pair in options for part in pair)]

@@ -18,7 +18,9 @@ from transformers import (
     Owlv2Processor,
 )
 
+from sipo.feedback.detectors.base import with_colors
 from sipo.feedback.detectors.clip_color import load_color
+from sipo.feedback.detectors.color import Sight
 from sipo.feedback.detectors.mask2former import THRESHOLDS, Mask2FormerJudge
 from sipo.feedback.detectors.masks import box_of, instances, upscale
 from sipo.feedback.detectors.owlv2 import Owlv2Judge
@@ -101,7 +103,7 @@ def test_doubles_are_not_counted(owlv2_folder: Path) -> None:
         "scores": torch.tensor([0.9, 0.8, 0.7, 0.6]),
         "labels": torch.tensor([0, 0, 1, 0]),
     }
-    boxes = judge._boxes(seen, Image.new("RGB", (64, 64)), ())
+    boxes = judge._boxes(seen, Image.new("RGB", (64, 64)))
     assert [(box.class_name, round(box.score, 1)) for box in boxes] == [
         ("cat", 0.9),
         ("dog", 0.7),
@@ -175,7 +177,9 @@ def test_a_colour_is_read_off_the_mask_alone(
     mask = torch.zeros(40, 40, dtype=torch.bool)
     mask[10:30, 10:30] = True
     mask[15:20, 10:12] = False
-    assert judge._box(image, 0, 0.5, mask, ("cat",)) == Box("cat", 0.5, (10, 10, 30, 30), "blue")
+    cat, masks = Box("cat", 0.5, box_of(mask)), {0: mask.numpy()}
+    [[named]] = with_colors(judge._color, [image], [[cat]], None, [masks])
+    assert named == Box("cat", 0.5, (10, 10, 30, 30), "blue")
 
 
 def test_clip_names_colours_as_geneval_asks(clip_folder: Path) -> None:
@@ -196,9 +200,9 @@ def test_clip_names_colours_as_geneval_asks(clip_folder: Path) -> None:
         with torch.no_grad():
             seen = model.get_image_features(**processor(images=crop, return_tensors="pt"))
         near = torch.stack(rows) @ seen.pooler_output[0]
-        named = namer.name(image, Box("cat", 1.0, (3.2, 4.8, 36.9, 33.1)))
+        [named] = namer.names([Sight(image, Box("cat", 1.0, (3.2, 4.8, 36.9, 33.1)))])
         assert named == COLORS[int(near.argmax())]
-    assert namer.name(images()[0], Box("cat", 1.0, (5.0, 5.0, 5.2, 9.0))) is None
+    assert namer.names([Sight(images()[0], Box("cat", 1.0, (5.0, 5.0, 5.2, 9.0)))]) == [None]
     assert len(namer.describe()["weights_sha256"]) == 64
 
 
