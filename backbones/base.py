@@ -21,7 +21,9 @@ from torch import Tensor, nn
 from sipo.backbones.loading.lora_files import Lora
 from sipo.backbones.loading.quantized import stored
 from sipo.backbones.loading.trained_weights import LORA_FILE as LORA_FILE
+from sipo.backbones.loading.unread import Values
 from sipo.backbones.settings import Cache
+from sipo.common.files.stored_tensors import as_bytes
 from sipo.common.settings import StrictModel
 
 if TYPE_CHECKING:
@@ -190,12 +192,12 @@ class Backbone(ABC):
     def weights_sha256(self) -> str:
         """Over the denoiser as it is now and all adapters: names, shapes and values."""
         digest = hashlib.sha256()
-        state = self.denoiser.state_dict() | self.text_adapters()
-        for key, value in sorted(state.items()):
+        values, text = Values(self.denoiser), self.text_adapters()
+        for key in sorted({*values, *text}):
+            value = text[key] if key in text else values[key]
             digest.update(f"{key}{tuple(value.shape)}".encode())
             for part in stored(value):
-                raw = part.detach().cpu().contiguous().flatten().view(torch.uint8)
-                digest.update(raw.numpy().tobytes())
+                digest.update(as_bytes(part.detach().cpu().contiguous()))
         return digest.hexdigest()
 
 

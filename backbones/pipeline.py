@@ -20,6 +20,7 @@ from sipo.backbones.loading.lora_files import Lora, attach, peft_config, read_lo
 from sipo.backbones.loading.model_folders import check_model, check_pipeline
 from sipo.backbones.loading.pretrained import fitting, from_pretrained
 from sipo.backbones.loading.trained_weights import check_lora, find_weights
+from sipo.backbones.loading.unread import Values, load_into, unread, unread_of
 from sipo.common.files.tensor_files import not_finite
 from sipo.common.pictures.faults import spoiled
 
@@ -237,16 +238,16 @@ class PipelineBackbone(Backbone):
                 "is for the one that a LoRA goes onto; leave it out"
             )
         check_model(folder / self.denoiser_folder, option)
-        tuned = from_pretrained(
-            self.denoiser_class, str(folder), f"{option} {str(folder)!r}", self.denoiser_folder
-        )
-        state = tuned.state_dict()
-        if (broken := not_finite(state)) is not None:
+        with unread(unread_of(self.denoiser) is not None):
+            tuned = from_pretrained(
+                self.denoiser_class, str(folder), f"{option} {str(folder)!r}", self.denoiser_folder
+            )
+        if (broken := not_finite(Values(tuned))) is not None:
             raise ValueError(
                 f"{option} {str(folder)!r}: {broken!r} is not finite (NaN or infinity); "
                 "give sound weights"
             )
-        self.denoiser.load_state_dict(state)
+        load_into(self.denoiser, tuned)
 
     def _tunable(self, text: bool) -> dict[str, nn.Module]:
         """What a LoRA may change: the denoiser and, with `text`, the encoders that the pipeline

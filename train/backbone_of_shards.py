@@ -8,6 +8,7 @@ from typing import cast
 
 from sipo.backbones.base import Identity
 from sipo.backbones.loading.names import EMBEDDED, is_part
+from sipo.backbones.loading.unread import unread
 from sipo.backbones.registry import load_backbone
 from sipo.datagen.storage.local_backbones import places, recall
 
@@ -43,7 +44,8 @@ def _sampled(folder: Path, policy: Path | None, meta: Mapping[str, object]) -> b
         return False
     try:  # as for sampling: the dtype is in the hash
         dtype, bits = str(meta["dtype"]), str(meta["quantize"])
-        model = load_backbone(str(folder), policy, True, dtype, bits)
+        with unread():
+            model = load_backbone(str(folder), policy, True, dtype, bits)
     except (OSError, ValueError, KeyError):
         return False
     return model.weights_sha256() == _identity(meta).get("weights_sha256")

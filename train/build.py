@@ -13,8 +13,14 @@ from accelerate.state import AcceleratorState
 
 from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.loading.names import in_embedded_world
+from sipo.backbones.loading.unread import unread
 from sipo.backbones.registry import load_backbone
-from sipo.common.devices import has_bf16, keep_freed_memory, use_tensor_cores
+from sipo.common.devices import (
+    give_freed_memory_back,
+    has_bf16,
+    keep_freed_memory,
+    use_tensor_cores,
+)
 from sipo.common.files.locks import is_written_to
 from sipo.feedback.prompts.demands import check_prompts, require_published
 from sipo.feedback.registry import load_judge, vocabulary_of
@@ -88,15 +94,17 @@ def open_source(settings: TrainSettings, policy: Policy, data: Data) -> Source:
     return Trajectories(policy, prompts, judge, settings, Path(settings.out) / "trajectories")
 
 
-def open_backbone(settings: TrainSettings, data: Data) -> Backbone:
+def open_backbone(settings: TrainSettings, data: Data, divided: bool = False) -> Backbone:
     """The base model; no VAE and no text encoder, their work is in the shards.
 
-    What samples, an objective or validation, needs the whole of it.
+    What samples, an objective or validation, needs the whole of it. `divided` among processes: its
+    weights stay in their files until each reads its share.
     """
     name = settings.backbone or backbone_of(Path(next(iter(settings.data), ".")), data.meta)
     check_judges(settings, name)
     samples = samples_itself(settings) or settings.validation_pairs
-    return load_backbone(name, None, not samples, base_dtype(settings), settings.quantize)
+    with unread(divided):
+        return load_backbone(name, None, not samples, base_dtype(settings), settings.quantize)
 
 
 def base_dtype(settings: TrainSettings) -> str:
@@ -118,14 +126,9 @@ def behaviour_of(settings: TrainSettings, data: Data, base: Backbone) -> Frozen 
     candidates: dict[Frozen, str | None] = {"base": None, "init": settings.init_weights or None}
     for who, weights in candidates.items():
         if who == "base" or weights:  # loaded as for sampling: the dtype is in the hash
-            sampler = load_backbone(
-                base.name,
-                weights,
-                True,
-                str(data.meta["dtype"]),
-                str(data.meta["quantize"]),
-                INIT,
-            )
+            dtype, bits = str(data.meta["dtype"]), str(data.meta["quantize"])
+            with unread():
+                sampler = load_backbone(base.name, weights, True, dtype, bits, INIT)
             if data.meta["sampled_by"] == [sampler.weights_sha256()]:
                 return who
     raise ValueError(
@@ -147,6 +150,7 @@ def make_accelerator(settings: TrainSettings) -> Accelerator:
     with wrapping_is_ours():
         group = InitProcessGroupKwargs(timeout=WAIT)
         accelerator = Accelerator(mixed_precision=settings.mixed_precision, kwargs_handlers=[group])
-    keep_freed_memory(accelerator.device)
+    divided = settings.shard_weights and accelerator.num_processes > 1
+    (give_freed_memory_back if divided else keep_freed_memory)(accelerator.device)
     use_tensor_cores(accelerator.device)
     return accelerator

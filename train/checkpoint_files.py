@@ -1,8 +1,8 @@
 """Checkpoints and the files of a run folder; every write is complete or not there at all.
 
 A run folder holds settings.yaml (what was asked for), run.json (what a later start must agree
-with), checkpoint-N/ (the policy after step N, state.pt, and `complete`, written last), the policy
-and summary.json, written last of all: the run is finished.
+with), checkpoint-N/ (the policy after step N, state.pt, state.safetensors, and `complete`, written
+last), the policy and summary.json, written last of all: the run is finished.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NotRequired, TypedDict, cast
-
-import torch
 
 from sipo.backbones.base import Provenance
 from sipo.common.errors import reason_of
@@ -26,6 +24,7 @@ from sipo.common.files.torch_files import read_torch
 from sipo.common.files.writing import write_text
 from sipo.common.files.yaml_files import to_yaml
 from sipo.common.resume_guard import first_difference, refuse
+from sipo.train.checkpoint_tensors import put_back
 from sipo.train.monitor.log_rows import Row
 from sipo.train.settings import FREE_TO_CHANGE, TrainSettings
 
@@ -40,8 +39,8 @@ OPTIONS_OF_FACTS = {
     "backbone": "the source of --backbone",
 }
 _NAME = re.compile(r"checkpoint-(\d+)")
-SavePolicy = Callable[[Path], object]
-"""Writes the policy into a folder."""
+SavePolicy = Callable[[Path | None], object]
+"""Writes the policy into a folder; without one this process only gives its share of it."""
 
 
 class Facts(TypedDict):
@@ -98,19 +97,14 @@ def is_due(settings: TrainSettings, step: int, last: int) -> bool:
 
 
 def new_checkpoint(
-    out: Path,
-    state: Mapping[str, object],
-    save_policy: SavePolicy,
-    limit: int | None,
-    between: bool = False,
+    out: Path, step: int, write: SavePolicy, limit: int | None, between: bool = False
 ) -> Path:
     """Written beside and renamed; then those between, and the oldest beyond `limit`, go."""
-    folder = out / f"checkpoint-{state['step']}"
+    folder = out / f"checkpoint-{step}"
     beside = out / f".{folder.name}.tmp"
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    save_policy(beside)
-    torch.save(state, beside / STATE)
+    write(beside)
     if between:
         (beside / BETWEEN).touch()
     _to_disk(beside)
@@ -185,10 +179,13 @@ def finished(
     return done if step_of(resume) >= steps or (stop_on_collapse and done.stopped) else None
 
 
-def load_state(checkpoint: Path) -> dict[str, object]:
-    """Raises ValueError for a damaged one, naming the newest before it that is whole."""
+def load_state(checkpoint: Path, check: bool = True) -> dict[str, object]:
+    """Tensors of files beside state.pt are still to be read; `check` reads them once, for damage.
+
+    Raises ValueError for a damaged one, naming the newest before it that is whole.
+    """
     try:
-        return _read_state(checkpoint)
+        return _read_state(checkpoint, check)
     except ValueError as error:
         remedy = f"give another --out, or remove {str(checkpoint)!r} to start again"
         for older in reversed(checkpoints(checkpoint.parent)):
@@ -198,7 +195,7 @@ def load_state(checkpoint: Path) -> dict[str, object]:
         raise ValueError(f"{error}; {remedy}") from None
 
 
-def _read_state(checkpoint: Path) -> dict[str, object]:
+def _read_state(checkpoint: Path, check: bool = True) -> dict[str, object]:
     path = checkpoint / STATE
     try:
         state = read_torch(path, archive=True)
@@ -206,6 +203,7 @@ def _read_state(checkpoint: Path) -> dict[str, object]:
         raise ValueError(f"checkpoint {str(path)!r} is damaged ({error})") from None
     if not isinstance(state, dict) or state.get("step") != step_of(checkpoint):
         raise ValueError(f"checkpoint {str(path)!r} is not of step {step_of(checkpoint)}")
+    put_back(state, checkpoint, check)
     return state
 
 

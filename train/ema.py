@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from sipo.train.distributed.fsdp import shard_like
+from sipo.common.files.stored_tensors import StoredTensor
+from sipo.train.distributed.fsdp import copy_rows
 
 
 class Ema:
@@ -16,18 +17,23 @@ class Ema:
 
     def __init__(self, weights: Mapping[str, nn.Parameter], decay: float | None) -> None:
         self.decay = decay
-        self.weights = dict(weights) if decay else {}
-        self.average = {name: value.detach().clone() for name, value in self.weights.items()}
+        self.weights = dict(weights)
+        averaged = self.weights if decay else {}
+        self.average = {name: value.detach().clone() for name, value in averaged.items()}
 
     @torch.no_grad()
     def update(self) -> None:
         for name, average in self.average.items():
             average.lerp_(self.weights[name], 1 - (self.decay or 0.0))
 
+    def current(self) -> Mapping[str, Tensor]:
+        """What is meant to be used: the average where there is one, else the weights."""
+        return self.average or self.weights
+
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Inside, the network has the averaged weights."""
-        trained = {name: value.detach().clone() for name, value in self.weights.items()}
+        trained = {name: self.weights[name].detach().clone() for name in self.average}
         self._put(self.average)
         try:
             yield
@@ -42,6 +48,6 @@ class Ema:
     def state_dict(self) -> dict[str, Tensor]:
         return dict(self.average)
 
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        for name, value in state.items():
-            self.average[name].copy_(shard_like(value, self.average[name]))
+    def load_state_dict(self, state: Mapping[str, Tensor | StoredTensor]) -> None:
+        for name, average in self.average.items():
+            copy_rows(average, state[name])

@@ -6,7 +6,6 @@ another frozen adapter. Full fine-tuning: each is a frozen copy, kept only where
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import shutil
@@ -26,8 +25,10 @@ from torch.nn.parallel import DistributedDataParallel
 from sipo.backbones.base import LORA_FILE, Backbone, Conditioning
 from sipo.backbones.loading.lora_files import METADATA
 from sipo.backbones.loading.trained_weights import find_weights
+from sipo.backbones.loading.unread import copied, fuse
+from sipo.common.files.stored_tensors import StoredTensor
 from sipo.common.files.writing import atomic
-from sipo.train.distributed.fsdp import full_tensor, shard, shard_like
+from sipo.train.distributed.fsdp import copy_rows, save_whole, shard, whole_on_main
 from sipo.train.lora_linear import use_fewer_passes
 from sipo.train.objective.registry import find_objective
 from sipo.train.settings import TrainSettings
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 ADAPTER, FROZEN = "default", "init"
 INIT = "--init_weights"
+WHOLE_FILE = "diffusion_pytorch_model.safetensors"
+"""diffusers' name, of one file however large."""
 
 Frozen = Literal["base", "init"]
 """The base model, or the policy of --init_weights."""
@@ -79,15 +82,14 @@ class Policy:
     def _start_full(self, settings: TrainSettings) -> None:
         needed = self._frozen_networks()
         if "base" in needed:
-            self.copies["base"] = copy.deepcopy(self.denoiser)
+            self.copies["base"] = copied(self.denoiser)
         if settings.init_weights:
             # The text's half of a LoRA would neither be trained nor saved: it is refused.
             self.backbone.load_weights(Path(settings.init_weights), INIT, text=False)
             if getattr(self.denoiser, "peft_config", None):
-                self.denoiser.fuse_lora()
-                self.denoiser.unload_lora()
+                fuse(self.denoiser)
         if "init" in needed:
-            self.copies["init"] = copy.deepcopy(self.denoiser)
+            self.copies["init"] = copied(self.denoiser)
         for network in self.copies.values():
             network.requires_grad_(False)
         self.denoiser.requires_grad_(True)
@@ -165,27 +167,26 @@ class Policy:
         return {name: parameter.detach() for name, parameter in self.trainable().items()}
 
     @torch.no_grad()
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor | StoredTensor]) -> None:
         parameters = self.trainable()
-        assert parameters.keys() == state.keys()
-        for name, value in state.items():
-            parameters[name].copy_(shard_like(value, parameters[name]))
+        assert parameters.keys() <= state.keys()
+        for name, parameter in parameters.items():
+            copy_rows(parameter, state[name])
 
     def prepare(self, accelerator: Accelerator) -> None:
-        """Onto the device; wrapped where there are several processes."""
-        self.backbone.to(accelerator.device)
-        for network in self.copies.values():
-            network.to(accelerator.device)
-        self.autocast = accelerator.autocast
-        if accelerator.num_processes == 1:
-            return
-        self.sharded = self.shard_weights
+        """Onto the device; divided or wrapped where there are several processes."""
+        self.sharded = self.shard_weights and accelerator.num_processes > 1
         if self.sharded:  # or every block's half-precision copy would stay until the last one's
             every_time = AutocastKwargs(cache_enabled=False)
             self.autocast = partial(accelerator.autocast, every_time)
             for network in (self.denoiser, *self.copies.values()):
-                shard(network, accelerator.device)
-        else:
+                shard(network, accelerator.device, accelerator.mixed_precision)
+            return
+        self.backbone.to(accelerator.device)
+        for network in self.copies.values():
+            network.to(accelerator.device)
+        self.autocast = accelerator.autocast
+        if accelerator.num_processes > 1:
             # Every process has loaded the frozen ones; quantized, they could not be sent.
             frozen = [n for n, value in self.denoiser.named_parameters() if not value.requires_grad]
             ignore: Callable[[nn.Module, list[str]], None] = (
@@ -221,35 +222,57 @@ class Policy:
                 layer._disable_adapters = adapter is None
                 layer._active_adapter = [adapter or ADAPTER]
 
-    def weights(self) -> dict[str, Tensor]:
-        """For `save`, gathered: every process must ask. {} where it has them at hand."""
-        if not self.full:
-            return full_tensor(self._lora(ADAPTER))
-        return full_tensor(dict(self.denoiser.state_dict())) if self.sharded else {}
+    def save(self, folder: Path | None, values: Mapping[str, Tensor]) -> None:
+        """As diffusers loads it: LORA_FILE or the denoiser's folder. Replaces what is there.
 
-    def save(self, folder: Path, weights: dict[str, Tensor]) -> None:
-        """As diffusers loads it: LORA_FILE or the denoiser's folder. Replaces what is there."""
-        name = self.backbone.denoiser_folder
+        `values` are those of `trainable`, or their average. Every process must ask; those that only
+        give their share have no folder.
+        """
         if self.full:
-            target, beside = folder / name, folder / f".{name}.tmp"
-            self._unsharded(weights).save_pretrained(beside)
-            shutil.rmtree(target, ignore_errors=True)
-            os.replace(beside, target)
+            self._save_full(folder, values)
+        else:
+            self._save_lora(folder, values)
+
+    def _save_full(self, folder: Path | None, values: Mapping[str, Tensor]) -> None:
+        tensors, name = {**self.denoiser.state_dict(), **values}, self.backbone.denoiser_folder
+        if folder is None:
+            save_whole(None, tensors)
+            return
+        target, beside = folder / name, folder / f".{name}.tmp"
+        shutil.rmtree(beside, ignore_errors=True)
+        self._unsharded().save_config(beside)
+        save_whole(beside / WHOLE_FILE, tensors)
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(beside, target)
+
+    def _save_lora(self, folder: Path | None, values: Mapping[str, Tensor]) -> None:
+        from peft.utils import get_peft_model_state_dict
+
+        name, whole = self.backbone.denoiser_folder, {}
+        state = get_peft_model_state_dict(self.denoiser, dict(values), adapter_name=ADAPTER)
+        for key, value in state.items():
+            whole[f"{name}.{key}"] = whole_on_main(value)
+        if folder is None:
             return
         config = self.denoiser.peft_config[ADAPTER].to_dict()
         made = json.dumps({f"{name}.{k}": _plain(v) for k, v in config.items()}, sort_keys=True)
-        tensors = {f"{name}.{k}": v.float().cpu().contiguous() for k, v in weights.items()}
+        tensors = {k: v.float().contiguous() for k, v in whole.items() if v is not None}
         with atomic(folder / LORA_FILE) as file:  # save_file would make it private to the user
             file.write(save(tensors, {"format": "pt", METADATA: made}))
 
-    def _unsharded(self, weights: Mapping[str, Tensor]) -> ModelMixin:
-        """The denoiser or, where its parameters are shards, a whole one with `weights`."""
+    def _unsharded(self) -> ModelMixin:
+        """The denoiser or, where its class is FSDP's, one that is only good for its name."""
         if not self.sharded:
             return self.denoiser
         with torch.device("meta"):
-            other = self.backbone.denoiser_class.from_config(self.denoiser.config)
-        other.load_state_dict(weights, assign=True)
-        return other
+            return cast(
+                "ModelMixin", self.backbone.denoiser_class.from_config(self.denoiser.config)
+            )
+
+    @property
+    def saved_weights(self) -> Path | None:
+        """The file of a saved policy that holds all that is trained, as it is."""
+        return Path(self.backbone.denoiser_folder, WHOLE_FILE) if self.full else None
 
 
 def keeps_reference(settings: TrainSettings) -> bool:

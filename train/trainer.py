@@ -8,6 +8,7 @@ the same command ends with the same weights.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,13 +65,15 @@ def train(
     settings = as_launched(settings)
     data = open_data(settings) if dataset is None else dataset
     accelerator = make_accelerator(settings)  # first: it says which card is this process's
-    backbone = open_backbone(settings, data) if backbone is None else backbone
+    if backbone is None:
+        divided = settings.shard_weights and accelerator.num_processes > 1
+        backbone = open_backbone(settings, data, divided)
     plan = make_plan(settings, len(data), accelerator.num_processes)
     settings.timestep_range(backbone.num_train_timesteps)
     out = Path(settings.out)
     facts = checkpoint_files.Facts(
         data=data.fingerprint(),
-        backbone_weights=backbone.weights_sha256(),
+        backbone_weights=backbone.weights_sha256() if accelerator.is_main_process else "",
         steps=plan.steps,
         pairs_per_step=plan.pairs_per_step,
     )
@@ -132,7 +135,7 @@ class Trainer:
         if accelerator.scaler is not None:
             parts["scaler"] = accelerator.scaler
         self.checkpointer = Checkpointer(
-            settings, plan.steps, accelerator, parts, self.policy_saver
+            settings, plan.steps, accelerator, parts, self.policy_saver, policy.saved_weights
         )
 
     def load(self, checkpoint: Path) -> None:
@@ -235,24 +238,17 @@ class Trainer:
 
     def policy_saver(self) -> SavePolicy:
         """Writes what is meant to be used: the moving average where there is one."""
-        with self.ema.in_place():
-            weights = {name: value.clone() for name, value in self.policy.weights().items()}
-
-        def write(folder: Path) -> None:
-            with self.ema.in_place():
-                self.policy.save(folder, weights)
-
-        return write
+        return partial(self.policy.save, values=self.ema.current())
 
     def finish(self) -> None:
         """The policy at the top of the run folder, then the summary that says it is finished."""
-        save_policy, policy_of = self.policy_saver(), self.done
-        if not self.accelerator.is_main_process:
+        policy_of, main = self.done, self.accelerator.is_main_process
+        if not self.settings.keep_best:
+            self.policy_saver()(self.out if main else None)
+        if not main:
             return
         if self.settings.keep_best:
             policy_of = checkpoint_files.publish_best(self.out)
-        else:
-            save_policy(self.out)
         rows = read_rows(self.out / "log.jsonl")
         seen = self.done * self.plan.pairs_per_step
         summary = RunSummary(

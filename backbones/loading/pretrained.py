@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from sipo.backbones.loading.unread import load_unread
+
 _LOGGERS = ("diffusers.models.modeling_utils", "transformers.modeling_utils")
 _RANDOM = ("newly initialized", "MISSING")
 """What they log then: diffusers a sentence, transformers a table."""
@@ -27,6 +29,8 @@ def from_pretrained(kind: Any, path: str, what: str, subfolder: str = "", **opti
     if subfolder:
         options["subfolder"] = subfolder
     with explained(what):
+        if (network := load_unread(kind, path, subfolder, options)) is not None:
+            return network
         return kind.from_pretrained(path, **options)
 
 

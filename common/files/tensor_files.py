@@ -30,6 +30,10 @@ class Header:
 
     shapes: Mapping[str, tuple[int, ...]]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
+    """In safetensors' words: "F32"."""
+    begins: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of the file before a tensor's values."""
 
 
 def read_header(path: Path, what: str) -> Header:
@@ -49,7 +53,7 @@ def read_header(path: Path, what: str) -> Header:
         text = file.read(length)
     if len(text) < length:
         raise ValueError(f"{where} is cut off after {size} bytes; {AGAIN}")
-    return _parse(text, size - LENGTH - length, where)
+    return _parse(text, size, where)
 
 
 def refuse_no_weights(first: bytes, where: str) -> None:
@@ -91,12 +95,16 @@ def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
     )
 
 
-def _parse(text: bytes, data: int, where: str) -> Header:
-    """`data` is the number of bytes behind the header, which must be those it speaks of."""
+def _parse(text: bytes, size: int, where: str) -> Header:
+    """`size` is the file's in bytes; those behind the header must be those it speaks of."""
+    before = LENGTH + len(text)
+    data = size - before
     try:
         entries = load_json(text)
         metadata = entries.pop("__metadata__", None) or {}
         shapes = {name: tuple(entry["shape"]) for name, entry in entries.items()}
+        types = {name: str(entry["dtype"]) for name, entry in entries.items()}
+        begins = {name: before + entry["data_offsets"][0] for name, entry in entries.items()}
         end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):
         raise ValueError(f"{where} has a damaged header; {AGAIN}") from None
@@ -106,4 +114,4 @@ def _parse(text: bytes, data: int, where: str) -> Header:
         raise ValueError(f"{where} has {data - end} bytes too many; {AGAIN}")
     if not any(map(math.prod, shapes.values())):
         raise ValueError(f"{where} holds no tensors; give a file with weights")
-    return Header(shapes, metadata)
+    return Header(shapes, metadata, types, begins)

@@ -30,8 +30,9 @@ from memory_pairs import MemoryPairs
 from sipo.backbones.registry import load_backbone
 from sipo.train.settings import make_settings
 from sipo.train.trainer import train
-train(make_settings(json.loads(sys.argv[4])), load_backbone(sys.argv[3], denoiser_only=True),
-      MemoryPairs(5))
+settings = make_settings(json.loads(sys.argv[4]))
+given = None if settings.backbone else load_backbone(sys.argv[3], denoiser_only=True)
+train(settings, given, MemoryPairs(5))
 """
 
 

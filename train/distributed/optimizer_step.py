@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
-from sipo.train.distributed.fsdp import OptimizerState, full_tensor, shard_optimizer_state
+from sipo.train.distributed.fsdp import OptimizerState, full_tensor, place_optimizer_state
 from sipo.train.policy import Policy
 from sipo.train.settings import TrainSettings
 
@@ -61,5 +61,5 @@ class Stepper:
         return cast(OptimizerState, self.optimizer.state_dict())
 
     def load_state_dict(self, state: OptimizerState) -> None:
-        placed = shard_optimizer_state(state, self.parameters)
+        placed = place_optimizer_state(state, self.parameters)
         self.optimizer.load_state_dict({**placed})
