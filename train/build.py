@@ -108,9 +108,9 @@ def open_backbone(settings: TrainSettings, data: Data, divided: bool = False) ->
 
 
 def base_dtype(settings: TrainSettings) -> str:
-    """Frozen weights may be bfloat16 where the arithmetic is; what is trained is float32."""
-    halved = settings.mixed_precision == "bf16" and not settings.full
-    return "bfloat16" if halved else "float32"
+    """Frozen weights are in half precision where the arithmetic is; what is trained is float32."""
+    halves = {"bf16": "bfloat16", "fp16": "float16"}
+    return "float32" if settings.full else halves.get(settings.mixed_precision, "float32")
 
 
 def open_validation(settings: TrainSettings, policy: Policy, data: Data) -> Validation | None:

@@ -81,10 +81,11 @@ def calibrate(given: Given, config: str | None) -> None:
 
     Writes weights.json and weights.png to --out, prints the table, and trains nothing.
     """
+    from sipo.train.distributed.accelerate_env import as_launched
     from sipo.train.monitor.weight_calibration import as_text, measure_curve, write_curve
     from sipo.train.objective.registry import find_objective
 
-    settings = _resolve(config, given)
+    settings = as_launched(_resolve(config, given))
     if find_objective(settings.objective).data == "rollouts":
         raise ValueError(
             f"--objective {settings.objective!r} learns from no pairs, which a curve is measured "

@@ -23,8 +23,9 @@ class Ema:
 
     @torch.no_grad()
     def update(self) -> None:
-        for name, average in self.average.items():
-            average.lerp_(self.weights[name], 1 - (self.decay or 0.0))
+        if self.decay:
+            weights: list[Tensor] = [self.weights[name] for name in self.average]
+            torch._foreach_lerp_(list(self.average.values()), weights, 1 - self.decay)
 
     def current(self) -> Mapping[str, Tensor]:
         """What is meant to be used: the average where there is one, else the weights."""

@@ -26,6 +26,7 @@ from sipo.backbones.base import LORA_FILE, Backbone, Conditioning
 from sipo.backbones.loading.lora_files import METADATA
 from sipo.backbones.loading.trained_weights import find_weights
 from sipo.backbones.loading.unread import copied, fuse
+from sipo.backbones.placement import lay_out
 from sipo.common.files.stored_tensors import StoredTensor
 from sipo.common.files.writing import atomic
 from sipo.train.distributed.fsdp import copy_rows, save_whole, shard, whole_on_main
@@ -183,8 +184,9 @@ class Policy:
                 shard(network, accelerator.device, accelerator.mixed_precision)
             return
         self.backbone.to(accelerator.device)
-        for network in self.copies.values():
+        for network in (self.denoiser, *self.copies.values()):
             network.to(accelerator.device)
+            lay_out(network, accelerator.device)
         self.autocast = accelerator.autocast
         if accelerator.num_processes > 1:
             # Every process has loaded the frozen ones; quantized, they could not be sent.

@@ -178,7 +178,9 @@ class TrainSettings(StrictModel):
     ema_decay: float | None = _step(
         "Decay of a moving average that is saved instead.", None, without="none is kept", gt=0, lt=1
     )
-    mixed_precision: Literal["no", "bf16", "fp16"] = _machine("Number format of autocast.", "no")
+    mixed_precision: Literal["auto", "no", "bf16", "fp16"] = _machine(
+        "Number format of autocast; auto: bf16 on a card that has it, else no.", "auto"
+    )
     quantize: model.Quantize = _machine(
         "Bits of the frozen base: nf4 by bitsandbytes, int8 by torchao.", "no"
     )

@@ -46,7 +46,21 @@ def test_what_is_done_otherwise_is_refused(
     for key, value in given.items():
         monkeypatch.setenv(key, value)
     with pytest.raises(ValueError, match=said):
-        as_launched(make_settings({}))
+        as_launched(make_settings({"mixed_precision": "no"}))
+
+
+@pytest.mark.parametrize(
+    ("native", "configured", "chosen"),
+    [(False, "no", "no"), (True, "no", "bf16"), (True, "fp16", "fp16"), (False, "bf16", "bf16")],
+)
+def test_the_number_format_is_the_machines_where_none_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, native: bool, configured: str, chosen: str
+) -> None:
+    """It is written down as what it came to, so that another machine does not change a run."""
+    on = "bfloat16" if native else "float32"
+    monkeypatch.setattr("sipo.train.distributed.accelerate_env.dtype_on", lambda device: on)
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", configured)
+    assert as_launched(make_settings({})).mixed_precision == chosen
 
 
 GROUPS = """
@@ -56,7 +70,7 @@ import torch
 from sipo.train.build import WAIT, make_accelerator
 from sipo.train.distributed.fsdp import shard
 from sipo.train.settings import make_settings
-accelerator = make_accelerator(make_settings({}))
+accelerator = make_accelerator(make_settings({"mixed_precision": "no"}))
 waits = torch.distributed.distributed_c10d._get_default_group()._get_backend(accelerator.device)
 assert waits.options._timeout == WAIT
 network = torch.nn.Linear(2, 2)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sipo.common.devices import dtype_on, find_device
 from sipo.train.settings import TrainSettings, make_settings
 
 FSDP, DEEPSPEED = "ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"
@@ -20,13 +21,19 @@ AGREED = {
     "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "gradient_accumulation_steps",
 }
 """Said in both places, they must be the same: accelerate's variable -> our setting."""
+UNSAID = ("no", "none", "auto")
 
 
 def as_launched(settings: TrainSettings) -> TrainSettings:
-    """With --shard_weights where accelerate is configured for FSDP2.
+    """With what accelerate is configured for: its number format where --mixed_precision is 'auto'
+    (else this machine's), and --shard_weights where it says FSDP2.
 
     Raises ValueError for what is configured there and not done here.
     """
+    if settings.mixed_precision == "auto":
+        theirs = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+        chosen = _of_this_machine() if theirs in UNSAID else theirs
+        settings = make_settings(settings.model_dump() | {"mixed_precision": chosen})
     if asked(DEEPSPEED):
         raise ValueError(
             "accelerate is configured for DeepSpeed, which is not done here; give FSDP instead, as "
@@ -34,7 +41,7 @@ def as_launched(settings: TrainSettings) -> TrainSettings:
         )
     for variable, name in AGREED.items():
         theirs, ours = os.environ.get(variable, "no"), getattr(settings, name)
-        if theirs not in ("no", "none", "auto") and type(ours)(theirs) != ours:
+        if theirs not in UNSAID and type(ours)(theirs) != ours:
             raise ValueError(
                 f"accelerate is configured for {variable} {theirs}, and --{name} is {ours}; give "
                 f"--{name} {theirs}, or leave it out of accelerate's configuration"
@@ -47,6 +54,10 @@ def as_launched(settings: TrainSettings) -> TrainSettings:
     if (version := os.environ.get("FSDP_VERSION", "1")) != "2":
         raise ValueError(f"accelerate is configured for FSDP {version}; give fsdp_version: 2")
     return make_settings(settings.model_dump() | {"shard_weights": True})
+
+
+def _of_this_machine() -> str:
+    return "bf16" if dtype_on(find_device("auto")) == "bfloat16" else "no"
 
 
 def reshard_after_forward() -> bool:

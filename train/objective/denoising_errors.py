@@ -6,7 +6,7 @@ Shapes: B pairs, K draws of (timestep, noise) each, R = B K rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sipo.backbones.base import Backbone, Conditioning
+from sipo.train.data.batch_ahead import BatchAhead
 from sipo.train.data.pair_batches import Batch, Pairs, PairStream, draw_batch
 from sipo.train.data.reference_cache import ReferenceCache
 from sipo.train.objective.importance import (
@@ -46,7 +47,7 @@ class Source(Protocol):
 
     cache: ReferenceCache | None
 
-    def measure(self, positions: Sequence[int], step: int, /) -> Measured: ...
+    def measure(self, positions: range, step: int, /) -> Measured: ...
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,15 @@ class Noised:
             self.coefficient[at],
         )
 
+    def pinned(self) -> Noised:
+        """In memory that a card reads by itself."""
+        return self._each(Tensor.pin_memory)
+
     def to(self, device: torch.device) -> Noised:
-        """By pinned memory where there is a card: nobody waits for the copies."""
+        """Nobody waits for what was pinned."""
+        return self._each(lambda value: value.to(device, non_blocking=True))
 
-        def moved(value: Tensor) -> Tensor:
-            held = value.pin_memory() if device.type == "cuda" else value
-            return held.to(device, non_blocking=True)
-
+    def _each(self, moved: Callable[[Tensor], Tensor]) -> Noised:
         return Noised(
             moved(self.noisy),
             moved(self.timesteps),
@@ -98,15 +101,21 @@ class PairSource:
         self.stream = PairStream(pairs, settings.seed)
         cached = self.stream, settings, policy.device, policy.sharded
         self.cache = ReferenceCache(*cached) if settings.reference_draws else None
+        self.batches = BatchAhead(self._noised)
 
     def draw(self, positions: Sequence[int]) -> Batch:
         steps = self.policy.backbone.num_train_timesteps
         return draw_batch(self.stream, positions, self.settings, steps)
 
-    def measure(self, positions: Sequence[int], step: int) -> Measured:
+    def _noised(self, positions: range) -> tuple[Batch, Noised]:
+        batch, device = self.draw(positions), self.policy.device
+        noised = noise_pairs(self.policy.backbone, batch, self.settings)
+        return batch, noised.pinned() if device.type == "cuda" else noised
+
+    def measure(self, positions: range, step: int) -> Measured:
         """Of the pairs at `positions`; they do not depend on the step."""
-        batch = self.draw(positions)
-        noised = noise_pairs(self.policy.backbone, batch, self.settings).to(self.policy.device)
+        batch, noised = self.batches(positions)
+        noised = noised.to(self.policy.device)
         reference = _unknown(noised)
         if self.policy.has_reference:
             reference = self._reference(positions, noised)
