@@ -82,7 +82,7 @@ def measure(
             done = subprocess.run(command, env=alone(), capture_output=True, text=True)
             if done.returncode:
                 raise RuntimeError(f"{arm}: {done.stderr[-3000:]}")
-            result = json.loads((out / "result.json").read_text())
+            result = json.loads((out / "result.json").read_text(encoding="utf-8"))
             if abs(result["first_loss"] - math.log(2)) > 1e-4:
                 raise RuntimeError(f"{arm} begins at a loss of {result['first_loss']}, not ln 2")
             results[arm].append(result)
@@ -195,7 +195,7 @@ def run_arm(arm: str, script: Path, steps: int, out: Path) -> None:
         "weighing": weighing[0] / (warm + steps) * steps,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB,
     }
-    (out / "result.json").write_text(json.dumps(result))
+    (out / "result.json").write_text(json.dumps(result), encoding="utf-8")
 
 
 def run_theirs(arm: str, script: Path, steps: int, out: Path, weighing: list[float]) -> float:
@@ -267,7 +267,7 @@ def run_ours(arm: str, script: Path, steps: int, out: Path, weighing: list[float
         options["reference_draws"] = 1
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     sipo_train(words, standalone_mode=False)
-    rows = map(json.loads, (out / "log.jsonl").read_text().splitlines())
+    rows = map(json.loads, (out / "log.jsonl").read_text(encoding="utf-8").splitlines())
     return next(float(row["loss"]) for row in rows if row["keep"])
 
 
