@@ -7,6 +7,7 @@ where they are, and a checkpoint is gathered on the main process's CPU one tenso
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,8 @@ def shard(module: nn.Module, device: torch.device, precision: str = "no") -> Non
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
+    # FSDP2 fears changes in place of a block's output; diffusers makes none.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
     mesh = init_device_mesh(device.type, (distributed.get_world_size(),))
     policy = MixedPrecisionPolicy()
     if precision == "bf16":
