@@ -39,7 +39,7 @@ OPTIONS = settings_options(TrainSettings, Given, "_")
 @click.group(
     cls=Commands,
     invoke_without_command=True,
-    example="sipo-train --data shards --out runs/sd15 --mixed_precision bf16",
+    example="sipo-train --data shards --out runs/sd15 --gradient_checkpointing",
 )
 @CONFIG
 @recipe_option("train")
