@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("--px", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sampler-ms", type=float, default=0.0, help="An image, slept.")
+    parser.add_argument("--judges", nargs="+", choices=JUDGES, default=list(JUDGES))
     parser.add_argument("--run", choices=JUDGES, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.run:
@@ -58,7 +59,7 @@ def in_turns(
     """Judge -> tree -> medians; with two trees also how many times as fast this one is."""
     options = [f"--{name}={getattr(asked, name.replace('-', '_'))}" for name in OPTIONS]
     table: dict[str, dict[str, Any]] = {}
-    for judge in JUDGES:
+    for judge in asked.judges:
         rows: dict[str, list[dict[str, float]]] = {name: [] for name in trees}
         for _ in range(asked.rounds):
             for name, tree in trees.items():

@@ -14,14 +14,14 @@ MODELS = ("SD 1.5", "SDXL 1.0", "FLUX.1-dev", "CogVideoX 2B", "Wan 2.1 1.3B")
 
 def test_every_model_is_measured(tmp_path: Path) -> None:
     out = tmp_path / "gpu.json"
-    words = ["--tiny", "--only", "card", "sampling", "training", "--out", str(out)]
+    words = ["--tiny", "--only", "card", "generate", "sampling", "training", "--out", str(out)]
     command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), *words]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run(command, check=True, timeout=240, env=environment, capture_output=True)
     report = json.loads(out.read_text())
     parts = report["parts"]
     assert report["tiny"]
-    assert parts.keys() == {"card", "sampling", "training"}
+    assert parts.keys() == {"card", "generate", "sampling", "training"}
     failed = {
         name: figures["failed"]
         for part in parts.values()
@@ -31,6 +31,7 @@ def test_every_model_is_measured(tmp_path: Path) -> None:
     assert not failed
     assert parts["card"]["matmul bf16"]["flop_s"] > 0
     assert parts["sampling"]["FLUX.1-dev bf16, cached"]["finite"]
+    assert 0 < parts["generate"]["SD 1.5 bf16"]["idle_share"] < 1
     for model in MODELS:
         assert parts["sampling"][f"{model} bf16"]["peak_share_of_denoiser"] > 0
         assert parts["sampling"][f"{model} fp32"]["finite"]
