@@ -11,7 +11,7 @@ demo: install
 	$(BIN)/sipo-loop --out runs/demo
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # Every parser of what people hand in, 20,000 odd inputs each: about two hours of one core.
 fuzz: install
