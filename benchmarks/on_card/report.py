@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from types import FrameType
 import torch
 
 from sipo.common.files.writing import write_json
+from sipo.common.fitting_batches import give_back_memory
 
 Figures = dict[str, object]
 
@@ -97,9 +97,8 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 def free_memory() -> None:
-    gc.collect()
+    give_back_memory()
     if torch.cuda.is_available():
-        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
 
 
