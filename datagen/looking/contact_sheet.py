@@ -37,13 +37,19 @@ def contact_sheet(folder: ShardFolder, rows: int) -> str:
         f"{config.judge.id}, {config.policy} {config.margin}"
     )
     template = Path(__file__).with_name("contact_sheet.html")
-    rows_shown = [_row(folder, *pair) for pair in taken]
+    pictures = {number: pair_pictures(folder, number) for number in {place[0] for place in taken}}
+    rows_shown = [_row(folder, *place, pictures[place[0]][place[1]]) for place in taken]
     return render(template, title="Preference pairs", about=about, rows=rows_shown)
 
 
-def _row(folder: ShardFolder, number: int, key: str, members: Members) -> Row:
+def _row(
+    folder: ShardFolder,
+    number: int,
+    key: str,
+    members: Members,
+    pictures: dict[str, StoredPicture],
+) -> Row:
     pair = read_row(folder.tar(PAIRS, number), members, PairJson)
-    pictures = pair_pictures(folder, number)[key]
     sides = [(_image(pictures[role]), side) for role, side in pair.sides.items()]
     return Row(key, pair, sides)
 
