@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import makers
 import numpy as np
 import pytest
 import torch
 from alike import assert_other_picture, assert_same_picture, assert_same_values, deviation
 from sampled_pairs import SampledPairs
 from schedules import check_calibration, check_round_trips, check_weight
-from tiny import SIZE_PX, tiny_pipeline
-from tiny_chroma import tiny_chroma
+from tiny import SIZE_PX
 from tiny_flux import tiny_flux
-from tiny_sana import tiny_sana
-from tiny_sd3 import tiny_sd3
-from tiny_sdxl import tiny_sdxl
-from tiny_z_image import tiny_z_image
 from torch import Tensor
 
 from sipo.backbones.base import Sampler
@@ -38,16 +33,6 @@ pytestmark = [
 ]
 
 TEXTS = ["a red cat", "two dogs"]
-MAKERS: dict[str, Callable[[Path], Path]] = {
-    "sd1": tiny_pipeline,
-    "sd2": lambda folder: tiny_pipeline(folder, prediction_type="v_prediction"),
-    "sdxl": tiny_sdxl,
-    "flux": tiny_flux,
-    "chroma": tiny_chroma,
-    "sd3": tiny_sd3,
-    "sana": tiny_sana,
-    "z_image": tiny_z_image,
-}
 GUIDANCE = 3.5
 UNGUIDED = {"z_image": 0.0}  # FLUX guides by an input
 FROM_0 = ("sd1", "sd2", "sdxl")  # count timesteps from 0; flow's denoiser is told T sigma = t + 1
@@ -77,10 +62,10 @@ class Family:
         ).images[0]
 
 
-@pytest.fixture(scope="module", params=MAKERS)
+@pytest.fixture(scope="module", params=makers.IMAGES)
 def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Family:
     name = request.param
-    folder = MAKERS[name](tmp_path_factory.mktemp("family") / name)
+    folder = makers.IMAGES[name](tmp_path_factory.mktemp("family") / name)
     backbone: Any = load_backbone(str(folder))
     pairs = SampledPairs(backbone, TEXTS)
     return Family(name, folder, backbone, backbone.default_sampler, pairs)

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import makers
 import pytest
 from tiny import tiny_pipeline
-from tiny_chroma import tiny_chroma
-from tiny_flux import tiny_flux
-from tiny_sana import tiny_sana
-from tiny_sd3 import tiny_sd3
-from tiny_sdxl import tiny_sdxl
-from tiny_video import tiny_cogvideox, tiny_wan
-from tiny_z_image import tiny_z_image
 
 from sipo.backbones.base import Sampler
 from sipo.backbones.registry import SAMPLER_FILE, load_backbone
@@ -32,22 +25,11 @@ pytestmark = [
 ]
 
 PROMPT = single_object("cat")
-MAKERS: dict[str, Callable[[Path], Path]] = {
-    "sd": tiny_pipeline,
-    "sdxl": tiny_sdxl,
-    "flux": tiny_flux,
-    "chroma": tiny_chroma,
-    "sd3": tiny_sd3,
-    "sana": tiny_sana,
-    "z_image": tiny_z_image,
-    "cogvideox": tiny_cogvideox,
-    "wan": tiny_wan,
-}
 
 
-@pytest.fixture(scope="module", params=MAKERS)
+@pytest.fixture(scope="module", params=makers.ALL)
 def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return load_backbone(str(MAKERS[request.param](tmp_path_factory.mktemp("size") / "tiny")))
+    return load_backbone(str(makers.ALL[request.param](tmp_path_factory.mktemp("size") / "tiny")))
 
 
 def test_a_side_alone_keeps_the_checkpoints_other(backbone: Any) -> None:

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
+import makers
 import numpy as np
 import pytest
 import torch
 from sampled_pairs import SampledPairs
-from tiny import tiny_pipeline
-from tiny_chroma import tiny_chroma
-from tiny_flux import tiny_flux
-from tiny_sana import tiny_sana
-from tiny_sd3 import tiny_sd3
-from tiny_sdxl import tiny_sdxl
-from tiny_video import tiny_cogvideox, tiny_wan
-from tiny_z_image import tiny_z_image
 
 from sipo.backbones.base import Backbone, Generated
 from sipo.backbones.placement import place
@@ -26,27 +18,15 @@ from sipo.backbones.registry import load_backbone
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.FluxPosEmbed. is deprecated:FutureWarning"  # diffusers of its own Chroma
 )
-MAKERS: dict[str, Callable[[Path], Path]] = {
-    "sd1": tiny_pipeline,
-    "sd2": partial(tiny_pipeline, prediction_type="v_prediction"),
-    "sdxl": tiny_sdxl,
-    "flux": tiny_flux,
-    "chroma": tiny_chroma,
-    "sd3": tiny_sd3,
-    "sana": tiny_sana,
-    "z_image": tiny_z_image,
-    "cogvideox": tiny_cogvideox,
-    "wan": tiny_wan,
-}
 BOUND = 0.1  # of the largest value, as in tests/backbones
 LEVELS = 8  # of 255: a picture in float32, with TF32, on the card and on the CPU
 
 Record = Callable[[str, object], None]
 
 
-@pytest.fixture(params=MAKERS)
+@pytest.fixture(params=makers.ALL)
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return str(MAKERS[request.param](tmp_path / request.param))
+    return str(makers.ALL[request.param](tmp_path / request.param))
 
 
 def test_half_precision_predicts_alike(
