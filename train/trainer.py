@@ -167,6 +167,7 @@ class Trainer:
         if recorder is not None:
             recorder.close()
         if stop and not (ended or self.done == self.plan.steps):
+            self.accelerator.wait_for_everyone()  # the first that ends takes the others with it
             raise stopping.interrupt(self.stopped())
         self.finish()
         self.accelerator.wait_for_everyone()

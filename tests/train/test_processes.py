@@ -36,7 +36,31 @@ train(settings, given, MemoryPairs(5))
 """
 
 
-def on_two_processes(folder: Path, settings: dict[str, Any], **given: str) -> None:
+STOPPED = f"""
+import os, signal, time
+from pathlib import Path
+from sipo.train import checkpoint_files
+to_disk = checkpoint_files._to_disk
+checkpoint_files._to_disk = lambda folder: (time.sleep(1), to_disk(folder))
+if os.environ["RANK"] == "1":
+    from sipo.train.trainer import Trainer
+    step = Trainer.step
+    def last(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return step(self)
+    Trainer.step = last
+try:
+    {SCRIPT.replace(chr(10), chr(10) + "    ")}
+except KeyboardInterrupt:
+    kept = Path(settings.out) / "checkpoint-1"
+    assert (kept / checkpoint_files.COMPLETE).exists()
+    kept.with_name("rank-" + os.environ["RANK"]).touch()
+"""
+
+
+def on_two_processes(
+    folder: Path, settings: dict[str, Any], script: str = SCRIPT, **given: str
+) -> None:
     """`given` is the environment, beside what tells the processes of one another."""
     here = Path(__file__).parent
     with socket.socket() as free:
@@ -44,7 +68,7 @@ def on_two_processes(folder: Path, settings: dict[str, Any], **given: str) -> No
         port = free.getsockname()[1]
     shared = os.environ | given | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     shared |= {"WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, "-c", SCRIPT, str(here), str(here.parent), str(folder)]
+    words = [sys.executable, "-c", script, str(here), str(here.parent), str(folder)]
     running = [
         subprocess.Popen(
             [*words, json.dumps(settings)],
@@ -115,3 +139,10 @@ def test_divided_among_two_is_whole(run: Run, tmp_path: Path, tiny_folder: Path,
 def compare(one: Path, two: Path, start: Path, file: str = LORA_FILE, within: float = 0.01) -> None:
     """Folders with weights."""
     assert_close_weights(one / file, two / file, start / file, within)
+
+
+def test_none_ends_before_the_checkpoint_is_kept(tmp_path: Path, tiny_folder: Path) -> None:
+    """A launcher kills the others when the first ends: the main one may still be writing."""
+    asked = {"out": str(tmp_path / "run"), "max_train_steps": 3, "train_batch_size": 2}
+    on_two_processes(tiny_folder, GIVEN | asked, STOPPED)
+    assert {path.name for path in (tmp_path / "run").glob("rank-*")} == {"rank-0", "rank-1"}
