@@ -17,7 +17,7 @@ from sipo.common.files.text import read_text
 from sipo.train.monitor.log_rows import Row, read_rows
 from sipo.train.objective.registry import NO_MARGIN_OBJECTIVES
 
-COLLAPSE = "collapse"
+COLLAPSE, WINNER_ERROR = "collapse", "winner_error"
 SATURATED = 0.05  # mean sigma(-z): most pairs no longer teach
 VANISHING = 0.01  # mean |z| after a whole window: beta or learning rate does nothing
 FALL = 0.05  # psi_w, in units of the mean |z|
@@ -62,6 +62,9 @@ class Health:
         found = self._collapse(row) if "validation" in row else {}
         if "validation" not in row and COLLAPSE in self.standing:
             found[COLLAPSE] = self.findings[COLLAPSE].warning  # until a later one says otherwise
+        limit = self.settings.get("stop_on_winner_error")
+        if isinstance(limit, float) and row.get("winner_growth", 0.0) > limit:
+            found[WINNER_ERROR] = _grown(row["winner_growth"], limit, self.settings)
         if "validation_failed" in row:
             found["unseen"] = f"validation saw nothing: {row['validation_failed']}"
         self.rows = [*self.rows[-2 * self.window + 1 :], row]
@@ -119,6 +122,16 @@ def diagnose_run(run: Path) -> list[Finding]:
     path = run / "run.json"
     settings = load_json(read_text(path))["settings"] if path.is_file() else {}
     return diagnose(read_rows(run / "log.jsonl"), settings)
+
+
+def _grown(growth: float, limit: float, settings: Settings) -> str:
+    kept = "of its best look" if settings.get("keep_best") else "of its last checkpoint before"
+    safer = "" if settings.get("safe_loser") else ", or add --safe_loser 0.9"
+    return (
+        f"winners' errors are {growth:+.1%} above the reference's, more than "
+        f"--stop_on_winner_error {limit:g} allows: the run ends, with the policy {kept} if it has "
+        f"one (summary.json: policy_of_step). Lower --learning_rate{safer}"
+    )
 
 
 Metric = Literal[
