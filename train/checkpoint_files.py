@@ -73,7 +73,7 @@ class RunSummary:
     warnings: Sequence[str] = ()
     """Each cause once, with the steps at which it was seen."""
     stopped: bool = False
-    """Before the last step, by --stop_on_collapse or --stop_on_winner_error."""
+    """Before the last step by --stop_on_collapse, or by --stop_on_winner_error."""
     last: Row | None = None
     """Of log.jsonl; None where the log was taken away."""
 

@@ -113,11 +113,12 @@ class Policy:
             self.denoiser.add_adapter(config, adapter_name=ADAPTER)
         if settings.init_weights:
             self._set_lora(self._read_lora(settings), ADAPTER)
-        for name in self._frozen_networks().intersection(COPIES):
+        needed = self._frozen_networks()
+        for name in (name for name in COPIES if name in needed):
             with warnings.catch_warnings():  # peft asks whether a second adapter is meant; it is
                 warnings.filterwarnings("ignore", message="Already found a `peft_config`")
                 self.denoiser.add_adapter(config, adapter_name=name)
-            self._set_lora(self._lora(ADAPTER), str(name))
+            self._set_lora(self._lora(ADAPTER), name)
             self.denoiser.set_adapter(ADAPTER)
         self._float32_adapters()
 

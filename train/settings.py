@@ -323,7 +323,7 @@ class TrainSettings(StrictModel):
     def _measures_winners(self) -> bool:
         """Against a reference, by errors."""
         objective = find_objective(self.objective)
-        return objective.data != "rollouts" and keeps_reference(self)
+        return objective.data in ("pairs", "verdicts") and keeps_reference(self)
 
     @property
     def alpha(self) -> int:

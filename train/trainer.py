@@ -305,7 +305,7 @@ class Trainer:
             epochs=round(seen / self.plan.dataset_pairs, 3),
             policy_of_step=policy_of,
             warnings=[str(finding) for finding in diagnose(rows, self.settings.model_dump())],
-            stopped=self.done < self.plan.steps,
+            stopped=self.done < self.plan.steps or self.winner_error.is_over,
             last=rows[-1] if rows else None,
         )
         checkpoint_files.write_summary(self.out, summary)
