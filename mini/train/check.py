@@ -29,7 +29,7 @@ from sipo.mini.world import Scene
 
 CALIBRATION_SEED, CHECK_SEED = 51, 52
 FLOOR = 0.05  # least threshold considered
-GRID = tuple(round(0.05 * i, 2) for i in range(1, 20))
+GRID = tuple(round(0.05 * i, 2) for i in range(6, 20))  # from .3: below, a smear would do
 Pixels = NDArray[np.uint8]
 View = Callable[[list[Pixels]], list[Pixels]]
 
