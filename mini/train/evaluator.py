@@ -118,8 +118,9 @@ def _focal(heat: Tensor, target: Tensor) -> Tensor:
 def make_batch(seed: int, pool: Sequence[Scene] = ()) -> tuple[Tensor, Targets]:
     """(B, 3, S, S) in [0, 1] and their targets: half are of the `pool`, half are mirrored."""
     rng = np.random.default_rng((seed, 2))
-    chosen = rng.choice(len(pool), BATCH // 2, replace=False) if pool else []
-    fresh = itertools.islice(labelled_scenes(seed), BATCH - len(chosen))
+    redrawn = BATCH // 2 if pool else 0
+    chosen = rng.permutation(len(pool))[:redrawn]
+    fresh = itertools.islice(labelled_scenes(seed), BATCH - redrawn)
     drawn = [*fresh, *(pool[number] for number in chosen)]
     mirrored = rng.random(BATCH) < 0.5
     pixels = np.stack([_damage(s.image, rng) for s in drawn])
