@@ -35,10 +35,10 @@ HARD: dict[str, Any] = {
     "learning_rate": 1e-2,
     "lora_targets": "all",
     "train_timesteps": "500:501",
-    "max_train_steps": 30,
+    "max_train_steps": 36,
     "checkpointing_steps": 4,
 }
-"""Two pairs, two a step, whose winners' errors double between step 26 and 30."""
+"""Two pairs, two a step, whose winners' errors double within four steps, at about the 30th."""
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
@@ -303,11 +303,11 @@ def wild(run: Run, name: str, **given: Any) -> RunSummary:
 
 
 def test_a_winners_error_that_explodes_within_steps(run: Run, tmp_path: Path) -> None:
-    """Plain, it grows by half and more in four steps. A safe loser keeps it below the reference's;
+    """Plain, it is more than double after 36 steps. A safe loser keeps it below the reference's;
     a stop ends the run with the policy of the last checkpoint before, and says so.
     """
     wild(run, "plain")
-    assert growth(tmp_path / "plain") > 0.3
+    assert growth(tmp_path / "plain") > 0.6
     wild(run, "safe", safe_loser=0.9)
     assert growth(tmp_path / "safe") < 0
     summary = wild(run, "stopped", stop_on_winner_error=0.1, max_train_steps=99)
