@@ -46,9 +46,9 @@ def generate(asked: Completed[GenerateSettings], dry_run: bool) -> None:
     from sipo.datagen.generation.dry_run import plan_lines
     from sipo.datagen.generation.run import run
 
+    job = prepare(settings, continuing=not dry_run)
     if asked.told:
         click.echo(asked.told)
-    job = prepare(settings, continuing=not dry_run)
     if dry_run:
         click.echo("\n".join(plan_lines(job, settings.out)))
         return

@@ -64,10 +64,12 @@ def main(settings: EvalSettings, dry_run: bool) -> None:
     from sipo.geneval.tables import evaluation_table
 
     sampler = sampler_layer(settings.backbone).under(settings.model_fields_set)
-    if sampler.told and not settings.images:
-        click.echo(sampler.told)
-    if dry_run:
-        click.echo(_describe(settings, plan(settings)))
+    told = "" if settings.images else sampler.told
+    work = plan(settings) if dry_run or told else None  # what is wrong is said first
+    if told:
+        click.echo(told)
+    if dry_run and work:
+        click.echo(_describe(settings, work))
         return
     no_loading_bars()
     summary = evaluate(settings)
