@@ -52,7 +52,10 @@ class Flux(FlowBackbone):
 
     def told_guidance(self, conditioning: Conditioning, guidance: float) -> Conditioning:
         rows = conditioning["encoder_hidden_states"]
-        return {**conditioning, "guidance": rows.new_full((len(rows),), guidance)}
+        return {
+            **conditioning,
+            "guidance": rows.new_full((len(rows),), guidance, dtype=torch.float32),
+        }
 
     def predict(
         self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning

@@ -233,7 +233,7 @@ def test_a_whole_chain_ends_where_the_flow_does() -> None:
     assert abs(euler[-1]) > 0.1
 
 
-@pytest.mark.parametrize("family", ["sd3", "flux", "wan"])
+@pytest.mark.parametrize("family", FLOWS)
 def test_it_trains_and_goes_on_to_the_bit(
     folder: Callable[[str], Path], tmp_path: Path, family: str
 ) -> None:

@@ -295,7 +295,12 @@ def _best_and_worst(states: Tensor, verdicts: Sequence[Verdict], text: Condition
     if (pair := choose(verdicts)) is None:
         return Try(None, failures)
     tensors = dict(zip(STATES, (states[at] for at in pair), strict=True)) | text
-    return Try({name: value.float().cpu() for name, value in tensors.items()}, failures)
+    return Try({name: _kept(value) for name, value in tensors.items()}, failures)
+
+
+def _kept(value: Tensor) -> Tensor:
+    """On the CPU; masks as they are, for a denoiser may take rows by them."""
+    return (value.float() if value.is_floating_point() else value).cpu()
 
 
 def _twice(values: Tensor) -> Tensor:
