@@ -129,6 +129,13 @@ class TrainSettings(StrictModel):
     d3po_prompts: int = _d3po("Prompts that d3po samples for a block of steps.", 8, ge=1)
     d3po_candidates: int = _d3po("Trajectories of each prompt of d3po.", 4, ge=2)
     d3po_steps: int = _d3po("Denoising steps of a trajectory of d3po.", 20, ge=2)
+    d3po_eta: float | None = _d3po(
+        "Noise of a step of d3po's sampler; at 0 it would have none.",
+        None,
+        without="0.7 for flow models (Flow-GRPO's), else 1",
+        gt=0,
+        le=1,
+    )
     d3po_block: int = _d3po("Optimizer steps on what d3po has sampled.", 10, ge=1)
     judge: str = _d3po("Judge of objective d3po.", "yolo-world", choices=JUDGES)
     judge_weights: str = _d3po("Weights of the judge of d3po.", "", metavar="PATH")
