@@ -53,12 +53,16 @@ def main(given: Given, config: str | None, dry_run: bool) -> None:
     settings = _resolve(config, given)
     if dry_run:
         from sipo.train.distributed.accelerate_env import as_launched
+        from sipo.train.objective.registry import find_objective
         from sipo.train.run_length import describe, make_plan
 
         settings = as_launched(settings)
         pairs, backbone, accelerator = _open(settings)
         plan = make_plan(settings, len(pairs), accelerator.num_processes)
-        click.echo(json.dumps(describe(settings, backbone, plan), indent=1))
+        facts = describe(settings, backbone, plan)
+        if find_objective(settings.objective).data == "candidates":
+            facts["tied_prompts"] = pairs.tied
+        click.echo(json.dumps(facts, indent=1))
         return
     if settings.workers == 1:  # several processes import for themselves
         no_loading_bars()
