@@ -14,7 +14,7 @@ from sipo.backbones import settings as model
 from sipo.common.errors import sentence_of
 from sipo.common.settings import OUT, StrictModel, other_names, setting
 from sipo.feedback.registry import JUDGES
-from sipo.train.objective.registry import OBJECTIVE_NAMES, ObjectiveName
+from sipo.train.objective.registry import OBJECTIVE_NAMES, ObjectiveName, find_objective
 
 if TYPE_CHECKING:
     from sipo.common.files.yaml_files import YamlMap
@@ -257,10 +257,10 @@ class TrainSettings(StrictModel):
                 "--use_8bit_adam keeps whole moments, and --shard_weights divides them; leave one "
                 "of the two out"
             )
-        if self.objective == "nft" and self.reference_draws:
+        if self.reference_draws and find_objective(self.objective).data == "candidates":
             raise ValueError(
-                "--reference_draws keeps the reference's errors, and nft needs its predictions; "
-                "leave it out"
+                f"--reference_draws keeps the reference's errors, and {self.objective} needs its "
+                "predictions; leave it out"
             )
         if self.reference == "init" and not self.init_weights:
             raise ValueError("--reference 'init' needs --init_weights, a run folder to start from")

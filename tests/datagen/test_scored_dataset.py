@@ -9,10 +9,12 @@ from statistics import fmean, pstdev
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from sipo.common.files.writing import write_json
 from sipo.datagen.storage.pair_dataset import PairDataset
 from sipo.datagen.storage.scored_dataset import ScoredDataset
+from sipo.train.cli import main
 
 Scores = dict[int, list[float | None]]
 """Of each prompt's candidates, in order; None is a failure. Prompts that are not named tie."""
@@ -48,20 +50,32 @@ def test_rewards_are_scores_within_their_prompt(shards: Path) -> None:
     assert rewards == [pytest.approx(both, abs=1e-4) for both in expected]
 
 
-def test_each_candidate_once_an_epoch_with_its_own_latents(shards: Path) -> None:
+def test_each_candidate_once_an_epoch_the_best_with_the_worst(shards: Path) -> None:
     data = ScoredDataset(shards)
     names = [name for both in sides(data) for name in both]
     assert len(names) == len(set(names)) == len(data.rewards) == 20
     assert data.tied == 0
-    record, pairs = data[0], PairDataset(shards)
-    assert record.loser_conditioning is None
-    pair = next(pairs[i] for i in range(len(pairs)) if pairs[i].text == record.text)
-    same = record.conditioning["encoder_hidden_states"]
-    assert torch.equal(same, pair.conditioning["encoder_hidden_states"])
-    assert not torch.equal(record.winner, record.loser)
-    best = [p for p in (pairs[i] for i in range(len(pairs))) if p.text == record.text]
-    assert any(torch.equal(p.winner, record.winner) for p in best)
-    assert any(torch.equal(p.loser, record.loser) for p in best)
+    for i in range(0, len(data), 2):  # prompts of four
+        first, second = (data[j].rewards for j in (i, i + 1))
+        assert first[0] >= second[0] >= second[1] >= first[1]
+
+
+def test_latents_and_text_are_the_prompts_own(shards: Path) -> None:
+    """The best beside the worst is a pair of the folder too: `pair` makes it of every prompt."""
+    data, pairs = ScoredDataset(shards), PairDataset(shards)
+    for i in range(0, len(data), 2):
+        record = data[i]
+        assert record.loser_conditioning is None
+        [pair] = [
+            pair
+            for pair in (pairs[j] for j in range(len(pairs)))
+            if pair.text == record.text
+            and torch.equal(pair.winner, record.winner)
+            and torch.equal(pair.loser, record.loser)
+        ]
+        assert record.margin == pytest.approx(pair.margin)
+        same = record.conditioning["encoder_hidden_states"]
+        assert torch.equal(same, pair.conditioning["encoder_hidden_states"])
 
 
 def test_rewards_of_real_scores(shards: Path) -> None:
@@ -108,3 +122,20 @@ def test_the_fingerprint_is_of_the_scores(shards: Path) -> None:
     assert ScoredDataset(shards).fingerprint() == before
     rescore(shards, {0: [0.5, 0.0, 1.0, 0.5]})
     assert ScoredDataset(shards).fingerprint() != before
+
+
+def test_the_command_trains_on_it(shards: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    """What is left out is counted before, and --reference_draws refused in one sentence."""
+    rescore(shards, {0: [0.5, 0.0, 1.0, 0.5], 3: [1.0, 1.0, 0.6, 1.0]})
+    words = ["--data", str(shards), "--backbone", str(tiny_folder), "--objective", "nft"]
+    words += ["--out", str(tmp_path / "run"), "--report_to", "none", "--train_batch_size", "2"]
+    planned = CliRunner().invoke(main, [*words, "--dry-run"])
+    assert planned.exit_code == 0, planned.output
+    facts = json.loads(planned.output)
+    assert (facts["tied_prompts"], facts["pairs"]) == (3, 4)
+    assert facts["settings"]["beta_dpo"] == 1
+    trained = CliRunner().invoke(main, [*words, "--max_train_steps", "2"])
+    assert trained.exit_code == 0, trained.output
+    refused = CliRunner().invoke(main, [*words, "--reference_draws", "2"])
+    assert refused.exit_code == 2
+    assert "nft needs its predictions" in refused.output

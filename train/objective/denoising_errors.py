@@ -108,9 +108,8 @@ class PairSource:
         self.policy, self.settings = policy, settings
         self.stream = PairStream(pairs, settings.seed)
         cached = self.stream, settings, policy.device, policy.sharded
+        self.cache = ReferenceCache(*cached) if settings.reference_draws else None
         self.of_candidates = find_objective(settings.objective).data == "candidates"
-        keeps = settings.reference_draws and not self.of_candidates  # scalars alone
-        self.cache = ReferenceCache(*cached) if keeps else None
         # On a CPU the thread would take its time from the step: 3 to 9 % more (docs/log.md).
         ahead = policy.device.type != "cpu"
         self.batches = BatchAhead(self._noised) if ahead else self._noised
