@@ -14,7 +14,7 @@ from sipo.backbones import settings as model
 from sipo.common.errors import sentence_of
 from sipo.common.settings import OUT, StrictModel, other_names, setting
 from sipo.feedback.registry import JUDGES
-from sipo.train.objective.registry import OBJECTIVE_NAMES, ObjectiveName
+from sipo.train.objective.registry import OBJECTIVE_NAMES, ObjectiveName, find_objective
 
 if TYPE_CHECKING:
     from sipo.common.files.yaml_files import YamlMap
@@ -30,8 +30,9 @@ FREE_TO_CHANGE = frozenset(
 hashes, batches by the pairs of a step over all processes, the number of steps wherever the
 learning rate depends on it.)"""
 BETAS = {"diffusion-dpo": 5000.0, "flow-dpo": 5000.0, "diffusion-sdpo": 5000.0}
-BETAS |= {"mapo": 0.1, "d3po": 0.1}
-"""Their papers' beta, where it is not 1000, in beta_dpo units (MaPO's weighs the ratio's term)."""
+BETAS |= {"mapo": 0.1, "d3po": 0.1, "nft": 1.0}
+"""Their papers' beta, where it is not 1000, in beta_dpo units (MaPO's weighs the ratio's term,
+NFT's mixes policy and reference)."""
 
 
 _loss, _step, _d3po, _validation, _weights, _machine, _output = (
@@ -49,7 +50,7 @@ BETA_DPO = partial(
     _loss,
     "Strength of the reference, in the unit of public code.",
     also="beta",
-    without="1000; 5000 for diffusion-dpo, flow-dpo, diffusion-sdpo; 0.1 for mapo, d3po",
+    without="1000; 5000 for diffusion-dpo, flow-dpo, diffusion-sdpo; 0.1 for mapo, d3po; 1 for nft",
     gt=0,
 )
 MAX_TRAIN_STEPS = partial(
@@ -116,6 +117,9 @@ class TrainSettings(StrictModel):
     )
     winner_anchor: float = _loss("Adds this * relu(-psi_w) to the loss.", 0.0, ge=0)
     sft_weight: float = _loss("Adds this * the winner's error to the loss.", 0.0, ge=0)
+    nft_weighting: Literal["adaptive", "none"] = _loss(
+        "Weight of nft's errors; adaptive divides that of x0 by its size.", "adaptive"
+    )
     train_timesteps: str = _loss(
         "Timesteps to train, HIGH excluded.", "", metavar="LOW:HIGH", without="all"
     )
@@ -259,6 +263,11 @@ class TrainSettings(StrictModel):
             raise ValueError(
                 "--use_8bit_adam keeps whole moments, and --shard_weights divides them; leave one "
                 "of the two out"
+            )
+        if self.reference_draws and find_objective(self.objective).data == "candidates":
+            raise ValueError(
+                f"--reference_draws keeps the reference's errors, and {self.objective} needs its "
+                "predictions; leave it out"
             )
         if self.reference == "init" and not self.init_weights:
             raise ValueError("--reference 'init' needs --init_weights, a run folder to start from")
