@@ -24,7 +24,8 @@ class Row(TypedDict, total=False):
 
     The `_by_t` are by tenths of the timesteps, None where no pair fell. A row of a run has all but
     `validation`, `validation_failed` (why it saw nothing) and `warnings`, which stand where there
-    are some, and what is measured against a reference where there is none
+    are some, `winner_growth` (--stop_on_winner_error), and what is measured against a reference
+    where there is none
     (`sipo.train.monitor.metrics.OF_REFERENCE`).
     """
 
@@ -56,6 +57,7 @@ class Row(TypedDict, total=False):
     psi_l_by_t: list[float | None]
     margin_by_t: list[float | None]
     grad_norm: float
+    winner_growth: float
     validation: Look
     validation_failed: str
     warnings: list[str]

@@ -140,16 +140,23 @@ def diffusion_kto(errors: Errors, weights: Weights, beta: float) -> PairLoss:
 
 
 def diffusion_sdpo(errors: Errors, weights: Weights, beta: float, mu: float = 0.9) -> PairLoss:
-    """Diffusion-DPO's value; the loser's gradient times lambda (Diffusion-SDPO, Fu et al. 2025).
+    """Diffusion-DPO's value with `safe_loser` (Fu et al. 2025); mu .9 is theirs for SD1.5."""
+    return diffusion_dpo(safe_loser(errors, mu), weights, beta)
+
+
+def safe_loser(errors: Errors, mu: float) -> Errors:
+    """The same errors; the loser's gradient times lambda (Diffusion-SDPO, Fu et al. 2025).
 
     lambda = clip((1 - mu) |g_w|^2 / <g_w, g_l>, 0, 1) where <g_w, g_l> > 0, else 1, with g the
-    gradient of mse by the output: the winner's error then falls to first order. mu .9 is SD1.5's.
+    gradient of mse by the output. A loss with the gradient k (g_w - g_l), k > 0, then moves the
+    winner's error by -k (|g_w|^2 - lambda <g_w, g_l>) <= -k mu |g_w|^2: it cannot rise to first
+    order.
     """
     harmful = errors.cross > 0
     bound = (1 - mu) * errors.winner / errors.cross.where(harmful, 1)
     scale = bound.clamp(0, 1).where(harmful, 1).detach()
     loser = scale * errors.loser + (1 - scale) * errors.loser.detach()
-    return diffusion_dpo(replace(errors, loser=loser), weights, beta)
+    return replace(errors, loser=loser)
 
 
 MAPO_SLOPE, MAPO_TIMESTEPS = 0.5, 1000
@@ -262,6 +269,17 @@ OBJECTIVES: dict[str, Objective] = {
     "d3po": Objective(d3po, "rollouts"),
     "nft": Objective(nft, "candidates"),
 }
+
+
+def cap_margin(loss: PairLoss, cap: float | None) -> PairLoss:
+    """The gradient of L(min(z, cap)): none for a pair whose margin is above; its loss stays seen.
+
+    Without, what a loser's growing error adds to z has no end. (SimpleTuner, "dpo runaway fix: cap
+    positive margin", 2026-08-19, one of its scripts.) A pair below -cap is still pulled up.
+    """
+    if cap is None:
+        return loss
+    return replace(loss, losses=loss.losses.where(loss.z <= cap, loss.losses.detach()))
 
 
 def add_terms(
