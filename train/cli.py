@@ -57,13 +57,17 @@ def main(given: Given, config: str | None, dry_run: bool) -> None:
     settings = completed.settings
     if dry_run:
         from sipo.train.distributed.accelerate_env import as_launched
+        from sipo.train.objective.registry import find_objective
         from sipo.train.run_length import describe, make_plan
 
         settings = as_launched(settings)
         pairs, backbone, accelerator = _open(settings)
         plan = make_plan(settings, len(pairs), accelerator.num_processes)
+        facts = describe(settings, backbone, plan)
+        if find_objective(settings.objective).data == "candidates":
+            facts["tied_prompts"] = pairs.tied
         told = {"model_defaults": completed.told} if completed.told else {}
-        click.echo(json.dumps(describe(settings, backbone, plan) | told, indent=1))
+        click.echo(json.dumps(facts | told, indent=1))
         return
     if completed.told:
         click.echo(completed.told)
