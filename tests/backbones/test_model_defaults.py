@@ -177,6 +177,7 @@ def test_a_file_that_is_wrong_is_named_with_the_place(
         ({"init_weights": "x"}, "'init_weights' is no setting"),
         ({"judge": "a:b"}, "'judge' is no setting"),
         ({"workers": 3}, "'workers' is no setting"),
+        ({"seed": 3}, "'seed' is no setting"),
         ({"objective": "mine:loss"}, "objective: a model's file names none from outside"),
         ({"max_train_steps": 3, "pairs_seen": 3}, ".*both set the length"),
     ],
