@@ -186,6 +186,7 @@ def test_the_score_weighted_likelihood_rises(tmp_path: Path, name: str) -> None:
 WAYS: dict[str, dict[str, Any]] = {
     "lora": {"ema_decay": 0.5, "lr_scheduler": "cosine", "nft_weighting": "none"},
     "full": {"full": True, "gradient_accumulation_steps": 2, "beta_dpo": 0.5},
+    "moving": {"reference": "moving", "reference_decay": 0.5},
 }
 
 
@@ -193,10 +194,10 @@ WAYS: dict[str, dict[str, Any]] = {
 def test_a_stopped_run_ends_with_the_same_bits(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    """Away from the base, against the policy it began from."""
+    """Away from the base, against the policy it began from or one that follows it."""
     run("start", learning_rate=1e-2, full=way == "full")
-    given = WAYS[way] | {"objective": "nft", "init_weights": str(tmp_path / "start")}
-    given |= {"reference": "init", "learning_rate": 1e-3}
+    given = {"objective": "nft", "init_weights": str(tmp_path / "start"), "reference": "init"}
+    given |= {"learning_rate": 1e-3} | WAYS[way]
     run("whole", **given)
     with monkeypatch.context() as patch:
         stop_after(patch, 3)
