@@ -46,7 +46,7 @@ def test_the_page_has_its_parts(page: str) -> None:
     tags = Tags()
     tags.feed(page)
     assert tags.open == []
-    assert tags.seen.count("table") == 1
+    assert tags.seen.count("table") == 2  # rounds, and the test
     assert page.count("<td>0 (base)</td>") == 1
     assert page.count('role="img"') == 2  # scores, reward dynamics
     assert tags.seen.count("img") == 3 * 2 * 2  # a prompt a tag, two images, before and after
@@ -103,20 +103,38 @@ def entry(number: int, overall: float, low: float, high: float, *warnings: str) 
 BASE = entry(0, 0.4, 0, 0)
 
 
+def told(*rounds: RoundSummary, best: int | None = None) -> str:
+    """The headline of a loop that ends with the last of them."""
+    return headline(result_of(*rounds, best=best))
+
+
+def result_of(*rounds: RoundSummary, best: int | None = None) -> LoopSummary:
+    return LoopSummary(
+        rounds=list(rounds),
+        best=rounds[-1].round if best is None else best,
+        warning=None,
+        evaluator={},
+        judge={},
+        settings={},
+        sampler=None,
+        versions={},
+    )
+
+
 def test_the_headline_says_what_the_interval_allows() -> None:
-    said = headline([BASE, entry(1, 0.5, 0.05, 1)])
+    said = told(BASE, entry(1, 0.5, 0.05, 1))
     assert "a clear gain (+0.100, 95% interval +0.050 to" in said
-    assert "no clear change" in headline([BASE, entry(1, 0.5, -0.05, 0.2)])
-    assert "a clear loss" in headline([BASE, entry(1, 0.3, -0.2, -0.05)])
-    assert "in 1 round and 4 minutes" in headline([BASE, entry(1, 0.5, 0.05, 0.2)])
-    assert "no round is done" in headline([BASE])
+    assert "no clear change" in told(BASE, entry(1, 0.5, -0.05, 0.2))
+    assert "a clear loss" in told(BASE, entry(1, 0.3, -0.2, -0.05))
+    assert "in 1 round and 4 minutes" in told(BASE, entry(1, 0.5, 0.05, 0.2))
+    assert "no round is done" in told(BASE)
 
 
 def test_the_headline_does_not_say_more_than_the_figures_beside_it() -> None:
     """An interval shown from +0.000 is no clear gain; what training warned of is said with it."""
-    said = headline([BASE, entry(1, 0.45, 0.0004, 0.1)])
+    said = told(BASE, entry(1, 0.45, 0.0004, 0.1))
     assert "no clear change (+0.050, 95% interval +0.000 to +0.100)." in said
-    warned = headline([BASE, entry(1, 0.45, 0.01, 0.1, "step 50: z is saturated")])
+    warned = told(BASE, entry(1, 0.45, 0.01, 0.1, "step 50: z is saturated"))
     assert "a clear gain" in warned
     assert warned.endswith(
         "Training warned of 1 thing, below: look at the images before you use it."
