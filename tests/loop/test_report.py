@@ -47,7 +47,7 @@ def test_the_page_has_its_parts(page: str) -> None:
     tags.feed(page)
     assert tags.open == []
     assert tags.seen.count("table") == 2  # rounds, and the test
-    assert page.count("<td>0 (base)</td>") == 1
+    assert page.count("<td>0 (base)</td>") == 2
     assert page.count('role="img"') == 2  # scores, reward dynamics
     assert tags.seen.count("img") == 3 * 2 * 2  # a prompt a tag, two images, before and after
     for words in (
