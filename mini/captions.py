@@ -23,10 +23,10 @@ SIDE_LIES = 0.6  # of that share in position captions: half of all opposite woul
 TAG_SHARES = {
     "single_object": 0.08,
     "two_object": 0.1,
-    "counting": 0.17,
-    "colors": 0.12,
-    "position": 0.31,
-    "color_attr": 0.22,
+    "counting": 0.2,
+    "colors": 0.15,
+    "position": 0.17,
+    "color_attr": 0.3,
 }
 OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 COMPLEMENT = {"red": "green", "orange": "blue", "yellow": "purple", "pink": "brown"}

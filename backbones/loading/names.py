@@ -13,7 +13,7 @@ GROUP: Literal["sipo.backbones"] = "sipo.backbones"
 EMBEDDED = ("mini-sd",)
 """The models that come with sipo; what is embedded beside them, suites and judges, is for them."""
 
-EMBEDDED_SUITES = ("mini", "mini-train")
+EMBEDDED_SUITES = ("mini", "mini-train", "mini-validation")
 
 
 def is_embedded(name: str) -> bool:

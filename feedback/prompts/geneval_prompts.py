@@ -1,4 +1,5 @@
-"""GenEval's 553 prompts, drawn again as their authors drew them, and training prompts beside them.
+"""GenEval's 553 prompts, drawn again as their authors drew them, and others of the same grammar to
+learn from and to choose settings by.
 
 Source: djghosh13/geneval, `prompts/create_prompts.py` and `object_names.txt` (MIT): the 80 COCO
 classes with three renamed, seed 43, 100 draws a task, repeats left out.
@@ -6,6 +7,7 @@ classes with three renamed, seed 43, 100 draws a task, repeats left out.
 
 from __future__ import annotations
 
+from itertools import count, islice
 from typing import TypeVar
 
 import numpy as np
@@ -27,6 +29,15 @@ CLASSES = tuple(name.strip() for name in _NAMES.replace("\n", " ").split(","))
 COLORABLE = CLASSES[1:]  # there are no people of a colour
 _SEED, _DRAWS = 43, 100
 _TRAIN_SEED, _TRAIN_DRAWS = 0, 2000
+_VALIDATION_SEED = 1
+_VALIDATION = {
+    "single_object": 44,
+    "two_object": 54,
+    "counting": 44,
+    "colors": 50,
+    "position": 54,
+    "color_attr": 54,
+}
 
 T = TypeVar("T")
 
@@ -40,11 +51,38 @@ def geneval_suite() -> list[Prompt]:
 
 
 def geneval_train_suite() -> list[Prompt]:
-    """Some 6000 prompts of the same grammar that mean none of the 553, each meaning once.
+    """Some 6000 prompts that mean none of the 553 and none of `geneval-validation`, each meaning
+    once.
 
     Tags are interleaved. All single objects are in the suite, so there are none here; counting
-    has 160 others, which the first prompts use up, colours 696.
+    has 116 others, which the first prompts use up, colours 633.
     """
+    drawn = _others()
+    counting = [prompt for prompt in drawn if prompt.tag == "counting"]
+    return list(without_meanings(drawn, counting[-_VALIDATION["counting"] :]))
+
+
+def geneval_validation_suite() -> list[Prompt]:
+    """300 prompts that mean nothing of the 553 or of `geneval-train`, but for 44 single objects.
+
+    All 80 single objects are among the 553. Of the 160 counting prompts that are not, the training
+    draws have all, and lose their last 44.
+    """
+    rng, drawn = np.random.default_rng(_VALIDATION_SEED), _others()
+    suite = [
+        grammar.single_object(name) for name in _some(CLASSES, _VALIDATION["single_object"], rng)
+    ]
+    for tag in TAGS[1:]:
+        if tag == "counting":
+            fresh = iter([prompt for prompt in drawn if prompt.tag == tag][-_VALIDATION[tag] :])
+        else:
+            fresh = without_meanings((_draw(tag, rng) for _ in count()), geneval_suite() + drawn)
+        suite += islice(fresh, _VALIDATION[tag])
+    return suite
+
+
+def _others() -> list[Prompt]:
+    """Draws that mean none of the 553, each meaning once."""
     rng = np.random.default_rng(_TRAIN_SEED)
     drawn = (_draw(tag, rng) for _ in range(_TRAIN_DRAWS) for tag in TAGS[1:])
     return list(without_meanings(drawn, geneval_suite()))
@@ -70,5 +108,5 @@ def _one(values: tuple[T, ...], rng: np.random.Generator) -> T:
     return values[int(rng.choice(len(values)))]
 
 
-def _some(values: tuple[T, ...], count: int, rng: np.random.Generator) -> list[T]:
-    return [values[int(i)] for i in rng.choice(len(values), count, replace=False)]
+def _some(values: tuple[T, ...], number: int, rng: np.random.Generator) -> list[T]:
+    return [values[int(i)] for i in rng.choice(len(values), number, replace=False)]

@@ -1,14 +1,25 @@
-"""The embedded world's prompts: to learn from, and the held-out suite `mini`, disjoint by meaning.
+"""The embedded world's prompts in three suites, disjoint by meaning: to learn from, to choose
+settings by, and to publish.
 
-Held out of every caption and every preference prompt: one class pair in five, one class-colour pair
-in four, one class-count in three. Each class loses the same number of partners, colours and
-counts, so that no class is strange. `single_object` has 16 prompts in all: there both sets share.
+| suite | what is its own | is for |
+| --- | --- | --- |
+| `mini-train` | the rest | preferences |
+| `mini-validation` | 16 of 120 class pairs, of 128 class-colours, 12 of 48 class-counts | choices |
+| `mini` | 24 class pairs, 32 class-colours, 16 class-counts | what is published, never a choice |
+
+Each class loses the same number of partners and colours to each, so that no class is strange.
+`single_object` has 16 prompts in all: there the three share.
+
+The scenes on which mini-sd and the judges are pretrained (mini/captions.py, by `random_prompt`)
+leave out the test side alone: they show what `mini-validation` asks. Only preferences are not
+learnt on it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations, product, zip_longest
+from typing import Literal
 
 import numpy as np
 
@@ -24,51 +35,68 @@ COLORS = ALL_COLORS[:8]  # none of an emoji's own shadows: no black, no white
 COUNTS = (2, 3, 4)
 
 
-def pair_is_held_out(a: str, b: str) -> bool:
-    return abs(CLASSES.index(a) - CLASSES.index(b)) in (5, 8, 11)
+Side = Literal["train", "validation", "test"]
 
 
-def color_is_held_out(name: str, color: str) -> bool:
-    return (COLORS.index(color) - 3 * CLASSES.index(name)) % len(COLORS) in (1, 4)
+def side_of_pair(a: str, b: str) -> Side:
+    apart = abs(CLASSES.index(a) - CLASSES.index(b))
+    return "test" if apart in (5, 8, 11) else "validation" if apart in (3, 13) else "train"
 
 
-def count_is_held_out(name: str, count: int) -> bool:
-    return CLASSES.index(name) % len(COUNTS) == COUNTS.index(count)
+def side_of_color(name: str, color: str) -> Side:
+    step = (COLORS.index(color) - 3 * CLASSES.index(name)) % len(COLORS)
+    return "test" if step in (1, 4) else "validation" if step == 6 else "train"
+
+
+def side_of_count(name: str, count: int) -> Side:
+    """Three classes in four have a count of validation's."""
+    number = CLASSES.index(name)
+    step = (COUNTS.index(count) - number) % len(COUNTS)
+    return "test" if step == 0 else "validation" if step == 1 and number % 4 < 3 else "train"
 
 
 def random_prompt(tag: str, rng: np.random.Generator) -> Prompt:
-    """A prompt of the training side, uniform over what the tag can ask."""
+    """A prompt that names nothing of the test side, uniform over what the tag can ask."""
     while True:
         prompt = any_prompt(tag, rng)
-        if not _mentions_held_out(prompt):
+        if "test" not in _sides(prompt):
             return prompt
 
 
 def mini_train_suite() -> list[Prompt]:
     """Every training prompt once by meaning, tags interleaved: any prefix is balanced."""
-    by_tag = {tag: _shuffled(list(_grid(tag, held_out=False))) for tag in TAGS}
+    by_tag = {tag: _shuffled(list(_grid(tag, "train"))) for tag in TAGS}
     rows = zip_longest(*by_tag.values())
     return [prompt for row in rows for prompt in row if prompt is not None]
 
 
+def mini_validation_suite() -> list[Prompt]:
+    """140 prompts: 16 single, 16 two_object, 12 counting, 16 colors, 48 position, 32 color_attr."""
+    return _held_out("validation")
+
+
 def mini_suite() -> list[Prompt]:
     """168 prompts: 16 single, 24 two_object, 16 counting, 32 colors, 48 position, 32 color_attr."""
+    return _held_out("test")
+
+
+def _held_out(side: Side) -> list[Prompt]:
     wanted = {"position": 48, "color_attr": 32}
     suite = []
     for tag in TAGS:
-        prompts = list(_grid(tag, held_out=True))
+        prompts = list(_grid(tag, side))
         if tag in wanted:
             prompts = _spread(_shuffled(prompts), wanted[tag])
         suite += prompts
     return suite
 
 
-def _grid(tag: str, held_out: bool) -> Iterator[Prompt]:
+def _grid(tag: str, side: Side) -> Iterator[Prompt]:
     """All prompts of a tag on one side of the split. The text order of a pair alternates."""
     pairs = [
         (a, b) if (CLASSES.index(a) + CLASSES.index(b)) % 2 else (b, a)
         for a, b in combinations(CLASSES, 2)
-        if pair_is_held_out(a, b) == held_out
+        if side_of_pair(a, b) == side
     ]
     match tag:
         case "single_object":
@@ -77,20 +105,27 @@ def _grid(tag: str, held_out: bool) -> Iterator[Prompt]:
             yield from (grammar.two_object(a, b) for a, b in pairs)
         case "counting":
             for name, count in product(CLASSES, COUNTS):
-                if count_is_held_out(name, count) == held_out:
+                if side_of_count(name, count) == side:
                     yield grammar.counting(name, count)
         case "colors":
             for name, color in product(CLASSES, COLORS):
-                if color_is_held_out(name, color) == held_out:
+                if side_of_color(name, color) == side:
                     yield grammar.colors(name, color)
         case "position":
             for (a, b), relation in product(pairs, RELATIONS):
                 yield grammar.position(a, relation, b)
         case "color_attr":
             for (a, b), c, d in product(pairs, COLORS, COLORS):
-                sides = {color_is_held_out(a, c), color_is_held_out(b, d)}
-                if c != d and sides == {held_out}:
+                sides = {side_of_color(a, c), side_of_color(b, d)}
+                if c != d and _colors_are_of(side, sides):
                     yield grammar.color_attr(a, c, b, d)
+
+
+def _colors_are_of(side: Side, sides: set[Side]) -> bool:
+    """Both of the side; of validation, which has one colour a class, at least one and no test's."""
+    if side == "validation":
+        return side in sides and "test" not in sides
+    return sides == {side}
 
 
 def _spread(prompts: list[Prompt], total: int) -> list[Prompt]:
@@ -127,9 +162,11 @@ def any_prompt(tag: str, rng: np.random.Generator) -> Prompt:
     return grammar.color_attr(a, c, b, d)
 
 
-def _mentions_held_out(prompt: Prompt) -> bool:
+def _sides(prompt: Prompt) -> set[Side]:
+    """Of all that the prompt asks but classes alone."""
     if prompt.tag == "counting":
-        return count_is_held_out(prompt.include[0].class_name, prompt.include[0].count)
-    if any(c.color and color_is_held_out(c.class_name, c.color) for c in prompt.include):
-        return True
-    return len(prompt.include) == 2 and pair_is_held_out(*(c.class_name for c in prompt.include))
+        return {side_of_count(prompt.include[0].class_name, prompt.include[0].count)}
+    sides = {side_of_color(c.class_name, c.color) for c in prompt.include if c.color}
+    if len(prompt.include) == 2:
+        sides.add(side_of_pair(*(c.class_name for c in prompt.include)))
+    return sides

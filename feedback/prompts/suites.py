@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from sipo.feedback.prompts.geneval_prompts import geneval_suite, geneval_train_suite
-from sipo.feedback.prompts.mini_prompts import mini_suite, mini_train_suite
+from sipo.feedback.prompts.geneval_prompts import (
+    geneval_suite,
+    geneval_train_suite,
+    geneval_validation_suite,
+)
+from sipo.feedback.prompts.mini_prompts import (
+    mini_suite,
+    mini_train_suite,
+    mini_validation_suite,
+)
 from sipo.feedback.prompts.prompt import Prompt
 
 SUITES: dict[str, Callable[[], list[Prompt]]] = {
     "geneval": geneval_suite,
     "geneval-train": geneval_train_suite,
+    "geneval-validation": geneval_validation_suite,
     "mini": mini_suite,
     "mini-train": mini_train_suite,
+    "mini-validation": mini_validation_suite,
 }
-"""`geneval` is the official one of 553; `-train` are those to learn from, which mean none of it."""
+"""`geneval` is the official one of 553 and `mini` the embedded world's: what is published. `-train`
+are those to learn from, `-validation` those to choose settings by. No two of a world ask the same,
+single objects excepted."""
 
 TRAIN_SUITES = ("mini-train", "geneval-train")
 

@@ -29,35 +29,35 @@ def vae(out: Path, seed: int, steps: int) -> None:
     train_vae(out, steps, seed)
 
 
-vae_option = click.option(
-    "--vae",
+pipeline_option = click.option(
+    "--pipeline",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="A trained autoencoder's folder: look at scenes decoded by it, too.",
+    help="mini-sd's folder: look at scenes as it draws them, too.",
 )
 
 
 @main.command()
 @out_option
 @seed_option
-@vae_option
+@pipeline_option
 @click.option("--steps", default=800, show_default=True)
-def judge(out: Path, seed: int, vae: Path | None, steps: int) -> None:
+def judge(out: Path, seed: int, pipeline: Path | None, steps: int) -> None:
     """The judge yolo-world-mini (about 15 minutes on one core)."""
     from sipo.mini.train.yolo_world_mini import train_judge
 
-    train_judge(out, steps, seed, vae)
+    train_judge(out, steps, seed, pipeline)
 
 
 @main.command()
 @out_option
 @click.option("--seed", default=1000, show_default=True)
-@vae_option
-@click.option("--steps", default=600, show_default=True)
-def evaluator(out: Path, seed: int, vae: Path | None, steps: int) -> None:
+@pipeline_option
+@click.option("--steps", default=1200, show_default=True)
+def evaluator(out: Path, seed: int, pipeline: Path | None, steps: int) -> None:
     """The independent evaluator (about 10 minutes on one core)."""
     from sipo.mini.train.evaluator import train_evaluator
 
-    train_evaluator(out, steps, seed, vae)
+    train_evaluator(out, steps, seed, pipeline)
 
 
 @main.command()
@@ -66,14 +66,14 @@ def evaluator(out: Path, seed: int, vae: Path | None, steps: int) -> None:
 @click.option("--scenes", default=400, show_default=True, help="Scenes a tag and kind.")
 @click.option(
     "--view",
-    type=click.Choice(["rendered", "softened", "decoded"]),
+    type=click.Choice(["rendered", "softened", "decoded", "redrawn"]),
     default="rendered",
     show_default=True,
 )
-@vae_option
+@pipeline_option
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def check(
-    name: str, weights: Path | None, scenes: int, view: str, vae: Path | None, as_json: bool
+    name: str, weights: Path | None, scenes: int, view: str, pipeline: Path | None, as_json: bool
 ) -> None:
     """How often a judge is right on fresh scenes that obey or break their prompts."""
     from sipo.feedback.detectors.base import Detector
@@ -82,7 +82,7 @@ def check(
     from sipo.mini.train.check import check as measure
 
     try:
-        table = measure(cast(Detector, load_judge(name, weights, CLASSES)), scenes, view, vae)
+        table = measure(cast(Detector, load_judge(name, weights, CLASSES)), scenes, view, pipeline)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     click.echo(json.dumps(table.to_dict()) if as_json else str(table))

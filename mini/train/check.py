@@ -24,11 +24,12 @@ from sipo.feedback.prompts.prompt import TAGS
 from sipo.feedback.rule.boxes import Box, Xyxy
 from sipo.feedback.rule.verdict import decide
 from sipo.mini.train.labelled_scenes import soften, tagged_scenes
+from sipo.mini.train.redrawn import redrawing
 from sipo.mini.world import Scene
 
 CALIBRATION_SEED, CHECK_SEED = 51, 52
 FLOOR = 0.05  # least threshold considered
-GRID = tuple(round(0.05 * i, 2) for i in range(1, 20))
+GRID = tuple(round(0.05 * i, 2) for i in range(6, 20))  # from .3: below, a smear would do
 Pixels = NDArray[np.uint8]
 View = Callable[[list[Pixels]], list[Pixels]]
 
@@ -65,11 +66,11 @@ class Table:
 
 
 def check(
-    detector: Detector, scenes: int = 400, view: str = "rendered", vae: Path | None = None
+    detector: Detector, scenes: int = 400, view: str = "rendered", pipeline: Path | None = None
 ) -> Table:
     """The table on `scenes` fresh scenes a tag and kind, seen through `view`."""
     rows, pairs = [], []
-    seen_through = VIEWS[view](vae)
+    seen_through = VIEWS[view](pipeline)
     for tag in TAGS:
         shares = {}
         for obey in (True, False):
@@ -81,12 +82,14 @@ def check(
     return Table(detector.describe(), view, map50(pairs), tuple(rows))
 
 
-def calibrate(detector: Detector, scenes: int = 150, vae: Path | None = None) -> dict[str, float]:
+def calibrate(
+    detector: Detector, scenes: int = 150, pipeline: Path | None = None
+) -> dict[str, float]:
     """Tag -> the middle of the thresholds that judge best, by the worse of obeying and breaking.
 
-    Half of what is looked at is softened; with `vae`, a third is decoded from latents.
+    Of what is looked at every view has an equal share: with `pipeline`, mini-sd's two as well.
     """
-    views = [VIEWS[name](vae) for name in VIEWS if vae or name != "decoded"]
+    views = [VIEWS[name](pipeline) for name in VIEWS if pipeline or name not in DRAWN]
     chosen = {}
     for tag in TAGS:
         worse = np.ones(len(GRID))
@@ -165,11 +168,10 @@ def _softened(images: list[Pixels]) -> list[Pixels]:
     return [soften(image, rng) for image in images]
 
 
-def _decoded(vae: Path | None) -> View:
-    """Encoded and decoded by an autoencoder: the best that a diffusion model could draw."""
-    if vae is None:
-        raise ValueError("view 'decoded' needs an autoencoder; give its diffusers folder as --vae")
-    model = import_module("diffusers").AutoencoderKL.from_pretrained(vae).eval()
+def _decoded(pipeline: Path | None) -> View:
+    """Encoded and decoded by its autoencoder: the best that the model could draw."""
+    folder = _required(pipeline, "decoded") / "vae"
+    model = import_module("diffusers").AutoencoderKL.from_pretrained(folder).eval()
 
     @torch.inference_mode()
     def view(images: list[Pixels]) -> list[Pixels]:
@@ -179,8 +181,22 @@ def _decoded(vae: Path | None) -> View:
     return view
 
 
+def _redrawn(pipeline: Path | None) -> View:
+    """As the model draws it where the text has no part in it."""
+    redraw = redrawing(_required(pipeline, "redrawn"), CHECK_SEED)
+    return lambda images: redraw(images, None)
+
+
+def _required(pipeline: Path | None, view: str) -> Path:
+    if pipeline is None:
+        raise ValueError(f"view {view!r} needs a model; give its diffusers folder as --pipeline")
+    return pipeline
+
+
+DRAWN = ("decoded", "redrawn")
 VIEWS: Mapping[str, Callable[[Path | None], View]] = {
-    "rendered": lambda vae: lambda images: images,
-    "softened": lambda vae: _softened,
+    "rendered": lambda pipeline: lambda images: images,
+    "softened": lambda pipeline: _softened,
     "decoded": _decoded,
+    "redrawn": _redrawn,
 }

@@ -1,4 +1,5 @@
-"""The independent evaluator: CenterNet on rendered scenes, its own seed, damage and colour head.
+"""The independent evaluator: CenterNet on rendered and redrawn scenes, its own seed, damage and
+colour head.
 
 Losses: the penalty-reduced focal loss on the heatmap (Zhou et al. 2019, eq. 1), L1 on the sides,
 cross-entropy on the colour. Sides and colour are learnt in the 3x3 cells around every centre, so
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import io
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +30,12 @@ from sipo.feedback.rule.boxes import Xyxy
 from sipo.mini.train.check import calibrate
 from sipo.mini.train.detector_folder import write_config, write_folder
 from sipo.mini.train.labelled_scenes import labelled_scenes
+from sipo.mini.train.redrawn import redrawn_scenes
 from sipo.mini.train.step_loop import one_cycle, run_steps
 from sipo.mini.world import SIZE_PX, Scene
 
 BATCH = 32
+POOL = 6000  # redrawn scenes
 PEAK_LR = 3e-3
 CELLS = SIZE_PX // STRIDE
 SPREAD = 0.12  # a peak's standard deviation, as a share of the box's side
@@ -50,14 +54,19 @@ class Targets:
     objects: int
 
 
-def train_evaluator(out: Path, steps: int = 600, seed: int = 1000, vae: Path | None = None) -> None:
-    """Write `out/evaluator`; with `vae`, thresholds are calibrated on decoded scenes too."""
+def train_evaluator(
+    out: Path, steps: int = 1200, seed: int = 1000, pipeline: Path | None = None
+) -> None:
+    """Write `out/evaluator`; with `pipeline`, half of the scenes are redrawn by it, and thresholds
+    are calibrated on such scenes too.
+    """
+    pool = redrawn_scenes(pipeline, seed, POOL) if pipeline else []
     torch.manual_seed(seed)
     model = CenterNet(len(CLASSES), len(COLORS)).train()
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), weight_decay=1e-2)
 
     def step(k: int) -> dict[str, float]:
-        images, targets = make_batch(seed * 1_000_003 + k)
+        images, targets = make_batch(seed * 1_000_003 + k, pool)
         with autocast():
             maps = model(images)
         parts = losses(maps, targets)
@@ -69,10 +78,10 @@ def train_evaluator(out: Path, steps: int = 600, seed: int = 1000, vae: Path | N
         return {name: part.item() for name, part in parts.items()}
 
     run_steps(out, {"model": model, "optimizer": optimizer}, steps, step)
-    _export(model, out / "evaluator", vae)
+    _export(model, out / "evaluator", pipeline)
 
 
-def _export(model: CenterNet, folder: Path, vae: Path | None) -> None:
+def _export(model: CenterNet, folder: Path, pipeline: Path | None) -> None:
     """The folder that `load_centernet` reads; its thresholds are those its own weights ask for."""
     config = {
         "classes": CLASSES,
@@ -81,7 +90,7 @@ def _export(model: CenterNet, folder: Path, vae: Path | None) -> None:
         "thresholds": dict.fromkeys(TAGS, 0.3),
     }
     write_folder(folder, model.state_dict(), config)
-    config["thresholds"] = calibrate(load_centernet(folder, CLASSES), vae=vae)
+    config["thresholds"] = calibrate(load_centernet(folder, CLASSES), pipeline=pipeline)
     write_config(folder, config)
 
 
@@ -106,10 +115,13 @@ def _focal(heat: Tensor, target: Tensor) -> Tensor:
     return -torch.where(peak, at_peaks, elsewhere).sum()
 
 
-def make_batch(seed: int) -> tuple[Tensor, Targets]:
-    """(B, 3, S, S) in [0, 1] and their targets; half of the scenes are mirrored."""
+def make_batch(seed: int, pool: Sequence[Scene] = ()) -> tuple[Tensor, Targets]:
+    """(B, 3, S, S) in [0, 1] and their targets: half are of the `pool`, half are mirrored."""
     rng = np.random.default_rng((seed, 2))
-    drawn = list(itertools.islice(labelled_scenes(seed), BATCH))
+    redrawn = BATCH // 2 if pool else 0
+    chosen = rng.permutation(len(pool))[:redrawn]
+    fresh = itertools.islice(labelled_scenes(seed), BATCH - redrawn)
+    drawn = [*fresh, *(pool[number] for number in chosen)]
     mirrored = rng.random(BATCH) < 0.5
     pixels = np.stack([_damage(s.image, rng) for s in drawn])
     pixels[mirrored] = pixels[mirrored, :, ::-1]

@@ -40,8 +40,8 @@ NMS_IOU = 0.6
 GAINS = {"box": 7.5, "cls": 0.5, "dfl": 1.5}  # ultralytics' defaults
 
 
-def train_judge(out: Path, steps: int = 800, seed: int = 0, vae: Path | None = None) -> None:
-    """Write `out/yolo-world-mini`; with `vae`, thresholds are calibrated on decoded scenes too."""
+def train_judge(out: Path, steps: int = 800, seed: int = 0, pipeline: Path | None = None) -> None:
+    """Write `out/yolo-world-mini`; with `pipeline`, thresholds are calibrated as it draws, too."""
     torch.manual_seed(seed)
     model = new_model()
     texts = class_embeddings(seed)
@@ -62,10 +62,10 @@ def train_judge(out: Path, steps: int = 800, seed: int = 0, vae: Path | None = N
         return {name: float(value) for name, value in parts.items()}
 
     run_steps(out, {"model": model, "optimizer": optimizer}, steps, step)
-    _export(model, texts, out / "yolo-world-mini", vae)
+    _export(model, texts, out / "yolo-world-mini", pipeline)
 
 
-def _export(model: WorldModel, texts: Tensor, folder: Path, vae: Path | None) -> None:
+def _export(model: WorldModel, texts: Tensor, folder: Path, pipeline: Path | None) -> None:
     """The folder that `load_yolo_world` reads; its thresholds are those its own weights ask for."""
     config = {
         "yaml": YAML,
@@ -75,7 +75,7 @@ def _export(model: WorldModel, texts: Tensor, folder: Path, vae: Path | None) ->
         "thresholds": dict.fromkeys(TAGS, 0.5),
     }
     write_folder(folder, model.state_dict() | {"txt_feats": texts[0]}, config)
-    config["thresholds"] = calibrate(load_yolo_world(folder, CLASSES), vae=vae)
+    config["thresholds"] = calibrate(load_yolo_world(folder, CLASSES), pipeline=pipeline)
     write_config(folder, config)
 
 

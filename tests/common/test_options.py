@@ -205,7 +205,7 @@ def completed(name: str, words: list[str], incomplete: str) -> list[str]:
         ("sipo-data", ["generate", "--judge"], "yolo-world,pick", ["yolo-world,pickscore"]),
         ("sipo-data", ["generate", "--recipe"], "wan", ["wan-1.3b", "<file>"]),
         ("sipo-data", ["import"], "hpdv3", ["hpdv3"]),
-        ("sipo-geneval", ["--suite"], "mini-", ["mini-train"]),
+        ("sipo-geneval", ["--suite"], "mini-", ["mini-train", "mini-validation"]),
         ("sipo-train", [], "--gradient_c", ["--gradient_checkpointing"]),
     ],
 )

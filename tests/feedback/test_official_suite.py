@@ -9,6 +9,7 @@ from sipo.feedback.prompts.geneval_prompts import (
     COLORABLE,
     geneval_suite,
     geneval_train_suite,
+    geneval_validation_suite,
 )
 from sipo.feedback.prompts.prompt import COLORS, TAGS
 from sipo.feedback.prompts.suites import SUITES, TRAIN_SUITES, load_suite
@@ -34,11 +35,27 @@ def test_training_prompts_mean_none_of_the_suite() -> None:
     assert len(set(meanings)) == len(meanings) > 5000
     counts = {tag: sum(prompt.tag == tag for prompt in train) for tag in TAGS}
     assert counts["single_object"] == 0
-    assert counts["counting"] == 160
-    assert counts["colors"] <= 696
+    assert counts["counting"] == 116
+    assert counts["colors"] == 633
     start = [prompt.tag for prompt in train[:250]]
     assert min(start.count(tag) for tag in TAGS[1:]) > 20
     assert train == geneval_train_suite()
+
+
+def test_what_is_chosen_by_means_nothing_of_the_suite_or_of_training_but_single_objects() -> None:
+    chosen = geneval_validation_suite()
+    meanings = {prompt.meaning() for prompt in chosen}
+    assert len(meanings) == len(chosen) == 300
+    assert [sum(p.tag == tag for p in chosen) for tag in TAGS] == [44, 54, 44, 50, 54, 54]
+    assert meanings.isdisjoint(prompt.meaning() for prompt in geneval_train_suite())
+    official = {prompt.meaning() for prompt in geneval_suite()}
+    assert [p.tag for p in chosen if p.meaning() in official] == ["single_object"] * 44
+
+
+def test_the_first_training_prompts_are_those_of_before_there_was_validation() -> None:
+    """Folders of up to as many prompts go on."""
+    rows = [prompt.to_json() + "\n" for prompt in geneval_train_suite()[:1191]]
+    assert sha256("".join(rows).encode()).hexdigest()[:12] == "d608de1a3a93"
 
 
 def test_what_is_left_of_the_whole_grid() -> None:
@@ -52,9 +69,11 @@ def test_what_is_left_of_the_whole_grid() -> None:
     ("name", "count", "digest"),
     [
         ("mini", 168, "5785b66d1f1f"),
-        ("mini-train", 3664, "c3c19c92a631"),
+        ("mini-train", 2260, "d9ee95a17dd7"),
+        ("mini-validation", 140, "d8185a19e817"),
         ("geneval", 553, "5c48e0813e81"),
-        ("geneval-train", 6081, "2a2ca4c75320"),
+        ("geneval-train", 6037, "290ad11644cf"),
+        ("geneval-validation", 300, "14c95139ad9e"),
     ],
 )
 def test_a_suite_is_the_same_to_the_byte(name: str, count: int, digest: str) -> None:

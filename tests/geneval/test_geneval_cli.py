@@ -46,7 +46,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     [
         (
             ["--suite", "maxi"],
-            "--suite 'maxi' is unknown; choose one of geneval, geneval-train, mini, mini-train",
+            "--suite 'maxi' is unknown; choose one of geneval, geneval-train, geneval-",
         ),
         (["--judge", "nobody"], "--judge 'nobody' is unknown"),
         (["--judge", "nobody", "--judge", "fake"], "--judge 'nobody' is unknown"),

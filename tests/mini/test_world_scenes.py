@@ -1,6 +1,8 @@
 """The embedded world: scenes show what they say, captions lie as often as they should."""
 
 import itertools
+from collections import Counter
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from sipo.feedback.prompts.mini_prompts import (
     COLORS,
     mini_suite,
     mini_train_suite,
+    mini_validation_suite,
     random_prompt,
 )
 from sipo.feedback.prompts.prompt import TAGS, Prompt
@@ -19,6 +22,7 @@ from sipo.mini import captions
 from sipo.mini.world import SIZE_PX, TINTS, break_one, depict, render
 
 MINI_TEST, MINI_TRAIN = mini_suite(), mini_train_suite()
+MINI_VALIDATION = mini_validation_suite()
 
 
 @pytest.mark.parametrize("tag", TAGS)
@@ -61,19 +65,45 @@ def test_every_color_of_the_prompts_can_be_drawn() -> None:
 
 
 def test_the_suites_share_no_meaning_but_single_objects() -> None:
-    held_out = {p.meaning() for p in MINI_TEST}
-    assert len(held_out) == len(MINI_TEST) == 168
-    shared = [p for p in MINI_TRAIN if p.meaning() in held_out]
-    assert {p.tag for p in shared} == {"single_object"}
-    assert len({p.meaning() for p in MINI_TRAIN}) == len(MINI_TRAIN)
-    assert set(TAGS) == {p.tag for p in MINI_TEST} == {p.tag for p in MINI_TRAIN}
+    suites = [MINI_TRAIN, MINI_VALIDATION, MINI_TEST]
+    meanings = [{p.meaning() for p in suite} for suite in suites]
+    assert list(map(len, meanings)) == list(map(len, suites)) == [2260, 140, 168]
+    for (suite, _), (_, others) in itertools.combinations(zip(suites, meanings, strict=True), 2):
+        assert [p.tag for p in suite if p.meaning() in others] == ["single_object"] * 16
+    for suite in suites:
+        assert {p.tag for p in suite} == set(TAGS)
 
 
-def test_no_training_prompt_or_caption_names_a_held_out_combination() -> None:
-    tested = _combinations(MINI_TEST)
+def test_every_tag_has_about_its_share_in_what_is_chosen_by_and_in_what_is_published() -> None:
+    chosen, published = Counter(p.tag for p in MINI_VALIDATION), Counter(p.tag for p in MINI_TEST)
+    for tag in TAGS:
+        assert abs(chosen[tag] / 140 - published[tag] / 168) < 0.09
+
+
+def test_no_training_prompt_names_what_validation_or_test_asks() -> None:
+    trained = _combinations(MINI_TRAIN)
+    assert not trained & _combinations(MINI_TEST)
+    asked = {tag: [p.include for p in MINI_VALIDATION if p.tag == tag] for tag in TAGS}
+    pairs = {frozenset(p.classes) for p in MINI_VALIDATION if len(p.include) == 2}
+    counts = {(c.class_name, c.count) for (c,) in asked["counting"]}
+    colors = {(c.class_name, c.color) for (c,) in asked["colors"]}
+    assert list(map(len, (pairs, counts, colors))) == [16, 12, 16]
+    assert not trained & (pairs | counts | colors)
+
+
+def test_no_caption_names_what_test_asks_and_some_name_what_validation_asks() -> None:
+    """What was pretrained on stays: only preferences leave validation out."""
     captioned = [scene.prompt for scene in itertools.islice(captions.scenes(1), 1500)]
-    for source in (MINI_TRAIN, captioned):
-        assert not tested & _combinations(source)
+    seen = _combinations(captioned)
+    assert not seen & _combinations(MINI_TEST)
+    assert not _combinations(MINI_VALIDATION) & _combinations(MINI_TEST)
+    assert len(seen & _combinations(MINI_VALIDATION)) > 30
+
+
+def test_the_stream_of_captions_is_what_the_models_were_trained_on() -> None:
+    rng = np.random.default_rng(0)
+    texts = "\n".join(random_prompt(TAGS[i % 6], rng).text for i in range(600))
+    assert sha256(texts.encode()).hexdigest()[:12] == "ed3a6948437b"
 
 
 def _combinations(prompts: list[Prompt]) -> set[object]:
@@ -91,7 +121,7 @@ def _combinations(prompts: list[Prompt]) -> set[object]:
 
 
 def test_every_class_and_color_is_tested_and_trained() -> None:
-    for suite in (MINI_TEST, MINI_TRAIN):
+    for suite in (MINI_TEST, MINI_TRAIN, MINI_VALIDATION):
         clauses = [c for p in suite for c in p.include]
         assert {c.class_name for c in clauses} == set(CLASSES)
         assert {c.color for c in clauses if c.color} == set(COLORS)
