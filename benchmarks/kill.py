@@ -1,7 +1,7 @@
 """Kill -9 (or SIGTERM, SIGINT) at random moments, then compare with an undisturbed run.
 
     python benchmarks/kill.py generate|train|loop|rounds [--kills 10] [--seed 0]
-        [--backbone mini-sd] [--signal KILL|TERM|INT] [--objective NAME]
+        [--backbone mini-sd] [--judge yolo-world] [--objective sipo] [--signal KILL|TERM|INT]
 
 `rounds` is a loop of two with refreshed and replayed pairs, of which some trainings are rejected:
 its evaluator says what a hash of the image says. Each command is small, so that most kills hit it
@@ -26,13 +26,15 @@ from pathlib import Path
 from safetensors.torch import load_file
 from tqdm import tqdm
 
+from sipo.feedback.prompts.suites import load_suite
+
 BIN = Path(sys.executable).parent
 START_S = 5.0  # imports: earlier kills hit nothing
 TWO_ROUNDS = ["--rounds", "2", "--refresh", "16", "--replay", "0.3", "--evaluator", "fake"]
 
 
 def command(asked: argparse.Namespace, stage: str, out: Path, shards: Path) -> list[str]:
-    sampling = ["--backbone", asked.backbone, "--steps", "4"]
+    sampling = ["--backbone", asked.backbone, "--judge", asked.judge, "--steps", "4"]
     if stage == "generate":
         counts = ["--num-prompts", "24", "--candidates", "4", "--margin", "0.05"]
         return ["sipo-data", "generate", *sampling, *counts, "--out", str(out)]
@@ -51,7 +53,11 @@ def command(asked: argparse.Namespace, stage: str, out: Path, shards: Path) -> l
     often = ["--train", "checkpointing_steps=4", "--margin", "0.05"]
     often += ["--seed", str(asked.seed)]
     words = ["sipo-loop", *sampling, *counts, *training, *often, "--out", str(out)]
-    return words if stage == "loop" else [*words, *TWO_ROUNDS]
+    if stage == "loop":
+        return words
+    for option, suite in (("eval", "mini-validation"), ("test", "mini")):
+        words += [f"--{option}-prompts", str(shards.with_name(f"{suite}.jsonl"))]
+    return [*words, *TWO_ROUNDS]
 
 
 def run(
@@ -97,6 +103,14 @@ def fingerprint(folder: Path) -> dict[str, str]:
     return found
 
 
+def write_prompts(folder: Path) -> None:
+    """A dozen of each suite that is held out, over all tags."""
+    for suite in ("mini-validation", "mini"):
+        prompts = load_suite(suite)
+        rows = prompts[:: len(prompts) // 12]
+        (folder / f"{suite}.jsonl").write_text("".join(f"{row.to_json()}\n" for row in rows))
+
+
 def timeless(value: object) -> object:
     """Without how long things took."""
     if isinstance(value, list):
@@ -127,6 +141,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backbone", default="mini-sd")
+    parser.add_argument("--judge", default="yolo-world")
     parser.add_argument("--objective", default="sipo")
     parser.add_argument("--signal", choices=["KILL", "TERM", "INT"], default="KILL")
     asked = parser.parse_args()
@@ -134,6 +149,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         shards = root / "shards"
+        write_prompts(root)
         if asked.stage == "train":
             run(command(asked, "generate", shards, shards))
         began = time.monotonic()

@@ -22,8 +22,8 @@ GROWS = ("rounds", "out", "patience", "test_suite", "test_prompts", "test_every_
 LATER = ("reuse_prompts", "replay", "refresh", "start", "tolerance")
 """Which folders of earlier versions do not name: they had the defaults."""
 
-OFFICIAL = {"suite": "geneval-train", "eval_suite": "geneval", "evaluator": "mask2former"}
-OFFICIAL |= {"test_suite": "geneval"}
+OFFICIAL = {"suite": "geneval-train", "evaluator": "mask2former"}
+OFFICIAL |= {"eval_suite": "geneval-validation", "test_suite": "geneval"}
 """Of a model that is not embedded: GenEval's grammar, and the official evaluator's detector."""
 FILES = {"suite": "prompts", "eval_suite": "eval_prompts", "test_suite": "test_prompts"}
 """What stands in for a suite."""
@@ -53,7 +53,7 @@ class LoopSettings(StrictModel):
     prompts: Path | None = feedback.PROMPTS(None)
     num_prompts: int = setting("Prompts", "Prompts of a round, of each tag its share.", 384, ge=1)
     reuse_prompts: bool = setting(
-        "Prompts", "Let prompts that are used up come again, with new seeds.", True
+        "Prompts", "Let prompts that are used up come again, with new seeds.", True, without="on"
     )
     candidates: int = datagen.CANDIDATES(5)
     policy: datagen.Policy = datagen.POLICY("all-over-margin")
@@ -110,9 +110,9 @@ class LoopSettings(StrictModel):
 
     eval_suite: str = _held_out(
         "Suite of prompts held out, which rounds are accepted by.",
-        "mini",
+        "mini-validation",
         choices=SUITES,
-        without="mini with mini-sd, else geneval",
+        without="mini-validation with mini-sd, else geneval-validation",
     )
     eval_prompts: Path | None = _held_out("File of prompts instead of the held-out suite.", None)
     images_per_prompt: int = IMAGES_PER_PROMPT(2)

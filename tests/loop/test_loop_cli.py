@@ -95,5 +95,6 @@ def test_another_model_has_the_official_suites_and_judges(tiny_folder: Path) -> 
     assert code == 0, said
     assert "tiny-sd, evaluated by mask2former" in said
     assert "384 prompts of geneval-train (coming again with new seeds)" in said
-    assert "evaluate geneval x 2 images" in said
+    assert "evaluate geneval-validation x 2 images" in said
+    assert "Test       geneval, the base and the best round" in said
     assert "height   512" in said
