@@ -21,6 +21,12 @@ class Quality(Record):
     sharpness: float | None = None
     single_object_confidence: float | None = None
 
+    @property
+    def shown(self) -> dict[str, str]:
+        """What there is, by its name in a table."""
+        found = {"sharp.": self.sharpness, "sure": self.single_object_confidence}
+        return {name: f"{value:.3g}" for name, value in found.items() if value is not None}
+
 
 def quality_warning(rounds: Sequence[RoundSummary]) -> str | None:
     """A sentence where the last of `rounds` is above the first in Overall and worse to look at."""

@@ -66,7 +66,8 @@ def loop(settings: LoopSettings) -> LoopSummary:
     with only_writer(settings.out, "sipo-loop"):
         evaluation_folder.hold(settings.out, settings.config())
         ledger, course = Ledger(settings.out / "stages.json"), Course()
-        _run(settings, ledger, _evaluations(settings, BASE))
+        if _run(settings, ledger, _evaluations(settings, BASE)):
+            _write(settings, ledger, course)
         for number in range(1, settings.rounds + 1):
             if settings.patience and course.idle >= settings.patience:
                 break

@@ -118,13 +118,13 @@ def summarise(settings: LoopSettings, ledger: Ledger, course: Course) -> LoopSum
     rounds = _rounds(settings, ledger, course.trials)
     accepted = [entry for entry in rounds if entry.accepted]
     first, best = settings.out / "round-0", course.best
-    evaluated = read_summary(first / "eval", EvaluationSummary)
+    evaluated, reason = read_summary(first / "eval", EvaluationSummary), no_test(settings)
     return LoopSummary(
         rounds=rounds,
         best=best.round,
         best_weights=None if best == BASE else best.name("train"),
-        test=_tests(settings.out, course.accepted),
-        no_test=no_test(settings),
+        test=[] if reason else _tests(settings.out, course.accepted),
+        no_test=reason,
         warning=divergence_warning(
             [each.judge_overall for each in accepted],
             [each.overall for each in accepted],

@@ -20,12 +20,15 @@ def rounds_table(result: LoopSummary) -> str:
     """
     kept = max(len(became(result, entry)) for entry in result.attempts)
     head = _head("round", result.rounds[0].tags)
+    quality = list(result.rounds[0].quality.shown)
+    head += "".join(f"{name:>8}" for name in quality)
     lines = [f"{head}{'judge':>8}{'pairs':>8}{'min':>7}  {'kept':{kept}}"]
     for entry in result.attempts:
         pairs = "-" if entry.pairs is None else str(entry.pairs)
+        seen = "".join(f"{entry.quality.shown.get(name, '-'):>8}" for name in quality)
         lines.append(
             f"{_scores(entry.round, entry.overall, entry.gain, entry.tags, entry.empty_share)}"
-            f"{entry.judge_overall:>8.3f}{pairs:>8}{entry.minutes:>7.1f}"
+            f"{seen}{entry.judge_overall:>8.3f}{pairs:>8}{entry.minutes:>7.1f}"
             f"  {became(result, entry):{kept}}"
         )
     return "\n".join(lines)

@@ -275,12 +275,12 @@ class TrainSettings(StrictModel):
         if self.steps_per_folder and self.reference_draws:
             raise ValueError(
                 "--reference_draws keeps errors of pairs that are all known, and with "
-                "--steps_per_folder more may come; leave one of the two out"
+                "--steps_per_folder (a loop's --refresh) more may come; leave one of the two out"
             )
         if self.steps_per_folder and find_objective(self.objective).data == "rollouts":
             raise ValueError(
-                f"--steps_per_folder is for shards that are learnt from, and {self.objective} "
-                "samples itself; leave it out"
+                f"--steps_per_folder (a loop's --refresh) is for shards that are learnt from, and "
+                f"{self.objective} samples itself; leave it out"
             )
         return self
 
