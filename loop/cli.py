@@ -44,7 +44,7 @@ def main(settings: LoopSettings, dry_run: bool) -> None:
     The same command again continues where it stopped; a higher --rounds goes on from there.
     """
     if dry_run:
-        from sipo.loop.check import check
+        from sipo.loop.refusals import check
 
         check(settings)
         click.echo(_describe(settings))
@@ -69,7 +69,7 @@ def main(settings: LoopSettings, dry_run: bool) -> None:
 
 
 def _describe(settings: LoopSettings) -> str:
-    from sipo.loop.check import no_test
+    from sipo.loop.refusals import no_test
     from sipo.loop.stage_settings import turns_of
 
     size = {name: getattr(settings, name) for name in ("height", "width", "frames")}

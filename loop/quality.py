@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-from sipo.common.records import Record
-
-if TYPE_CHECKING:
-    from sipo.loop.summary import RoundSummary
+from sipo.loop.result import RoundSummary
 
 EMPTY_RISE = 0.02  # of the share of images without any object
 SHARPNESS_FALL = 0.15  # of the base's
 CONFIDENCE_FALL = 0.05  # of the evaluator's, on single objects
-
-
-class Quality(Record):
-    """Of an evaluation's summary; None where it does not say so."""
-
-    sharpness: float | None = None
-    single_object_confidence: float | None = None
-
-    @property
-    def shown(self) -> dict[str, str]:
-        """What there is, by its name in a table."""
-        found = {"sharp.": self.sharpness, "sure": self.single_object_confidence}
-        return {name: f"{value:.3g}" for name, value in found.items() if value is not None}
 
 
 def quality_warning(rounds: Sequence[RoundSummary]) -> str | None:

@@ -10,7 +10,7 @@ from sipo.common.statistics import Difference
 from sipo.feedback.prompts.prompt import TAGS
 from sipo.loop.attempts import Attempt
 from sipo.loop.gallery import cards
-from sipo.loop.summary import LoopSummary, RoundSummary
+from sipo.loop.result import LoopSummary, RoundSummary
 from sipo.loop.tables import became, training_warnings
 from sipo.pages.charts import Chart, Line, Point, binned, svg
 from sipo.pages.html import render

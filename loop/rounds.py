@@ -26,10 +26,11 @@ from sipo.geneval import evaluation_folder
 from sipo.geneval.evaluate import evaluate
 from sipo.loop.acceptance import decide, gain
 from sipo.loop.attempts import ATTEMPTS, BASE, Attempt
-from sipo.loop.check import check, no_test
 from sipo.loop.course import Course
 from sipo.loop.ledger import Ledger
+from sipo.loop.refusals import check, no_test
 from sipo.loop.report import write_report
+from sipo.loop.result import LoopSummary
 from sipo.loop.round_prompts import kept_prompts
 from sipo.loop.settings import LoopSettings
 from sipo.loop.stage_settings import (
@@ -43,7 +44,7 @@ from sipo.loop.stage_settings import (
     training,
     turns_of,
 )
-from sipo.loop.summary import LoopSummary, summarise
+from sipo.loop.summary import summarise
 from sipo.loop.training_data import shards_name, training_data
 
 if TYPE_CHECKING:

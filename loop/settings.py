@@ -12,14 +12,16 @@ from sipo.backbones import settings as model
 from sipo.backbones.loading.names import in_embedded_world
 from sipo.common.settings import OUT, SEED, StrictModel, setting
 from sipo.datagen import settings as datagen
+from sipo.datagen.generate_defaults import model_layer as generate_layer
 from sipo.feedback import settings as feedback
 from sipo.feedback.prompts.suites import SUITES
 from sipo.geneval.settings import IMAGES_PER_PROMPT
 from sipo.train import settings as training
+from sipo.train.train_defaults import model_layer as train_layer
 
 GROWS = ("rounds", "out", "patience", "test_suite", "test_prompts", "test_every_round")
 """Settings that may differ when a loop goes on; `out` is where it is, not what it is."""
-LATER = ("reuse_prompts", "replay", "refresh", "start", "tolerance")
+LATER = ("reuse_prompts", "allocate", "replay", "refresh", "start", "tolerance")
 """Which folders of earlier versions do not name: they had the defaults."""
 
 OFFICIAL = {"suite": "geneval-train", "evaluator": "mask2former"}
@@ -56,6 +58,7 @@ class LoopSettings(StrictModel):
         "Prompts", "Let prompts that are used up come again, with new seeds.", True, without="on"
     )
     candidates: int = datagen.CANDIDATES(5)
+    allocate: bool = datagen.ALLOCATE(False)
     policy: datagen.Policy = datagen.POLICY("all-over-margin")
     margin: float = datagen.MARGIN(0.3)
     judge: str = feedback.JUDGE("yolo-world")
@@ -87,8 +90,11 @@ class LoopSettings(StrictModel):
         "Policy that a round begins from: base is a new LoRA on the pairs of all rounds.",
         "previous",
     )
-    reference: Literal["base", "previous"] = setting(
-        "Training", "Policy that rewards are measured against: base or what --start names.", "base"
+    reference: Literal["base", "previous", "moving"] = setting(
+        "Training",
+        "Policy that rewards are measured against: base, what --start names, or the average of the "
+        "policy in training.",
+        "base",
     )
     tolerance: float = setting(
         "Training",
@@ -138,6 +144,9 @@ class LoopSettings(StrictModel):
         """The embedded suites and evaluator are the defaults of embedded models alone."""
         if not isinstance(given, dict):
             return given
+        given = dict(given)
+        for name, value in _of_the_model(given).items():
+            given.setdefault(name, value)
         if in_embedded_world(given.get("backbone"), given.get("suite")):
             return given
         own = {k: v for k, v in OFFICIAL.items() if given.get(FILES.get(k, k)) is None}
@@ -149,3 +158,19 @@ class LoopSettings(StrictModel):
         fields = type(self).model_fields
         unset |= {name for name in LATER if getattr(self, name) == fields[name].default}
         return self.model_dump(mode="json", exclude={*GROWS, *unset})
+
+
+def _of_the_model(given: dict[str, object]) -> dict[str, object]:
+    """What the model's file says of settings that have a default here. Where ours is None the
+    stage itself takes the model's."""
+    fields = LoopSettings.model_fields
+    name = str(given.get("backbone") or fields["backbone"].default)
+    said = {
+        **generate_layer(name).values,
+        **train_layer(name, given.get("objective")).values,
+    }
+    return {
+        name: value
+        for name, value in said.items()
+        if name in fields and fields[name].default is not None
+    }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipo.backbones.settings import sampler_settings
+from sipo.datagen.generate_defaults import model_layer as generate_layer
 from sipo.geneval.settings import EvalSettings
 from sipo.loop.attempts import BASE, Attempt
 from sipo.loop.course import Course
@@ -94,6 +95,7 @@ def shards(
     from sipo.datagen.settings import GenerateSettings
 
     asked: dict[str, object] = {
+        **generate_layer(settings.backbone).values,
         "backbone": settings.backbone,
         "weights": weights,
         "suite": None if settings.prompts else settings.suite,
@@ -102,6 +104,7 @@ def shards(
         "judge_weights": settings.judge_weights,
         "judge_settings": settings.judge_settings,
         "candidates": settings.candidates,
+        "allocate": settings.allocate,
         "policy": settings.policy,
         "margin": settings.margin,
         # never the noise that is evaluated with, nor that of another round or turn
@@ -118,13 +121,14 @@ def training(
 ) -> TrainSettings:
     """From that policy, or from the base on the pairs of all rounds; see --start and --reference.
 
-    The model's own defaults go over the loop's, named options over those, --train over all.
+    The loop's settings, which know the model's file, go over what else that says, --train over all.
     """
-    from sipo.backbones.embedded_training import training_defaults
     from sipo.train.settings import make_settings
+    from sipo.train.train_defaults import model_layer
 
     before = None if settings.start == "base" else trained_weights(settings, policy)
     asked: dict[str, object] = {
+        **model_layer(settings.backbone, settings.objective).values,
         "data": list(data),
         "out": str(settings.out / attempt.name("train")),
         "backbone": settings.backbone,
@@ -133,16 +137,22 @@ def training(
         "train_batch_size": settings.train_batch_size,
         "steps_per_folder": settings.refresh,
         "init_weights": str(before) if before else None,
-        "reference": "init" if before and settings.reference == "previous" else "base",
+        "reference": _reference(settings, before),
         "seed": settings.seed + attempt.round,
         "workers": _workers(settings.train_batch_size),
     }
-    asked.update(training_defaults(settings.backbone, settings.objective))
     options = {name: getattr(settings, name) for name in NAMED}
     asked.update((name, value) for name, value in options.items() if value is not None)
     asked.update(settings.train)  # what --train NAME=VALUE says is done
     made = make_settings(asked)
     return made.model_copy(update={"learning_rate": made.learning_rate * attempt.slower})
+
+
+def _reference(settings: LoopSettings, before: Path | None) -> str:
+    """In sipo-train's words; before the first round the previous policy is the base."""
+    if settings.reference == "previous":
+        return "init" if before else "base"
+    return settings.reference
 
 
 def turns_of(settings: LoopSettings) -> int:

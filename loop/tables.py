@@ -9,7 +9,7 @@ from sipo.common.statistics import Difference
 from sipo.feedback.prompts.prompt import TAGS
 
 if TYPE_CHECKING:
-    from sipo.loop.summary import LoopSummary, RoundSummary
+    from sipo.loop.result import LoopSummary, RoundSummary
 
 _SHORT = dict(zip(TAGS, ("single", "two", "count", "colors", "posit.", "attr."), strict=True))
 

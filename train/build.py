@@ -27,12 +27,13 @@ from sipo.feedback.prompts.demands import check_prompts, require_published
 from sipo.feedback.registry import load_judge, vocabulary_of
 from sipo.train.backbone_of_shards import backbone_of
 from sipo.train.data.pair_batches import Data, Pairs
-from sipo.train.data.turns import Turns, TurnSource, folders_by_turn
+from sipo.train.data.turns import Turns, folders_by_turn
 from sipo.train.distributed.accelerate_env import wrapping_is_ours
 from sipo.train.monitor.validation import Validation, check_validation, validation_prompts
 from sipo.train.objective.denoising_errors import PairSource, Source
 from sipo.train.objective.registry import find_objective
 from sipo.train.objective.rollouts import Trajectories
+from sipo.train.objective.turn_source import TurnSource
 from sipo.train.policy import INIT, Frozen, Policy
 from sipo.train.settings import TrainSettings
 
@@ -45,7 +46,8 @@ NCCL's own ten minutes are too few."""
 
 
 def open_data(settings: TrainSettings) -> Data:
-    """Pairs; every verdict where the objective is unpaired; only the prompts where it samples.
+    """Pairs; every verdict or score where the objective learns from those; only the prompts where
+    it samples.
 
     Prompts that a judge of this run could only fail on are refused here, before a model is loaded.
     """
@@ -67,6 +69,7 @@ def open_data(settings: TrainSettings) -> Data:
 def _open(settings: TrainSettings, folders: list[str]) -> Data:
     from sipo.datagen.storage.pair_dataset import PairDataset
     from sipo.datagen.storage.prompt_dataset import PromptDataset
+    from sipo.datagen.storage.scored_dataset import ScoredDataset
     from sipo.datagen.storage.unpaired_dataset import UnpairedDataset
 
     learns_from = find_objective(settings.objective).data
@@ -74,6 +77,8 @@ def _open(settings: TrainSettings, folders: list[str]) -> Data:
         prompts = PromptDataset(folders)
         check_prompts(settings.judge, prompts.prompts, ", ".join(folders))
         return prompts
+    if learns_from == "candidates":
+        return ScoredDataset(folders)
     return UnpairedDataset(folders) if learns_from == "verdicts" else PairDataset(folders)
 
 

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from sipo.loop.cli import main
-from sipo.loop.summary import LoopSummary
+from sipo.loop.result import LoopSummary
 from sipo.loop.tables import rounds_table
 
 

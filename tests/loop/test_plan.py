@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sipo.loop.attempts import BASE, Attempt
-from sipo.loop.check import check
+from sipo.loop.refusals import check
 from sipo.loop.settings import LoopSettings
 from sipo.loop.stage_settings import (
     evaluation,
@@ -44,6 +44,11 @@ def test_the_judge_does_not_mark_its_own_homework() -> None:
         check(LoopSettings(judge="pickscore,yolo-world", evaluator="yolo-world"))
 
 
+def test_candidates_are_allocated_where_that_is_asked() -> None:
+    assert shards(LoopSettings(allocate=True), FIRST, None).allocate
+    assert "allocate" not in LoopSettings().config()  # or folders made before were refused
+
+
 def test_a_size_is_that_of_candidates_and_evaluations() -> None:
     settings = LoopSettings(height=64, width=96, frames=9, steps=3)
     for stage in (shards(settings, Attempt(1), None), evaluation(settings, FIRST)):
@@ -76,6 +81,7 @@ def test_a_training_after_a_rejected_one_has_half_the_learning_rate_and_the_same
         ("previous", "base", "round-1/train-2", "base"),
         ("best", "previous", "round-1/train-2", "init"),
         ("base", "base", "", "base"),
+        ("previous", "moving", "round-1/train-2", "moving"),
     ],
 )
 def test_where_a_round_begins(start: str, reference: str, init: str, against: str) -> None:

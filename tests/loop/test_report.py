@@ -12,9 +12,9 @@ import pytest
 
 from sipo.common.statistics import Difference
 from sipo.loop.gallery import SIDE_PX, image_uri
-from sipo.loop.quality import Quality, quality_warning
+from sipo.loop.quality import quality_warning
 from sipo.loop.report import headline, score_chart, sentence_of_test, write_report
-from sipo.loop.summary import LoopSummary, RoundSummary, TestSummary
+from sipo.loop.result import LoopSummary, Quality, RoundSummary, TestSummary
 from sipo.loop.tables import table_of_test, training_warnings
 
 

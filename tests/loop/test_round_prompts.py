@@ -11,7 +11,7 @@ from written_prompts import write_prompts
 
 from sipo.feedback.prompts import grammar
 from sipo.feedback.prompts.prompt import TAGS, read_prompts
-from sipo.loop.check import check
+from sipo.loop.refusals import check
 from sipo.loop.round_prompts import drawn, kept_prompts, sampling_prompts
 from sipo.loop.settings import LoopSettings
 

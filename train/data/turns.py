@@ -14,13 +14,10 @@ from typing import TYPE_CHECKING, cast
 
 from sipo.datagen.storage.shard_folder import split_shards
 from sipo.train.data.pair_batches import Data, PairLike, Pairs
-from sipo.train.data.reference_cache import ReferenceCache
 from sipo.train.settings import TrainSettings
 
 if TYPE_CHECKING:
     from sipo.backbones.base import Conditioning
-    from sipo.train.objective.denoising_errors import Measured
-    from sipo.train.policy import Policy
 
 
 @dataclass(frozen=True)
@@ -71,22 +68,3 @@ def folders_by_turn(settings: TrainSettings) -> list[list[str]]:
             "that go with all (FOLDER:0,3); give a whole folder first"
         )
     return [[folder, *mixed] for folder in turns]
-
-
-class TurnSource:
-    """The rows of a step, from the part whose turn it is."""
-
-    cache: ReferenceCache | None = None  # of parts that are not there yet, so there is none
-
-    def __init__(self, policy: Policy, turns: Turns, settings: TrainSettings) -> None:
-        self.policy, self.turns, self.settings = policy, turns, settings
-        self.turn = -1
-
-    def measure(self, positions: range, step: int) -> Measured:
-        from sipo.train.objective.denoising_errors import PairSource
-
-        turn = step // self.turns.steps
-        if turn != self.turn:
-            part = cast(Pairs, self.turns.parts[turn])
-            self.source, self.turn = PairSource(self.policy, part, self.settings), turn
-        return self.source.measure(positions, step)
