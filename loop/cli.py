@@ -14,6 +14,12 @@ _EXAMPLES = {
     "train": "lr_scheduler=cosine",
     "evaluate": "dtype=bfloat16",
 }
+_BEGINNINGS = {
+    "base": "a new LoRA on the pairs of all rounds",
+    "previous": "the policy before",
+    "best": "the best policy so far",
+}
+_REFERENCES = {"base": "the base", "previous": "what it begins from", "moving": "its own average"}
 
 
 def _settings(given: dict[str, object]) -> LoopSettings:
@@ -85,7 +91,8 @@ def _describe(settings: LoopSettings) -> str:
         f"  generate {settings.num_prompts} prompts of {settings.prompts or settings.suite} "
         f"({again}) x {settings.candidates} candidates{times}, judged by {settings.judge}",
         f"  train    {settings.max_train_steps} steps x {settings.train_batch_size} pairs, "
-        f"{settings.objective}, from the {settings.start}, against the {settings.reference}{old}",
+        f"{settings.objective}, from {_BEGINNINGS[settings.start]}, against "
+        f"{_REFERENCES[settings.reference]}{old}",
         f"  evaluate {settings.eval_prompts or settings.eval_suite} x "
         f"{settings.images_per_prompt} images",
         "  accept   unless clearly below the best round, or below it by more than "
