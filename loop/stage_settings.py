@@ -100,6 +100,7 @@ def shards(
         "weights": weights,
         "suite": None if settings.prompts else settings.suite,
         "prompts": settings.prompts,
+        "num_prompts": settings.num_prompts,
         "judge": settings.judge,
         "judge_weights": settings.judge_weights,
         "judge_settings": settings.judge_settings,
