@@ -36,7 +36,7 @@ def test_the_table_is_a_line_a_round(finished: Path) -> None:
     summary = LoopSummary.model_validate_json((finished / "loop.json").read_text())
     lines = rounds_table(summary).splitlines()
     assert [line.split()[0] for line in lines] == ["round", "0", "1", "2"]
-    assert lines[0].split()[-5:] == ["empty", "judge", "pairs", "min", "kept"]
+    assert lines[0].split()[-6:] == ["empty", "sharp.", "judge", "pairs", "min", "kept"]
     assert len({len(line) for line in lines}) == 1
 
 
