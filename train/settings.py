@@ -87,10 +87,18 @@ class TrainSettings(StrictModel):
 
     data: list[str] = setting(
         "Data",
-        "Folder of shards; it must be given, and may be given again.",
+        "Folder of shards; it must be given, and may be given again. FOLDER:0,3 are two of its "
+        "shards.",
         [],
         metavar="SHARDS",
         also="train_data_dir data_dir",
+    )
+    steps_per_folder: int | None = setting(
+        "Data",
+        "Steps for each folder in turn; named shards (FOLDER:0,3) go with every one.",
+        None,
+        without="all are mixed",
+        ge=1,
     )
     out: str = OUT("", metavar="PATH", without="runs/OBJECTIVE")
     backbone: str = model.BACKBONE("", without="what the shards say")
@@ -306,6 +314,25 @@ class TrainSettings(StrictModel):
             )
         if self.reference == "init" and not self.init_weights:
             raise ValueError("--reference 'init' needs --init_weights, a run folder to start from")
+        return self
+
+    @model_validator(mode="after")
+    def _folders_that_come_later(self) -> TrainSettings:
+        if self.steps_per_folder and not (self.max_train_steps or self.pairs_seen):
+            raise ValueError(
+                "--steps_per_folder is for data of which more may come, so the length of the run "
+                "is not theirs; give --max_train_steps"
+            )
+        if self.steps_per_folder and self.reference_draws:
+            raise ValueError(
+                "--reference_draws keeps errors of pairs that are all known, and with "
+                "--steps_per_folder (a loop's --refresh) more may come; leave one of the two out"
+            )
+        if self.steps_per_folder and find_objective(self.objective).data == "rollouts":
+            raise ValueError(
+                f"--steps_per_folder (a loop's --refresh) is for shards that are learnt from, and "
+                f"{self.objective} samples itself; leave it out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from sipo.backbones.loading.names import EMBEDDED
 from sipo.backbones.model_defaults import Completed, Layer, defaults_of, section_layer
 from sipo.common.options import PLACES
 from sipo.common.settings import shown
+from sipo.datagen.storage.shard_folder import split_shards
 from sipo.train.settings import TrainSettings, make_settings, read_yaml, setting_name
 
 LENGTHS = {"max_train_steps", "pairs_seen", "num_train_epochs"}
@@ -78,8 +79,8 @@ def _as_begun(out: Path, layer: Layer) -> Layer:
 
 def _folders(data: object) -> list[Path]:
     if isinstance(data, str | Path):
-        return [Path(data)]
-    return [Path(str(folder)) for folder in data] if isinstance(data, Iterable) else []
+        return [split_shards(data)[0]]
+    return [split_shards(str(text))[0] for text in data] if isinstance(data, Iterable) else []
 
 
 def sampled_from(folders: list[Path]) -> str:

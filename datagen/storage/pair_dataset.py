@@ -15,7 +15,7 @@ from sipo.datagen.storage.latent_files import conditioning_of, from_npy
 from sipo.datagen.storage.sample_json import PairJson, read_row
 from sipo.datagen.storage.shard_folder import (
     ShardFolder,
-    open_folder,
+    open_shards,
     require_embeddings,
     require_latents,
 )
@@ -126,7 +126,7 @@ def open_folders(folder: str | Path | Sequence[str | Path]) -> list[ShardFolder]
     paths = [folder] if isinstance(folder, str | Path) else list(folder)
     if not paths:
         raise ValueError("folder is an empty list; give at least one shard folder")
-    folders = [open_folder(path) for path in paths]
+    folders = [open_shards(path) for path in paths]
     for opened in folders:
         require_latents(opened)
     return folders

@@ -19,12 +19,14 @@ from sipo.datagen.settings import GenerateSettings
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts import grammar
 from sipo.geneval.cli import main as geneval
+from sipo.loop.attempts import BASE, Attempt
 from sipo.loop.settings import LoopSettings
 from sipo.loop.stage_settings import shards, training
 from sipo.train.cli import main as train
 from sipo.train.settings import TrainSettings, make_settings
 from sipo.train.train_defaults import complete as trained
 
+FIRST = Attempt(1)
 PLACES = {"data", "out", "backbone", "seed", "workers", "weights", "skip_prompts", "suite"}
 SAID: dict[str, Any] = {
     "sampler": {"steps": 3, "guidance": 1.5},
@@ -34,6 +36,15 @@ SAID: dict[str, Any] = {
         "objectives": {"sipo": {"beta_dpo": 50}, "hinge": {"beta_dpo": 70}},
     },
 }
+
+
+def sampling(settings: LoopSettings) -> dict[str, object]:
+    """What a loop's first round asks of the command."""
+    return shards(settings, FIRST, None).model_dump(exclude=PLACES)
+
+
+def learning(settings: LoopSettings) -> dict[str, object]:
+    return training(settings, FIRST, BASE).model_dump(exclude=PLACES)
 
 
 @pytest.fixture
@@ -56,19 +67,27 @@ def sampled(model: Path, out: Path, **more: object) -> Path:
 def test_the_two_plain_commands_are_asked_what_a_round_is(tmp_path: Path) -> None:
     settings = LoopSettings(out=tmp_path / "loop")
     said = generation({"judge": "yolo-world", "out": tmp_path / "shards"}).settings
-    assert said.model_dump(exclude=PLACES) == shards(settings, 1).model_dump(exclude=PLACES)
+    assert said.model_dump(exclude=PLACES) == shards(settings, FIRST, None).model_dump(
+        exclude=PLACES
+    )
     asked = trained({"data": str(tmp_path / "shards"), "backbone": "mini-sd"}).settings
-    assert asked.model_dump(exclude=PLACES) == training(settings, 1).model_dump(exclude=PLACES)
+    assert asked.model_dump(exclude=PLACES) == training(settings, FIRST, BASE).model_dump(
+        exclude=PLACES
+    )
     assert (said.candidates, said.num_prompts, asked.learning_rate) == (5, 384, 3e-3)
 
 
 def test_the_same_of_a_local_model(model: Path, tmp_path: Path) -> None:
     settings = LoopSettings(backbone=str(model), out=tmp_path / "loop")
     said = generation({"backbone": str(model), "judge": "yolo-world"}).settings
-    assert said.model_dump(exclude=PLACES) == shards(settings, 1).model_dump(exclude=PLACES)
+    assert said.model_dump(exclude=PLACES) == shards(settings, FIRST, None).model_dump(
+        exclude=PLACES
+    )
     folder = sampled(model, tmp_path / "shards")
     asked = trained({"data": [str(folder)]}).settings
-    assert asked.model_dump(exclude=PLACES) == training(settings, 1).model_dump(exclude=PLACES)
+    assert asked.model_dump(exclude=PLACES) == training(settings, FIRST, BASE).model_dump(
+        exclude=PLACES
+    )
     assert (asked.max_train_steps, asked.rank, asked.beta_dpo) == (4, 2, 50)
 
 
@@ -82,7 +101,8 @@ def test_what_is_said_goes_over_it(model: Path) -> None:
     assert trained(base | {"pairs_seen": 64}).settings.pairs_seen == 64
     assert trained(base | {"full": True}).settings.learning_rate == 1e-5
     assert LoopSettings(backbone=str(model), candidates=9).candidates == 9
-    assert training(LoopSettings(backbone=str(model), max_train_steps=8), 1).max_train_steps == 8
+    short = LoopSettings(backbone=str(model), max_train_steps=8)
+    assert training(short, FIRST, BASE).max_train_steps == 8
 
 
 def test_a_file_of_prompts_is_taken_whole(model: Path) -> None:

@@ -43,7 +43,8 @@ def validation_prompts(settings: TrainSettings) -> list[Prompt]:
         return read_prompts(Path(settings.validation_prompts))
     from sipo.datagen.storage.prompt_dataset import PromptDataset
 
-    prompts = PromptDataset(list(settings.data)).prompts
+    folders = settings.data[: 1 if settings.steps_per_folder else None]  # others come later
+    prompts = PromptDataset(folders).prompts
     step = max(1, len(prompts) / PROMPTS)
     return [prompts[int(i * step)] for i in range(min(PROMPTS, len(prompts)))]
 
