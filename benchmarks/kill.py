@@ -1,10 +1,12 @@
 """Kill -9 (or SIGTERM, SIGINT) at random moments, then compare with an undisturbed run.
 
-    python benchmarks/kill.py generate|train|loop [--kills 10] [--seed 0] [--backbone mini-sd]
-        [--signal KILL|TERM|INT]
+    python benchmarks/kill.py generate|train|loop|rounds [--kills 10] [--seed 0]
+        [--backbone mini-sd] [--judge yolo-world] [--objective sipo] [--signal KILL|TERM|INT]
 
-Each command is small, so that most kills hit it at work. A command that ends before its kill is
-compared and begun again in a fresh folder, until as many kills as asked for have hit.
+`rounds` is a loop of two with refreshed and replayed pairs, of which some trainings are rejected:
+its evaluator says what a hash of the image says. Each command is small, so that most kills hit it
+at work. A command that ends before its kill is compared and begun again in a fresh folder, until as
+many kills as asked for have hit.
 """
 
 from __future__ import annotations
@@ -24,22 +26,38 @@ from pathlib import Path
 from safetensors.torch import load_file
 from tqdm import tqdm
 
+from sipo.feedback.prompts.suites import load_suite
+
 BIN = Path(sys.executable).parent
 START_S = 5.0  # imports: earlier kills hit nothing
+TWO_ROUNDS = ["--rounds", "2", "--refresh", "16", "--replay", "0.3", "--evaluator", "fake"]
 
 
-def command(stage: str, backbone: str, out: Path, shards: Path) -> list[str]:
-    sampling = ["--backbone", backbone, "--steps", "4"]
+def command(asked: argparse.Namespace, stage: str, out: Path, shards: Path) -> list[str]:
+    sampling = ["--backbone", asked.backbone, "--judge", asked.judge, "--steps", "4"]
     if stage == "generate":
         counts = ["--num-prompts", "24", "--candidates", "4", "--margin", "0.05"]
         return ["sipo-data", "generate", *sampling, *counts, "--out", str(out)]
-    training = ["--max-train-steps", "24", "--train-batch-size", "4"]
+    training = [
+        "--max-train-steps",
+        "24",
+        "--train-batch-size",
+        "4",
+        "--objective",
+        asked.objective,
+    ]
     if stage == "train":
         often = ["--checkpointing-steps", "4", "--data", str(shards)]
         return ["sipo-train", *often, *training, "--out", str(out)]
     counts = ["--num-prompts", "12", "--candidates", "4", "--images-per-prompt", "1"]
     often = ["--train", "checkpointing_steps=4", "--margin", "0.05"]
-    return ["sipo-loop", *sampling, *counts, *training, *often, "--out", str(out)]
+    often += ["--seed", str(asked.seed)]
+    words = ["sipo-loop", *sampling, *counts, *training, *often, "--out", str(out)]
+    if stage == "loop":
+        return words
+    for option, suite in (("eval", "mini-validation"), ("test", "mini")):
+        words += [f"--{option}-prompts", str(shards.with_name(f"{suite}.jsonl"))]
+    return [*words, *TWO_ROUNDS]
 
 
 def run(
@@ -67,7 +85,7 @@ def run(
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
-    """Path -> hash of all that must not differ: shards, images, rows, weights."""
+    """Path -> hash of all that must not differ: shards, images, rows, weights, decisions."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
@@ -78,35 +96,73 @@ def fingerprint(folder: Path) -> dict[str, str]:
             for key, value in sorted(load_file(path).items()):
                 digest.update(key.encode() + value.numpy().tobytes())
             found[name] = digest.hexdigest()
+        elif path.name == "loop.json":
+            found[name] = json.dumps(timeless(json.loads(path.read_text())))
         elif path.suffix == ".safetensors":
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 
 
+def write_prompts(folder: Path) -> None:
+    """A dozen of each suite that is held out, over all tags."""
+    for suite in ("mini-validation", "mini"):
+        prompts = load_suite(suite)
+        rows = prompts[:: len(prompts) // 12]
+        (folder / f"{suite}.jsonl").write_text("".join(f"{row.to_json()}\n" for row in rows))
+
+
+def timeless(value: object) -> object:
+    """Without how long things took."""
+    if isinstance(value, list):
+        return [timeless(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: timeless(item) for key, item in value.items() if "minutes" not in key}
+
+
+def trainings(loop: Path) -> dict[str, list[str]]:
+    """Which were accepted and which were not. Ends where one kind is missing: chance decides."""
+    result = json.loads((loop / "loop.json").read_text())
+    attempts = [
+        attempt for entry in result["rounds"][1:] for attempt in (*entry.get("rejected", ()), entry)
+    ]
+    kinds: dict[str, list[str]] = {"accepted": [], "rejected": []}
+    for attempt in attempts:
+        kind = "accepted" if attempt["accepted"] else "rejected"
+        kinds[kind].append(f"round {attempt['round']}, training {attempt['attempt']}")
+    if missing := [kind for kind, found in kinds.items() if not found]:
+        sys.exit(f"no training was {missing[0]} ({kinds}); give another --seed")
+    return kinds
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("stage", choices=["generate", "train", "loop"])
+    parser.add_argument("stage", choices=["generate", "train", "loop", "rounds"])
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backbone", default="mini-sd")
+    parser.add_argument("--judge", default="yolo-world")
+    parser.add_argument("--objective", default="sipo")
     parser.add_argument("--signal", choices=["KILL", "TERM", "INT"], default="KILL")
     asked = parser.parse_args()
     chance, number = random.Random(asked.seed), signal.Signals[f"SIG{asked.signal}"]
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         shards = root / "shards"
+        write_prompts(root)
         if asked.stage == "train":
-            run(command("generate", asked.backbone, shards, shards))
+            run(command(asked, "generate", shards, shards))
         began = time.monotonic()
-        run(command(asked.stage, asked.backbone, root / "calm", shards))
+        run(command(asked, asked.stage, root / "calm", shards))
         duration = time.monotonic() - began
         calm = fingerprint(root / "calm")
+        tried = trainings(root / "calm") if asked.stage == "rounds" else {}
         kills = runs = 0
         moments = []
         bar = tqdm(total=asked.kills, unit="kill")
         while kills < asked.kills:
             out = root / f"killed-{runs}"
-            words = command(asked.stage, asked.backbone, out, shards)
+            words = command(asked, asked.stage, out, shards)
             while kills < asked.kills:
                 after = chance.uniform(min(START_S, duration / 3), duration)
                 if run(words, after, number):
@@ -131,6 +187,7 @@ def main() -> None:
                 "runs": runs,
                 "files_compared": len(calm),
                 "undisturbed_s": round(duration, 1),
+                **tried,
                 "killed_after_s": moments,
             }
         )

@@ -9,7 +9,7 @@ from sipo.common.python_api import combined, takes
 from sipo.loop.settings import LoopSettings
 
 if TYPE_CHECKING:
-    from sipo.loop.summary import LoopSummary
+    from sipo.loop.result import LoopSummary
 
 
 @takes(LoopSettings)

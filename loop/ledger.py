@@ -31,14 +31,15 @@ class Ledger:
         self.path = path
         self._stages = _read(path) if path.exists() else {}
 
-    def run(self, stage: str, result: Path, work: Callable[[], object]) -> None:
-        """Do the work, unless it is done and the `result` it writes last is there.
+    def run(self, stage: str, result: Path, work: Callable[[], object]) -> bool:
+        """Do the work, unless it is done and the `result` it writes last is there: whether it was
+        to do.
 
         What the work raises is passed on, its time is kept.
         """
         attempts = self._stages.get(stage, Attempts())
         if attempts.done and result.exists():
-            return
+            return False
         self._reopen_later(stage)
         start = time.monotonic()
         ended = threading.Event()
@@ -63,6 +64,7 @@ class Ledger:
             ended.set()
             heart.join()
             note(done=finished)
+        return True
 
     def _reopen_later(self, stage: str) -> None:
         """What was made from this stage's earlier result is looked at again."""
@@ -70,11 +72,10 @@ class Ledger:
         for name in names[names.index(stage) + 1 :] if stage in names else []:
             self._stages[name] = self._stages[name]._replace(done=False)
 
-    def minutes(self, prefix: str) -> float:
-        """Of all stages whose name begins so."""
-        return (
-            sum(each.seconds for name, each in self._stages.items() if name.startswith(prefix)) / 60
-        )
+    def minutes(self, stage: str) -> float:
+        """Of a stage, with its parts: "train, steps 200" is one of "train"."""
+        parts = [each for name, each in self._stages.items() if name.split(", ")[0] == stage]
+        return sum(each.seconds for each in parts) / 60
 
 
 def _read(path: Path) -> dict[str, Attempts]:

@@ -16,11 +16,13 @@ LEAST_SHARE = 0.25  # of the reward judge's gain that the held-out judge should 
 def divergence_warning(
     reward: Sequence[float],
     held_out: Sequence[float],
+    rounds: Sequence[int] | None = None,
     *,
     least_gain: float = LEAST_GAIN,
     least_share: float = LEAST_SHARE,
 ) -> str | None:
-    """A sentence when the two part, else None. One number a round, round 0 (the base) first.
+    """A sentence when the two part, else None. One number a round, round 0 (the base) first;
+    `rounds` are their names where some were left out.
 
     Both in the same unit, rising with quality, say the share of correct images in [0, 1], of the
     same images. Two signs: since the held-out judge's best round the reward has risen while that
@@ -36,9 +38,10 @@ def divergence_warning(
     best = max(range(len(held_out)), key=lambda number: (held_out[number], -number))
     rise, fall = reward[-1] - reward[best], held_out[best] - held_out[-1]
     if rise >= least_gain and fall >= least_gain:
+        name = rounds[best] if rounds else best
         return (
-            f"since round {best} the reward judge has risen by {rise:.3f} and the held-out judge "
-            f"fallen by {fall:.3f}: the policy learns the judge; go back to round {best}"
+            f"since round {name} the reward judge has risen by {rise:.3f} and the held-out judge "
+            f"fallen by {fall:.3f}: the policy learns the judge; go back to round {name}"
         )
     gain, seen = reward[-1] - reward[0], held_out[-1] - held_out[0]
     if gain >= least_gain and seen < least_share * gain:

@@ -1,7 +1,11 @@
-"""Rounds of generate -> train -> evaluate. Round 0 is the base; round k learns from round k - 1.
+"""Rounds of generate -> train -> evaluate. Round 0 is the base; a round that its validation rejects
+is trained again at half the learning rate, then skipped.
 
     OUT/round-0/eval  OUT/round-0/eval-judge
-    OUT/round-1/shards  OUT/round-1/train  OUT/round-1/eval  OUT/round-1/eval-judge  ...
+    OUT/round-1/prompts.jsonl  OUT/round-1/shards  OUT/round-1/train  OUT/round-1/eval  ...
+    OUT/round-1/prompts-2.jsonl  OUT/round-1/shards-2  ...  of round-1/train as it was by then
+    OUT/round-2/train-2  OUT/round-2/eval-2  ...  where round-2/train was rejected
+    OUT/round-0/test  OUT/round-2/test-2  OUT/best -> round-2/train-2
 
 A stage is one settings object and one function that takes it. Every stage continues itself, and a
 stage that is done is not begun again.
@@ -9,22 +13,48 @@ stage that is done is not begun again.
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipo.common.files.locks import only_writer
 from sipo.common.fitting_batches import give_back_memory
 from sipo.geneval import evaluation_folder
 from sipo.geneval.evaluate import evaluate
+from sipo.loop.acceptance import decide, gain
+from sipo.loop.attempts import ATTEMPTS, BASE, Attempt
+from sipo.loop.course import Course
 from sipo.loop.ledger import Ledger
+from sipo.loop.refusals import check, no_test
 from sipo.loop.report import write_report
+from sipo.loop.result import LoopSummary
+from sipo.loop.round_prompts import kept_prompts
 from sipo.loop.settings import LoopSettings
-from sipo.loop.stage_settings import check, evaluation, second_opinion, shards, training
-from sipo.loop.summary import LoopSummary, summarise
+from sipo.loop.stage_settings import (
+    beginning,
+    evaluation,
+    final_test,
+    mid_weights,
+    second_opinion,
+    shards,
+    trained_weights,
+    training,
+    turns_of,
+)
+from sipo.loop.summary import summarise
+from sipo.loop.training_data import shards_name, training_data
 
 if TYPE_CHECKING:
     from sipo.datagen.settings import GenerateSettings
+    from sipo.feedback.prompts.prompt import Prompt
     from sipo.train.settings import TrainSettings
+
+Stages = Iterator[tuple[str, Callable[[], object]]]
+"""A stage's folder in the loop's, and its work."""
+BEST = "best"
 
 
 def loop(settings: LoopSettings) -> LoopSummary:
@@ -36,35 +66,123 @@ def loop(settings: LoopSettings) -> LoopSummary:
     check(settings)
     with only_writer(settings.out, "sipo-loop"):
         evaluation_folder.hold(settings.out, settings.config())
-        ledger = Ledger(settings.out / "stages.json")
-        for number in range(settings.rounds + 1):
-            _run(settings, ledger, number)
-            summary = summarise(settings, ledger, number)
-            evaluation_folder.write_json(settings.out / "loop.json", summary.to_dict())
-            write_report(settings.out, summary)
+        ledger, course = Ledger(settings.out / "stages.json"), Course()
+        if _run(settings, ledger, _evaluations(settings, BASE)):
+            _write(settings, ledger, course)
+        for number in range(1, settings.rounds + 1):
+            if settings.patience and course.idle >= settings.patience:
+                break
+            policy = beginning(settings, course)
+            weights = trained_weights(settings, policy)
+            _run(settings, ledger, _sampling(settings, Attempt(number), weights))
+            for attempt in (Attempt(number, again + 1) for again in range(ATTEMPTS)):
+                news = _run(settings, ledger, _attempt(settings, attempt, policy))
+                course = _judged(settings, course, attempt)
+                if news:  # or a loop that goes on would write what it has written
+                    _write(settings, ledger, course)
+                if course.now == attempt:
+                    break
+        if no_test(settings) is None:
+            _run(settings, ledger, _tests(settings, course))
+        return _write(settings, ledger, course)
+
+
+def _judged(settings: LoopSettings, course: Course, attempt: Attempt) -> Course:
+    """With what its validation says of it."""
+    decision = decide(settings.out, attempt, course.best, course.now, settings.tolerance)
+    since = gain(settings.out, course.mark, attempt)
+    return course.after(attempt, decision, since.clear and since.difference > 0)
+
+
+def _run(settings: LoopSettings, ledger: Ledger, stages: Stages) -> bool:
+    """What a stage writes last says that its files are there. Whether anything was to do."""
+    news = False
+    for name, work in stages:
+        folder = settings.out / name.split(", ")[0]  # of several parts it is one
+        news |= ledger.run(name, folder / evaluation_folder.SUMMARY, work)
+        give_back_memory()  # the next stage's models need the place of this one's
+    return news
+
+
+def _sampling(
+    settings: LoopSettings, attempt: Attempt, weights: Path | None, turn: int = 1
+) -> Stages:
+    """The first sampling of a round is its own, whichever training learns from it."""
+    again = f"-{turn}" if turn > 1 else ""
+    file = settings.out / f"round-{attempt.round}" / f"prompts{again}.jsonl"
+    number = (attempt.round - 1) * turns_of(settings) + turn - 1
+
+    def work() -> None:
+        prompts = kept_prompts(settings, number, file)
+        _generate(shards(settings, attempt, weights, turn), prompts)
+
+    yield shards_name(attempt, turn), work
+
+
+def _attempt(settings: LoopSettings, attempt: Attempt, policy: Attempt) -> Stages:
+    name, count = attempt.name("train"), turns_of(settings)
+    for turn in range(1, count + 1):
+        if turn > 1:
+            if _has_stopped(settings, attempt):
+                break
+            yield from _sampling(settings, attempt, mid_weights(settings, attempt, turn), turn)
+        part = f", part {turn}" if count > 1 else ""
+        yield f"{name}{part}", partial(_train_on, settings, attempt, policy, turn)
+    yield from _evaluations(settings, attempt)
+
+
+def _train_on(settings: LoopSettings, attempt: Attempt, policy: Attempt, turn: int) -> None:
+    """The whole training, as far as there are shards for it."""
+    data = training_data(settings, attempt, turn)
+    _train(training(settings, attempt, policy, data))
+
+
+def _has_stopped(settings: LoopSettings, attempt: Attempt) -> bool:
+    """Whether the training has ended before its last step."""
+    from sipo.train.checkpoint_files import summary
+
+    found = summary(settings.out / attempt.name("train"))
+    return found is not None and found.stopped
+
+
+def _evaluations(settings: LoopSettings, attempt: Attempt) -> Stages:
+    yield attempt.name("eval"), lambda: evaluate(evaluation(settings, attempt))
+    yield attempt.name("eval-judge"), lambda: evaluate(second_opinion(settings, attempt))
+
+
+def _tests(settings: LoopSettings, course: Course) -> Stages:
+    tested = course.accepted if settings.test_every_round else {BASE: 0, course.best: 0}
+    for attempt in tested:
+        yield attempt.name("test"), partial(evaluate, final_test(settings, attempt))
+
+
+def _write(settings: LoopSettings, ledger: Ledger, course: Course) -> LoopSummary:
+    """`loop.json`, `report.html` and the link to the best policy."""
+    summary = summarise(settings, ledger, course)
+    evaluation_folder.write_json(settings.out / "loop.json", summary.to_dict())
+    write_report(settings.out, summary)
+    _link(settings.out / BEST, trained_weights(settings, course.best))
     return summary
 
 
-def _run(settings: LoopSettings, ledger: Ledger, number: int) -> None:
-    """All stages of one round. What a stage writes last says that its files are there."""
-    for stage, work in _stages(settings, number):
-        name = f"round-{number}/{stage}"
-        ledger.run(name, settings.out / name / evaluation_folder.SUMMARY, work)
-        give_back_memory()  # the next stage's models need the place of this one's
+def _link(link: Path, weights: Path | None) -> None:
+    """To the best policy, beside it; there is none for the base."""
+    beside = link.with_name(f".{link.name}.tmp")
+    for old in (beside, link):
+        if old.is_dir() and not old.is_symlink():  # of a copy that followed links
+            shutil.rmtree(old)
+    beside.unlink(missing_ok=True)
+    if weights is None:
+        link.unlink(missing_ok=True)
+    else:
+        beside.symlink_to(weights.relative_to(link.parent))
+        os.replace(beside, link)
 
 
-def _stages(settings: LoopSettings, number: int) -> Iterator[tuple[str, Callable[[], object]]]:
-    if number > 0:
-        yield "shards", lambda: _generate(shards(settings, number))
-        yield "train", lambda: _train(training(settings, number))
-    yield "eval", lambda: evaluate(evaluation(settings, number))
-    yield "eval-judge", lambda: evaluate(second_opinion(settings, number))
-
-
-def _generate(asked: GenerateSettings) -> None:
+def _generate(asked: GenerateSettings, prompts: list[Prompt]) -> None:
     from sipo.datagen.generation.run import generate
 
-    generate(asked)
+    generate(asked, prompts)
 
 
 def _train(asked: TrainSettings) -> None:

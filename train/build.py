@@ -22,15 +22,18 @@ from sipo.common.devices import (
     use_tensor_cores,
 )
 from sipo.common.files.locks import is_written_to
+from sipo.datagen.storage.shard_folder import split_shards
 from sipo.feedback.prompts.demands import check_prompts, require_published
 from sipo.feedback.registry import load_judge, vocabulary_of
 from sipo.train.backbone_of_shards import backbone_of
 from sipo.train.data.pair_batches import Data, Pairs
+from sipo.train.data.turns import Turns, folders_by_turn
 from sipo.train.distributed.accelerate_env import wrapping_is_ours
 from sipo.train.monitor.validation import Validation, check_validation, validation_prompts
 from sipo.train.objective.denoising_errors import PairSource, Source
 from sipo.train.objective.registry import find_objective
 from sipo.train.objective.rollouts import Trajectories
+from sipo.train.objective.turn_source import TurnSource
 from sipo.train.policy import INIT, Frozen, Policy
 from sipo.train.settings import TrainSettings
 
@@ -43,16 +46,12 @@ NCCL's own ten minutes are too few."""
 
 
 def open_data(settings: TrainSettings) -> Data:
-    """Pairs; every verdict where the objective is unpaired; only the prompts where it samples.
+    """Pairs; every verdict or score where the objective learns from those; only the prompts where
+    it samples.
 
     Prompts that a judge of this run could only fail on are refused here, before a model is loaded.
     """
-    from sipo.datagen.storage.pair_dataset import PairDataset
-    from sipo.datagen.storage.prompt_dataset import PromptDataset
-    from sipo.datagen.storage.unpaired_dataset import UnpairedDataset
-
-    folders = list(settings.data)
-    for folder in map(Path, folders):
+    for folder, _ in map(split_shards, settings.data):
         if folder.is_file():
             raise ValueError(f"--data {str(folder)!r} is a file; give the folder of shards")
         if folder.is_dir() and is_written_to(folder):
@@ -61,11 +60,25 @@ def open_data(settings: TrainSettings) -> Data:
             )
     if settings.validation_pairs:
         check_validation(settings, validation_prompts(settings))
+    if settings.steps_per_folder:
+        turns = [_open(settings, folders) for folders in folders_by_turn(settings)]
+        return Turns(turns, settings.steps_per_folder)
+    return _open(settings, settings.data)
+
+
+def _open(settings: TrainSettings, folders: list[str]) -> Data:
+    from sipo.datagen.storage.pair_dataset import PairDataset
+    from sipo.datagen.storage.prompt_dataset import PromptDataset
+    from sipo.datagen.storage.scored_dataset import ScoredDataset
+    from sipo.datagen.storage.unpaired_dataset import UnpairedDataset
+
     learns_from = find_objective(settings.objective).data
     if learns_from == "rollouts":
         prompts = PromptDataset(folders)
         check_prompts(settings.judge, prompts.prompts, ", ".join(folders))
         return prompts
+    if learns_from == "candidates":
+        return ScoredDataset(folders)
     return UnpairedDataset(folders) if learns_from == "verdicts" else PairDataset(folders)
 
 
@@ -86,6 +99,8 @@ def samples_itself(settings: TrainSettings) -> bool:
 
 
 def open_source(settings: TrainSettings, policy: Policy, data: Data) -> Source:
+    if isinstance(data, Turns):
+        return TurnSource(policy, data, settings)
     if not samples_itself(settings):
         return PairSource(policy, cast(Pairs, data), settings)
     prompts = cast("PromptDataset", data)
@@ -100,7 +115,8 @@ def open_backbone(settings: TrainSettings, data: Data, divided: bool = False) ->
     What samples, an objective or validation, needs the whole of it. `divided` among processes: its
     weights stay in their files until each reads its share.
     """
-    name = settings.backbone or backbone_of(Path(next(iter(settings.data), ".")), data.meta)
+    first, _ = split_shards(next(iter(settings.data), "."))
+    name = settings.backbone or backbone_of(first, data.meta)
     check_judges(settings, name)
     samples = samples_itself(settings) or settings.validation_pairs
     with unread(divided):

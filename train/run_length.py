@@ -12,11 +12,14 @@ from sipo.train.settings import TrainSettings
 
 @dataclass(frozen=True)
 class RunLength:
-    """Positions [0, steps * pairs_per_step) of the stream of pairs."""
+    """Positions [0, steps * pairs_per_step) of the stream of pairs; those of the steps from `end`
+    on are of data that are still to come.
+    """
 
     steps: int
     pairs_per_step: int
     dataset_pairs: int
+    end: int
 
     @property
     def pairs(self) -> int:
@@ -27,14 +30,19 @@ class RunLength:
         return self.pairs / self.dataset_pairs
 
 
-def make_plan(settings: TrainSettings, dataset_pairs: int, num_processes: int = 1) -> RunLength:
-    """Steps from --max_train_steps, else --pairs_seen, else --num_train_epochs (rounded up)."""
+def make_plan(
+    settings: TrainSettings, dataset_pairs: int, num_processes: int = 1, last: int | None = None
+) -> RunLength:
+    """Steps from --max_train_steps, else --pairs_seen, else --num_train_epochs (rounded up).
+
+    `last` is the last step that there are data for, where there are more to come.
+    """
     if dataset_pairs == 0:
         raise ValueError(f"--data {settings.data} holds no pairs; generate some with sipo-data")
     per_step = settings.train_batch_size * settings.gradient_accumulation_steps * num_processes
     pairs = settings.pairs_seen or settings.num_train_epochs * dataset_pairs
     steps = settings.max_train_steps or math.ceil(pairs / per_step)
-    return RunLength(steps, per_step, dataset_pairs)
+    return RunLength(steps, per_step, dataset_pairs, steps if last is None else min(steps, last))
 
 
 def memory_bytes(settings: TrainSettings, weights: int, trainable: int) -> dict[str, int]:

@@ -36,8 +36,9 @@ FREE_TO_CHANGE = frozenset(
 hashes, batches by the pairs of a step over all processes, the number of steps wherever the
 learning rate depends on it.)"""
 BETAS = {"diffusion-dpo": 5000.0, "flow-dpo": 5000.0, "diffusion-sdpo": 5000.0}
-BETAS |= {"mapo": 0.1, "d3po": 0.1}
-"""Their papers' beta, where it is not 1000, in beta_dpo units (MaPO's weighs the ratio's term)."""
+BETAS |= {"mapo": 0.1, "d3po": 0.1, "nft": 1.0}
+"""Their papers' beta, where it is not 1000, in beta_dpo units (MaPO's weighs the ratio's term,
+NFT's mixes policy and reference)."""
 NO_CAP = dict.fromkeys(NO_MARGIN_OBJECTIVES, "its z is no margin that the loss widens")
 NO_CAP |= dict.fromkeys(("diffusion-kto", "nft"), "it has no pairs")
 NO_CAP["ipo"] = "it has a margin of its own, 1/2"
@@ -63,7 +64,7 @@ BETA_DPO = partial(
     _loss,
     "Strength of the reference, in the unit of public code.",
     also="beta",
-    without="1000; 5000 for diffusion-dpo, flow-dpo, diffusion-sdpo; 0.1 for mapo, d3po",
+    without="1000; 5000 for diffusion-dpo, flow-dpo, diffusion-sdpo; 0.1 for mapo, d3po; 1 for nft",
     gt=0,
 )
 MAX_TRAIN_STEPS = partial(
@@ -86,10 +87,18 @@ class TrainSettings(StrictModel):
 
     data: list[str] = setting(
         "Data",
-        "Folder of shards; it must be given, and may be given again.",
+        "Folder of shards; it must be given, and may be given again. FOLDER:0,3 are two of its "
+        "shards.",
         [],
         metavar="SHARDS",
         also="train_data_dir data_dir",
+    )
+    steps_per_folder: int | None = setting(
+        "Data",
+        "Steps for each folder in turn; named shards (FOLDER:0,3) go with every one.",
+        None,
+        without="all are mixed",
+        ge=1,
     )
     out: str = OUT("", metavar="PATH", without="runs/OBJECTIVE")
     backbone: str = model.BACKBONE("", without="what the shards say")
@@ -130,6 +139,9 @@ class TrainSettings(StrictModel):
     )
     winner_anchor: float = _loss("Adds this * relu(-psi_w) to the loss.", 0.0, ge=0)
     sft_weight: float = _loss("Adds this * the winner's error to the loss.", 0.0, ge=0)
+    nft_weighting: Literal["adaptive", "none"] = _loss(
+        "Weight of nft's errors; adaptive divides that of x0 by its size.", "adaptive"
+    )
     margin_cap: float | None = _loss(
         "Pairs whose margin z is above this have no gradient.", None, without="no cap", gt=0
     )
@@ -154,6 +166,13 @@ class TrainSettings(StrictModel):
     d3po_prompts: int = _d3po("Prompts that d3po samples for a block of steps.", 8, ge=1)
     d3po_candidates: int = _d3po("Trajectories of each prompt of d3po.", 4, ge=2)
     d3po_steps: int = _d3po("Denoising steps of a trajectory of d3po.", 20, ge=2)
+    d3po_eta: float | None = _d3po(
+        "Noise of a step of d3po's sampler; at 0 it would have none.",
+        None,
+        without="0.7 for flow models (Flow-GRPO's), else 1",
+        gt=0,
+        le=1,
+    )
     d3po_block: int = _d3po("Optimizer steps on what d3po has sampled.", 10, ge=1)
     judge: str = _d3po("Judge of objective d3po.", "yolo-world", choices=JUDGES)
     judge_weights: str = _d3po("Weights of the judge of d3po.", "", metavar="PATH")
@@ -288,8 +307,32 @@ class TrainSettings(StrictModel):
                 "--use_8bit_adam keeps whole moments, and --shard_weights divides them; leave one "
                 "of the two out"
             )
+        if self.reference_draws and find_objective(self.objective).data == "candidates":
+            raise ValueError(
+                f"--reference_draws keeps the reference's errors, and {self.objective} needs its "
+                "predictions; leave it out"
+            )
         if self.reference == "init" and not self.init_weights:
             raise ValueError("--reference 'init' needs --init_weights, a run folder to start from")
+        return self
+
+    @model_validator(mode="after")
+    def _folders_that_come_later(self) -> TrainSettings:
+        if self.steps_per_folder and not (self.max_train_steps or self.pairs_seen):
+            raise ValueError(
+                "--steps_per_folder is for data of which more may come, so the length of the run "
+                "is not theirs; give --max_train_steps"
+            )
+        if self.steps_per_folder and self.reference_draws:
+            raise ValueError(
+                "--reference_draws keeps errors of pairs that are all known, and with "
+                "--steps_per_folder (a loop's --refresh) more may come; leave one of the two out"
+            )
+        if self.steps_per_folder and find_objective(self.objective).data == "rollouts":
+            raise ValueError(
+                f"--steps_per_folder (a loop's --refresh) is for shards that are learnt from, and "
+                f"{self.objective} samples itself; leave it out"
+            )
         return self
 
     @model_validator(mode="after")

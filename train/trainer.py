@@ -32,6 +32,7 @@ from sipo.train.build import (
 from sipo.train.checkpoint_files import RunSummary, SavePolicy
 from sipo.train.checkpoint_schedule import WINNERS, Checkpointer, Part
 from sipo.train.data.pair_batches import Data, positions
+from sipo.train.data.turns import Turns
 from sipo.train.distributed.accelerate_env import as_launched
 from sipo.train.distributed.optimizer_step import Stepper
 from sipo.train.ema import Ema, MovingReference
@@ -70,7 +71,8 @@ def train(
     if backbone is None:
         divided = settings.shard_weights and accelerator.num_processes > 1
         backbone = open_backbone(settings, data, divided)
-    plan = make_plan(settings, len(data), accelerator.num_processes)
+    last = data.last_step if isinstance(data, Turns) else None
+    plan = make_plan(settings, len(data), accelerator.num_processes, last)
     settings.timestep_range(backbone.num_train_timesteps)
     out = Path(settings.out)
     facts = checkpoint_files.Facts(
@@ -89,7 +91,7 @@ def train(
             checkpoint_files.open_run(out, settings, facts)
         accelerator.wait_for_everyone()
         resume = checkpoint_files.checkpoint_to_resume(out, settings)
-        done = checkpoint_files.finished(out, resume, plan.steps, settings)
+        done = checkpoint_files.finished(out, resume, plan.end, settings)
         if resume and done:
             accelerator.print(f"{out} is finished ({resume.name}); nothing to do")
             return done
@@ -147,7 +149,7 @@ class Trainer:
         if accelerator.scaler is not None:
             parts["scaler"] = accelerator.scaler
         self.checkpointer = Checkpointer(
-            settings, plan.steps, accelerator, parts, self.policy_saver, policy.saved_weights
+            settings, plan.end, accelerator, parts, self.policy_saver, policy.saved_weights
         )
 
     def load(self, checkpoint: Path) -> None:
@@ -166,7 +168,7 @@ class Trainer:
         if self.validation is not None:
             self.validation.has_seen = has_seen
         with stopping:
-            while not (ended or stop or self.done == self.plan.steps):
+            while not (ended or stop or self.done == self.plan.end):
                 stats, seen = self.step(), self.validate()
                 is_over = self.winner_error.is_over  # every process knows
                 if recorder is not None:
@@ -180,7 +182,7 @@ class Trainer:
                     self.checkpointer.save(self.done, self.row_sums, not (due or ended))
         if recorder is not None:
             recorder.close()
-        if stop and not (ended or self.done == self.plan.steps):
+        if stop and not (ended or self.done == self.plan.end):
             self.accelerator.wait_for_everyone()  # the first that ends takes the others with it
             raise stopping.interrupt(self.stopped())
         self.finish()
@@ -305,7 +307,7 @@ class Trainer:
             epochs=round(seen / self.plan.dataset_pairs, 3),
             policy_of_step=policy_of,
             warnings=[str(finding) for finding in diagnose(rows, self.settings.model_dump())],
-            stopped=self.done < self.plan.steps or self.winner_error.is_over,
+            stopped=self.done < self.plan.end or self.winner_error.is_over,
             last=rows[-1] if rows else None,
         )
         checkpoint_files.write_summary(self.out, summary)

@@ -15,7 +15,7 @@ from sipo.datagen.storage.latent_files import conditioning_of, from_npy
 from sipo.datagen.storage.sample_json import PairJson, read_row
 from sipo.datagen.storage.shard_folder import (
     ShardFolder,
-    open_folder,
+    open_shards,
     require_embeddings,
     require_latents,
 )
@@ -30,7 +30,7 @@ class LatentPair:
     """`winner` and `loser` are clean latents (C, H, W) float32; `conditioning` has no batch axis.
 
     `key` names the content: the same pair has the same key wherever its folder lies. `margin` is
-    the judge's, also where a person flipped the pair.
+    the judge's, also where a person flipped the pair. `rewards` are the two's, in [0, 1].
     """
 
     key: str
@@ -41,6 +41,7 @@ class LatentPair:
     conditioning: dict[str, Tensor]
     margin: float
     loser_conditioning: dict[str, Tensor] | None = None  # where it is of another prompt
+    rewards: tuple[float, float] = (1.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def open_folders(folder: str | Path | Sequence[str | Path]) -> list[ShardFolder]
     paths = [folder] if isinstance(folder, str | Path) else list(folder)
     if not paths:
         raise ValueError("folder is an empty list; give at least one shard folder")
-    folders = [open_folder(path) for path in paths]
+    folders = [open_shards(path) for path in paths]
     for opened in folders:
         require_latents(opened)
     return folders

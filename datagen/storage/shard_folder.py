@@ -7,7 +7,8 @@ tar.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from sipo.feedback.prompts.prompt import Prompt, read_prompts
 
 SHARD_NAME = re.compile(rf"({CANDIDATES}|{PAIRS})-\d{{6}}\.(tar|json|safetensors)")
 PROMPTS = "prompts.jsonl"
+_NUMBERS = re.compile(r"\d+(,\d+)*")
 
 
 class ForeignShardError(ValueError):
@@ -34,13 +36,16 @@ class ForeignShardError(ValueError):
 
 @dataclass(frozen=True)
 class ShardFolder:
+    """`chosen` are the numbers of its shards that are spoken of, where it is not all."""
+
     path: Path
     config: FolderConfig
+    chosen: tuple[int, ...] | None = None
 
     @property
-    def numbers(self) -> range:
+    def numbers(self) -> Sequence[int]:
         """Of its shards."""
-        return range(self.config.shards)
+        return range(self.config.shards) if self.chosen is None else self.chosen
 
     @property
     def begun(self) -> bool:
@@ -111,6 +116,25 @@ def open_folder(path: str | Path) -> ShardFolder:
     if folder.config.prompts.count is None:
         raise ValueError(f"{path} is a stopped import; run the same sipo-data import again")
     return folder
+
+
+def open_shards(text: str | Path) -> ShardFolder:
+    """A folder, or with "FOLDER:0,3" those shards of it alone; as `open_folder`."""
+    path, chosen = split_shards(text)
+    folder = open_folder(path)
+    if chosen is None:
+        return folder
+    if beyond := [number for number in chosen if number not in folder.numbers]:
+        raise ValueError(f"{path} has shards 0 to {folder.numbers[-1]}, and no {beyond[0]}")
+    return replace(folder, chosen=chosen)
+
+
+def split_shards(text: str | Path) -> tuple[Path, tuple[int, ...] | None]:
+    """The folder, and the numbers of shards that are named behind it: each once, in order."""
+    folder, _, numbers = str(text).rpartition(":")
+    if not folder or not _NUMBERS.fullmatch(numbers) or Path(text).exists():
+        return Path(text), None
+    return Path(folder), tuple(sorted({int(number) for number in numbers.split(",")}))
 
 
 def read_folder(path: Path) -> ShardFolder:

@@ -32,6 +32,7 @@ from sipo.datagen.settings import GenerateSettings
 from sipo.feedback.prompts import grammar
 from sipo.geneval.evaluate import evaluate, plan
 from sipo.geneval.settings import EvalSettings
+from sipo.loop.attempts import BASE, Attempt
 from sipo.loop.settings import LoopSettings
 from sipo.loop.stage_settings import evaluation, shards
 
@@ -194,7 +195,7 @@ def test_a_loop_passes_them_on() -> None:
     given = {"compile": True, "cache": "taylorseer=3", "fp8": True}
     settings = LoopSettings.model_validate(given)
     assert given.items() <= settings.config().items()
-    for stage in (shards(settings, 1), evaluation(settings, 1)):
+    for stage in (shards(settings, Attempt(1), None), evaluation(settings, BASE)):
         assert given.items() <= stage.model_dump().items()
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import sipo.datagen.generation.build
 import sipo.geneval.evaluate
-import sipo.loop.stage_settings
+import sipo.loop.refusals
 from sipo.datagen.cli import main as data_command
 from sipo.feedback.detectors import centernet, yolo_world
 from sipo.feedback.prompts import grammar
@@ -102,9 +102,9 @@ def test_every_command_says_it_first(
         assert f"2 of the 2 prompts of '{listed}', the first number 1, 'a fox" in done.output
     assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="--judge 'yolo-world' looks for the objects"):
-        sipo.loop.stage_settings.check(LoopSettings(prompts=listed, num_prompts=1))
+        sipo.loop.refusals.check(LoopSettings(prompts=listed, num_prompts=1))
     with pytest.raises(ValueError, match="--evaluator 'mini-evaluator' looks for the objects"):
-        sipo.loop.stage_settings.check(LoopSettings(eval_prompts=listed))
+        sipo.loop.refusals.check(LoopSettings(eval_prompts=listed))
 
 
 def test_training_says_it_before_it_loads(listed: Path) -> None:

@@ -39,7 +39,8 @@ def test_time_survives_an_interruption(tmp_path: Path, clock: Clock) -> None:
     assert '"done": false' in (tmp_path / "stages.json").read_text()
     again.run("round-1/train", result, finished)
     assert '"done": true' in (tmp_path / "stages.json").read_text()
-    assert again.minutes("round-1/") == 1.5
+    assert again.minutes("round-1/train") == 1.5
+    assert again.minutes("round-1/tra") == 0
     again.run("round-1/train", result, interrupted)  # done: not begun again
 
 

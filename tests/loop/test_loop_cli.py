@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from sipo.loop.cli import main
-from sipo.loop.summary import LoopSummary
+from sipo.loop.result import LoopSummary
 from sipo.loop.tables import rounds_table
 
 
@@ -20,6 +20,7 @@ def test_the_command_line_finds_the_finished_loop(tiny_folder: Path, finished: P
     learn, held_out = finished.parent / "learn.jsonl", finished.parent / "held-out.jsonl"
     code, said = run(
         *("--backbone", tiny_folder, "--prompts", learn, "--eval-prompts", held_out),
+        *("--test-prompts", finished.parent / "test.jsonl", "--tolerance", 1),
         *("--judge", "fake", "--evaluator", "fake", "--num-prompts", 2, "--candidates", 4),
         *("--margin", 0, "--max_train_steps", 3, "--train_batch_size", 2, "--rank", 2),
         *("--train", "report_to=none", "--train", "workers=1"),
@@ -35,7 +36,7 @@ def test_the_table_is_a_line_a_round(finished: Path) -> None:
     summary = LoopSummary.model_validate_json((finished / "loop.json").read_text())
     lines = rounds_table(summary).splitlines()
     assert [line.split()[0] for line in lines] == ["round", "0", "1", "2"]
-    assert lines[0].split()[-3:] == ["judge", "pairs", "min"]
+    assert lines[0].split()[-6:] == ["empty", "sharp.", "judge", "pairs", "min", "kept"]
     assert len({len(line) for line in lines}) == 1
 
 
@@ -51,7 +52,8 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     ("words", "sentence"),
     [
         (["--rounds", "0"], "--rounds 0: Input should be greater than or equal to 1"),
-        (["--rounds", "1000"], "set --num-prompts"),
+        (["--rounds", "9", "--no-reuse-prompts"], "set --num-prompts"),
+        (["--start", "base", "--reference", "previous"], "--reference 'previous' is what a round"),
         (["--judge", "nobody"], "--judge 'nobody' is unknown"),
         (["--evaluator", "nobody"], "--evaluator 'nobody' is unknown"),
         (["--objective", "magic"], "--objective 'magic'"),
@@ -92,6 +94,7 @@ def test_another_model_has_the_official_suites_and_judges(tiny_folder: Path) -> 
     )
     assert code == 0, said
     assert "tiny-sd, evaluated by mask2former" in said
-    assert "384 fresh prompts of geneval-train" in said
-    assert "evaluate geneval x 2 images" in said
+    assert "384 prompts of geneval-train (coming again with new seeds)" in said
+    assert "evaluate geneval-validation x 2 images" in said
+    assert "Test       geneval, the base and the best round" in said
     assert "height   512" in said

@@ -6,8 +6,19 @@ from typing import Any
 
 import pytest
 
+from sipo.loop.attempts import BASE, Attempt
+from sipo.loop.refusals import check
 from sipo.loop.settings import LoopSettings
-from sipo.loop.stage_settings import check, evaluation, second_opinion, shards, training
+from sipo.loop.stage_settings import (
+    evaluation,
+    mid_weights,
+    second_opinion,
+    shards,
+    training,
+    turns_of,
+)
+
+FIRST = Attempt(1)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +34,7 @@ from sipo.loop.stage_settings import check, evaluation, second_opinion, shards, 
 def test_mini_sd_alone_is_tuned(
     given: dict[str, Any], learning_rate: float, beta_dpo: float, train_timesteps: str
 ) -> None:
-    settings = training(LoopSettings(**given), 1)
+    settings = training(LoopSettings(**given), FIRST, BASE)
     asked = (settings.learning_rate, settings.beta_dpo, settings.train_timesteps)
     assert asked == (learning_rate, beta_dpo, train_timesteps)
 
@@ -33,23 +44,61 @@ def test_the_judge_does_not_mark_its_own_homework() -> None:
         check(LoopSettings(judge="pickscore,yolo-world", evaluator="yolo-world"))
 
 
-def test_a_round_without_a_tag_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    check(LoopSettings(rounds=2, num_prompts=96))  # 16 of each tag, then no single objects
-    [said] = caplog.messages
-    assert said.startswith("round 2 has no prompts of single_object left")
-    caplog.clear()
-    check(LoopSettings(rounds=2, num_prompts=48))
-    assert not caplog.messages
+def test_candidates_are_allocated_where_that_is_asked() -> None:
+    assert shards(LoopSettings(allocate=True), FIRST, None).allocate
+    assert "allocate" not in LoopSettings().config()  # or folders made before were refused
 
 
 def test_a_size_is_that_of_candidates_and_evaluations() -> None:
     settings = LoopSettings(height=64, width=96, frames=9, steps=3)
-    for stage in (shards(settings, 1), evaluation(settings, 1)):
+    for stage in (shards(settings, Attempt(1), None), evaluation(settings, FIRST)):
         assert (stage.height, stage.width, stage.frames, stage.steps) == (64, 96, 9, 3)
-    plain = shards(LoopSettings(), 1)
+    plain = shards(LoopSettings(), FIRST, None)
     assert not {"height", "width", "frames"} & plain.model_fields_set  # images have no frames
 
 
 def test_what_is_evaluated_is_judged_a_second_time_whole() -> None:
     settings = LoopSettings(evaluate={"images_per_prompt": "3"})
-    assert second_opinion(settings, 0).images_per_prompt == 3
+    assert second_opinion(settings, BASE).images_per_prompt == 3
+
+
+def test_a_training_after_a_rejected_one_has_half_the_learning_rate_and_the_same_start() -> None:
+    settings = LoopSettings(learning_rate=1e-3)
+    first, again = (training(settings, Attempt(2, number), FIRST) for number in (1, 2))
+    assert (first.learning_rate, again.learning_rate) == (1e-3, 5e-4)
+    assert first.out.endswith("round-2/train")
+    assert again.out.endswith("round-2/train-2")
+    assert (first.data, first.init_weights, first.seed) == (
+        again.data,
+        again.init_weights,
+        again.seed,
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "reference", "init", "against"),
+    [
+        ("previous", "base", "round-1/train-2", "base"),
+        ("best", "previous", "round-1/train-2", "init"),
+        ("base", "base", "", "base"),
+        ("previous", "moving", "round-1/train-2", "moving"),
+    ],
+)
+def test_where_a_round_begins(start: str, reference: str, init: str, against: str) -> None:
+    settings = LoopSettings(start=start, reference=reference)
+    made = training(settings, Attempt(3), Attempt(1, 2))
+    assert made.init_weights.removeprefix(f"{settings.out}/") == init
+    assert made.reference == against
+
+
+def test_refreshed_samplings_have_prompts_and_seeds_of_their_own() -> None:
+    settings = LoopSettings(refresh=200)
+    assert turns_of(settings) == 3  # of 500 steps
+    assert turns_of(LoopSettings()) == 1
+    again = Attempt(2, 2)
+    made = [shards(settings, again, mid_weights(settings, again, 3), turn) for turn in (1, 3)]
+    names = [one.out.relative_to(settings.out).as_posix() for one in made]
+    assert names == ["round-2/shards", "round-2/shards-3-2"]
+    assert made[1].weights == settings.out / "round-2/train-2/checkpoint-400"
+    assert made[0].seed != made[1].seed
+    assert training(settings, again, BASE).steps_per_folder == 200

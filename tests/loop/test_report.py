@@ -12,9 +12,10 @@ import pytest
 
 from sipo.common.statistics import Difference
 from sipo.loop.gallery import SIDE_PX, image_uri
-from sipo.loop.report import headline, write_report
-from sipo.loop.summary import LoopSummary, RoundSummary
-from sipo.loop.tables import training_warnings
+from sipo.loop.quality import quality_warning
+from sipo.loop.report import headline, score_chart, sentence_of_test, write_report
+from sipo.loop.result import LoopSummary, Quality, RoundSummary, TestSummary
+from sipo.loop.tables import table_of_test, training_warnings
 
 
 class Tags(HTMLParser):
@@ -46,8 +47,8 @@ def test_the_page_has_its_parts(page: str) -> None:
     tags = Tags()
     tags.feed(page)
     assert tags.open == []
-    assert tags.seen.count("table") == 1
-    assert page.count("<td>0 (base)</td>") == 1
+    assert tags.seen.count("table") == 2  # rounds, and the test
+    assert page.count("<td>0 (base)</td>") == 2
     assert page.count('role="img"') == 2  # scores, reward dynamics
     assert tags.seen.count("img") == 3 * 2 * 2  # a prompt a tag, two images, before and after
     for words in (
@@ -103,20 +104,38 @@ def entry(number: int, overall: float, low: float, high: float, *warnings: str) 
 BASE = entry(0, 0.4, 0, 0)
 
 
+def told(*rounds: RoundSummary, best: int | None = None) -> str:
+    """The headline of a loop that ends with the last of them."""
+    return headline(result_of(*rounds, best=best))
+
+
+def result_of(*rounds: RoundSummary, best: int | None = None) -> LoopSummary:
+    return LoopSummary(
+        rounds=list(rounds),
+        best=rounds[-1].round if best is None else best,
+        warning=None,
+        evaluator={},
+        judge={},
+        settings={},
+        sampler=None,
+        versions={},
+    )
+
+
 def test_the_headline_says_what_the_interval_allows() -> None:
-    said = headline([BASE, entry(1, 0.5, 0.05, 1)])
+    said = told(BASE, entry(1, 0.5, 0.05, 1))
     assert "a clear gain (+0.100, 95% interval +0.050 to" in said
-    assert "no clear change" in headline([BASE, entry(1, 0.5, -0.05, 0.2)])
-    assert "a clear loss" in headline([BASE, entry(1, 0.3, -0.2, -0.05)])
-    assert "in 1 round and 4 minutes" in headline([BASE, entry(1, 0.5, 0.05, 0.2)])
-    assert "no round is done" in headline([BASE])
+    assert "no clear change" in told(BASE, entry(1, 0.5, -0.05, 0.2))
+    assert "a clear loss" in told(BASE, entry(1, 0.3, -0.2, -0.05))
+    assert "in 1 round and 4 minutes" in told(BASE, entry(1, 0.5, 0.05, 0.2))
+    assert "no round is done" in told(BASE)
 
 
 def test_the_headline_does_not_say_more_than_the_figures_beside_it() -> None:
     """An interval shown from +0.000 is no clear gain; what training warned of is said with it."""
-    said = headline([BASE, entry(1, 0.45, 0.0004, 0.1)])
+    said = told(BASE, entry(1, 0.45, 0.0004, 0.1))
     assert "no clear change (+0.050, 95% interval +0.000 to +0.100)." in said
-    warned = headline([BASE, entry(1, 0.45, 0.01, 0.1, "step 50: z is saturated")])
+    warned = told(BASE, entry(1, 0.45, 0.01, 0.1, "step 50: z is saturated"))
     assert "a clear gain" in warned
     assert warned.endswith(
         "Training warned of 1 thing, below: look at the images before you use it."
@@ -145,3 +164,53 @@ def test_large_images_are_made_small(tmp_path: Path) -> None:
     Image.new("RGB", (SIDE_PX, 8)).save(tmp_path / "small.png")
     assert image_uri(tmp_path / "large.png").startswith("data:image/jpeg;base64,")
     assert image_uri(tmp_path / "small.png").startswith("data:image/png;base64,")
+
+
+def test_the_headline_names_what_was_kept() -> None:
+    kept, lost = entry(1, 0.5, 0.05, 0.15), entry(2, 0.35, -0.1, 0.0)
+    lost = lost.model_copy(update={"accepted": False, "attempt": 2, "rejected": [lost]})
+    said = told(BASE, kept, lost, best=1)
+    assert "Overall went from 0.400 to 0.500 in 2 rounds and 8 minutes: a clear gain" in said
+    assert said.endswith("The loop ends with round 1, its best. Rejected and skipped: round 2.")
+    mended = kept.model_copy(update={"attempt": 2, "rejected": [lost]})
+    assert "Accepted only when trained again: round 1." in told(BASE, mended)
+    assert "No round of 1 is above the base" in told(BASE, entry(1, 0.39, -0.05, 0.03), best=0)
+
+
+def test_the_curve_is_of_what_was_kept() -> None:
+    lost = entry(2, 0.35, -0.1, 0.0).model_copy(update={"accepted": False})
+    lines = {
+        line.name: list(line.points)
+        for line in score_chart(result_of(BASE, entry(1, 0.5, 0, 1), lost, best=1)).lines
+    }
+    assert lines["overall"] == [(0, 0.4), (1, 0.5)]
+    assert lines["overall, rejected"] == [(2, 0.35)]
+
+
+def test_the_test_stands_apart() -> None:
+    base = TestSummary(
+        round=0, overall=0.3, interval=None, tags={"colors": 0.3}, empty_share=0, gain=None
+    )
+    gained = entry(1, 0.5, 0.05, 0.15).gain
+    best = base.model_copy(update={"round": 1, "overall": 0.5, "gain": gained})
+    result = result_of(BASE, entry(1, 0.5, 0.05, 0.15))
+    assert sentence_of_test(result) == ""  # still to come
+    result = result.model_copy(update={"test": [base, best]})
+    assert "round 1 went from 0.300 to 0.500: a clear gain" in sentence_of_test(result)
+    assert [line.split()[:2] for line in table_of_test(result).splitlines()] == [
+        ["test", "overall"],
+        ["0", "0.300"],
+        ["1", "0.500"],
+    ]
+
+
+def test_worse_pictures_are_told_where_overall_rises() -> None:
+    worse = entry(1, 0.5, 0.05, 0.15).model_copy(
+        update={"empty_share": 0.1, "quality": Quality(sharpness=5.0)}
+    )
+    base = BASE.model_copy(update={"quality": Quality(sharpness=10.0)})
+    said = quality_warning([base, worse])
+    assert said is not None
+    assert "empty images went from 0.0% to 10.0%, sharpness went from 10 to 5: look" in said
+    assert quality_warning([base, worse.model_copy(update={"overall": 0.4})]) is None
+    assert quality_warning([base, entry(1, 0.5, 0.05, 0.15)]) is None

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from small_loop import MakeSettings, read, stopped_at, timeless
 
 from sipo.common.files.locks import only_writer
 from sipo.loop import rounds
-from sipo.loop.settings import LoopSettings
+from sipo.loop.attempts import BASE, Attempt
 from sipo.loop.stage_settings import evaluation, shards, training
 
-MakeSettings = Callable[..., LoopSettings]
 LORA = "train/pytorch_lora_weights.safetensors"
 
 
@@ -26,11 +23,8 @@ def places(finished: Path) -> dict[str, Path]:
         "out": finished,
         "prompts": folder / "learn.jsonl",
         "eval_prompts": folder / "held-out.jsonl",
+        "test_prompts": folder / "test.jsonl",
     }
-
-
-def read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def test_what_a_loop_writes(finished: Path) -> None:
@@ -50,11 +44,11 @@ def test_what_a_loop_writes(finished: Path) -> None:
     assert (finished / "round-2" / LORA).is_file()
 
 
-def test_a_round_learns_from_the_one_before_on_fresh_prompts(finished: Path) -> None:
+def test_a_round_learns_from_the_one_before_on_the_next_prompts(finished: Path) -> None:
     used = [(finished / f"round-{k}/shards/prompts.jsonl").read_text() for k in (1, 2)]
-    assert "bus" in used[0]
-    assert "cow" in used[1]
-    assert not set(used[0].splitlines()) & set(used[1].splitlines())
+    assert used == [(finished / f"round-{k}/prompts.jsonl").read_text() for k in (1, 2)]
+    lines = [line for text in used for line in text.splitlines()]
+    assert len(lines) == len(set(lines)) == 4  # all there are, before one comes again
     hashes = [
         read(finished / f"round-{k}/{stage}/config.json")["backbone"]["weights_sha256"]
         for k, stage in [(0, "eval"), (1, "shards"), (1, "eval"), (2, "shards"), (2, "eval")]
@@ -65,13 +59,14 @@ def test_a_round_learns_from_the_one_before_on_fresh_prompts(finished: Path) -> 
 
 
 def test_settings_of_the_stages(make_settings: MakeSettings) -> None:
-    settings = make_settings(reference="previous")
-    assert (training(settings, 1).init_weights, training(settings, 1).reference) == ("", "base")
-    assert training(settings, 2).init_weights == str(settings.out / "round-1/train")
-    assert training(settings, 2).reference == "init"
-    assert training(make_settings(), 2).reference == "base"
-    assert shards(settings, 2).weights == settings.out / "round-1/train"
-    assert shards(settings, 2).seed != shards(settings, 1).seed != evaluation(settings, 1).seed
+    settings, first, second = make_settings(reference="previous"), Attempt(1), Attempt(2)
+    begun = training(settings, first, BASE)
+    assert (begun.init_weights, begun.reference) == ("", "base")
+    assert training(settings, second, first).init_weights == str(settings.out / "round-1/train")
+    assert training(settings, second, first).reference == "init"
+    assert training(make_settings(), second, first).reference == "base"
+    seeds = [shards(settings, attempt, None).seed for attempt in (first, second)]
+    assert seeds[1] != seeds[0] != evaluation(settings, first).seed
 
 
 def test_interruptions_change_nothing(
@@ -90,22 +85,6 @@ def test_interruptions_change_nothing(
     here, there = (read(out / "round-1/eval/summary.json") for out in (settings.out, finished))
     assert here["backbone"] == there["backbone"]
     assert here["images_sha256"] == there["images_sha256"]
-
-
-def stopped_at(calls: int, name: str) -> Callable[..., Any]:
-    """The stage's function, interrupted once it was called so often."""
-    original, count = getattr(rounds, name), iter(range(calls))
-
-    def stage(*args: Any) -> Any:
-        if next(count, None) is None:
-            raise KeyboardInterrupt
-        return original(*args)
-
-    return stage
-
-
-def timeless(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{k: v for k, v in entry.items() if "minutes" not in k} for entry in entries]
 
 
 def test_the_same_command_again_begins_no_stage(
@@ -131,13 +110,6 @@ def test_how_many_at_a_time_may_be_another(
     where = places(finished) | {"out": shutil.copytree(finished, tmp_path / "copy")}
     changed = make_settings(**where, generate={"batch_size": 3}, evaluate={"batch_size": 1})
     assert rounds.loop(changed).to_dict()["rounds"] == read(finished / "loop.json")["rounds"]
-
-
-def test_prompts_are_never_used_twice(make_settings: MakeSettings) -> None:
-    with pytest.raises(
-        ValueError, match=r"need 6 prompts, .* and there are 4; set --num-prompts 1"
-    ):
-        rounds.loop(make_settings(rounds=3))
 
 
 def test_two_loops_in_one_folder_are_refused(make_settings: MakeSettings, finished: Path) -> None:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from interrupted import LAST_WORD, stopped
+from small_loop import read, timeless
 
 from sipo.loop.cli import main
-
-
-def timeless(out: Path) -> list[dict[str, Any]]:
-    entries = json.loads((out / "loop.json").read_text())["rounds"]
-    return [{k: v for k, v in entry.items() if "minutes" not in k} for entry in entries]
 
 
 @pytest.mark.parametrize(
@@ -34,10 +28,12 @@ def test_stopped_and_gone_on_with(
     own += ["--judge", "fake", "--evaluator", "fake", "--num-prompts", 2, "--candidates", 4]
     own += ["--margin", 0, "--max_train_steps", 3, "--train_batch_size", 2, "--rank", 2]
     own += ["--train", "report_to=none", "--train", "workers=1", "--images-per-prompt", 2]
+    own += ["--test-prompts", finished.parent / "test.jsonl", "--tolerance", 1]
     own += ["--out", tmp_path / "loop"]
     seen = tmp_path / "loop" / stage
     assert stopped("sipo.loop.cli", own, seen.exists, by) == (code, LAST_WORD)
     assert not (tmp_path / "loop/round-1/eval-judge/summary.json").exists()
     result = CliRunner().invoke(main, [str(word) for word in own])
     assert result.exit_code == 0, result.output
-    assert timeless(tmp_path / "loop") == timeless(finished)[:2]
+    here, there = (read(out / "loop.json")["rounds"] for out in (tmp_path / "loop", finished))
+    assert timeless(here) == timeless(there)[:2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Required, TypedDict, cast
+from typing import NotRequired, Required, TypedDict, cast
 
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.text import read_text, split_lines
@@ -15,6 +15,8 @@ class Look(TypedDict):
     overall: float
     prompts: dict[str, dict[str, float]]
     empty_share: float
+    sharpness: NotRequired[float]  # the images' mean; older logs have none
+    single_object_confidence: NotRequired[float | None]
 
 
 class Row(TypedDict, total=False):

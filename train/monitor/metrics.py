@@ -172,8 +172,9 @@ class Log:
             elif isinstance(value, int | float) and name != "step":
                 self.writer.add_scalar(f"train/{name}", value, step)
         if "validation" in row:
-            self.writer.add_scalar("validation/overall", row["validation"]["overall"], step)
-            self.writer.add_scalar("validation/empty_share", row["validation"]["empty_share"], step)
+            for name, value in row["validation"].items():
+                if isinstance(value, int | float):
+                    self.writer.add_scalar(f"validation/{name}", value, step)
         if "warnings" in row:
             self.writer.add_text("warnings", "\n\n".join(row["warnings"]), step)
 

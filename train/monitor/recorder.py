@@ -62,7 +62,8 @@ class Recorder:
         """After a step; `seen` is what validation saw, or why it saw nothing, where it was due."""
         self.sums = self.sums + stats.sums
         self.bar.update(self.plan.pairs_per_step)
-        ends = is_last or checkpoint_files.is_due(self.settings, stats.step, self.plan.steps)
+        due = checkpoint_files.is_due(self.settings, stats.step, self.plan.end)
+        ends = is_last or due
         if ends or seen is not None or stats.step % self.settings.logging_steps == 0:
             self._end_row(stats, seen)
 
