@@ -145,6 +145,20 @@ class Backbone(ABC):
     def snr(self, timesteps: Tensor) -> Tensor:
         """a_t^2 / b_t^2 in float64."""
 
+    def noise_levels(self, steps: int, shape: Sequence[int]) -> Tensor:
+        """Of a flow model: the sigmas at which `steps` of sampling ask for latents of `shape`
+        (C, ...), from noise down, without the clean end; float64. Even where nothing shifts them.
+        """
+        return torch.arange(steps, 0, -1, dtype=torch.float64) / steps
+
+    def guidance_scale(self, guidance: float) -> float:
+        """g of u + g (c - u), which `guidance` means to its pipeline; 1 where that is c alone."""
+        return guidance if guidance > 1 else 1.0
+
+    def told_guidance(self, conditioning: Conditioning, guidance: float) -> Conditioning:
+        """With what the denoiser is told of guidance, where it is an input."""
+        return conditioning
+
     @abstractmethod
     def sample(
         self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler

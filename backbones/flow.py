@@ -8,16 +8,24 @@ moves the timesteps of sampling only; training draws noise levels as `--train_ti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import deepcopy
+from math import prod
+from typing import ClassVar
+
+import numpy as np
 import torch
 from diffusers import ModelMixin
 from torch import Tensor
 
 from sipo.backbones.base import Schedule, append_dims
-from sipo.backbones.pipeline import PipelineBackbone
+from sipo.backbones.pipeline import PATCH, PipelineBackbone
 
 
 class FlowBackbone(PipelineBackbone):
     prediction = "flow"
+    even_levels: ClassVar[bool] = False
+    """Whether its pipeline asks the scheduler for 1, (n - 1) / n, ..., 1 / n, then shifted."""
 
     def __init__(self, name: str, denoiser: ModelMixin, schedule: Schedule) -> None:
         super().__init__(name, denoiser, schedule)
@@ -29,6 +37,17 @@ class FlowBackbone(PipelineBackbone):
         """The noise level of (B,) timesteps, whole or not."""
         return (timesteps.to(dtype) + 1) / self.num_train_timesteps
 
+    def noise_levels(self, steps: int, shape: Sequence[int]) -> Tensor:
+        """The pipeline's own: its scheduler's, shifted by the latents' size where it says so."""
+        scheduler = deepcopy(self._whole.scheduler)
+        given: dict[str, object] = {}
+        if self.even_levels:
+            given["sigmas"] = np.linspace(1, 1 / steps, steps)
+        if scheduler.config.get("use_dynamic_shifting"):
+            given["mu"] = _shift_of(scheduler.config, prod(shape[1:]) // PATCH**2)
+        scheduler.set_timesteps(steps, **given)
+        return torch.as_tensor(scheduler.sigmas)[:steps].double()
+
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         sigma = append_dims(self.sigma(timesteps, latents.dtype), latents)
         return (1 - sigma) * latents + sigma * noise
@@ -39,3 +58,13 @@ class FlowBackbone(PipelineBackbone):
     def snr(self, timesteps: Tensor) -> Tensor:
         sigma = self.sigma(timesteps, torch.float64)
         return ((1 - sigma) / sigma) ** 2
+
+
+def _shift_of(config: Schedule, tokens: int) -> float:
+    """mu of a picture: a line through two sizes (Esser et al. 2024, section 5.3.2, as FLUX's code
+    has it; the defaults are the pipelines').
+    """
+    few, many = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
+    low, high = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
+    x1, x2, y1, y2 = (float(str(value)) for value in (few, many, low, high))
+    return y1 + (y2 - y1) * (tokens - x1) / (x2 - x1)

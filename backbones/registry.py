@@ -15,7 +15,8 @@ from sipo.backbones.loading.names import GROUP, find_backbone, is_part
 from sipo.backbones.loading.pretrained import explained
 from sipo.backbones.loading.quantized import quantization
 from sipo.backbones.loading.trained_weights import check_weights
-from sipo.common.files.text import read_text
+from sipo.backbones.model_defaults import SAMPLER_FILE as SAMPLER_FILE
+from sipo.backbones.model_defaults import sampler_of
 from sipo.common.plugins import find_part, installed_names, near_first
 from sipo.common.quiet_libraries import no_collection
 
@@ -35,8 +36,6 @@ FAMILIES = {
 }
 """diffusers pipeline class (`_class_name` of model_index.json) -> our class."""
 
-SAMPLER_FILE = "sampler.json"
-"""Beside model_index.json: how a checkpoint wants to be sampled. diffusers ignores it."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -64,8 +63,8 @@ def load_backbone(
         backbone = kind.load(path, denoiser_only, *made_of)
         backbone.part = part
     backbone.name = name
-    if (file := Path(path) / SAMPLER_FILE).is_file():
-        backbone.default_sampler = Sampler.model_validate_json(read_text(file))
+    if sampler := sampler_of(path, Sampler):
+        backbone.default_sampler = sampler
     if weights is not None:
         backbone.load_weights(Path(weights), option)
     backbone.denoiser.requires_grad_(False).eval()

@@ -22,7 +22,7 @@ import torch
 
 T = TypeVar("T")
 R = TypeVar("R")
-Spread = Callable[[Iterable[T]], Iterator[R]]
+Spread = Callable[[Iterable[T | None]], Iterator[R]]
 
 _work: Callable[..., object]
 AHEAD = 2  # results that may wait, for each worker
@@ -47,14 +47,15 @@ def workers_for(device: str, asked: int | None = None) -> int:
 
 @contextmanager
 def spread(work: Callable[[T], R], count: int) -> Iterator[Spread[T, R]]:
-    """A `map` of `work` that keeps the order of the items; only items and results are sent.
+    """A `map` of `work` that keeps the order of the items; only items and results are sent. An
+    item that is None asks for a result before the next item.
 
     With one worker it runs here. Workers write nothing, and end when this process does, however
     that happens; also in the middle of an item, where this one is stopped. What `work` raises is
     raised here.
     """
     if count == 1:
-        yield lambda items: map(work, items)
+        yield lambda items: (work(item) for item in items if item is not None)
         return
     forked = multiprocessing.get_context("fork")
     others = set(multiprocessing.active_children())
@@ -70,14 +71,15 @@ def spread(work: Callable[[T], R], count: int) -> Iterator[Spread[T, R]]:
 
 
 def _in_order(
-    pool: ProcessPoolExecutor, work: Callable[[T], R], items: Iterable[T], ahead: int
+    pool: ProcessPoolExecutor, work: Callable[[T], R], items: Iterable[T | None], ahead: int
 ) -> Iterator[R]:
     """Of `work`, which the pool's processes have from their beginning, as `_work`."""
     asked: deque[Future[R]] = deque()
     try:
         for item in items:
-            asked.append(cast("Future[R]", pool.submit(_call, item)))
-            if len(asked) > ahead:
+            if item is not None:
+                asked.append(cast("Future[R]", pool.submit(_call, item)))
+            if item is None or len(asked) > ahead:
                 yield asked.popleft().result()
         while asked:
             yield asked.popleft().result()

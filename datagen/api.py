@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipo.common.errors import in_python_words
-from sipo.common.python_api import combined, takes
+from sipo.common.python_api import given, takes
+from sipo.datagen.generate_defaults import complete
 from sipo.datagen.settings import GenerateSettings
 from sipo.feedback.api import AnyJudge, Prompts, given_judge, given_prompts
 
@@ -41,8 +42,7 @@ def generate(
 
     rows, own_judge = given_prompts(prompts), given_judge(judge)
     loaded = None if backbone is None or isinstance(backbone, str | Path) else backbone
-    asked = combined(
-        GenerateSettings,
+    said = given(
         settings,
         options,
         prompts=prompts if rows is None else None,
@@ -50,6 +50,7 @@ def generate(
         judge=judge if own_judge is None else None,
         out=out,
     )
+    asked = complete(said, loaded.name if loaded else None).settings
     return run(asked, rows, loaded, own_judge, progress)
 
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sipo.backbones.model_defaults import Completed
 from sipo.common.commands import Commands
 from sipo.common.errors import UserError
 from sipo.common.options import DRY_RUN, settings_options
 from sipo.common.quiet_libraries import no_loading_bars
 from sipo.datagen import folder_settings as asked
+from sipo.datagen.generate_defaults import complete
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.settings import GenerateSettings, check_models
 from sipo.recipes import recipe_option
@@ -30,16 +32,22 @@ def main() -> None:
 
 @main.command(example="sipo-data generate --prompts prompts.jsonl --candidates 8 --out shards")
 @recipe_option("generate")
-@settings_options(GenerateSettings)
+@settings_options(GenerateSettings, complete)
 @DRY_RUN
-def generate(settings: GenerateSettings, dry_run: bool) -> None:
-    """Sample candidates for prompts, judge them, write winner-loser pairs with latents."""
+def generate(asked: Completed[GenerateSettings], dry_run: bool) -> None:
+    """Sample candidates for prompts, judge them, write winner-loser pairs with latents.
+
+    What is not given is as the model's defaults.json says, where it has one, else as below.
+    """
+    settings = asked.settings
     check_models(settings)  # before the libraries that take seconds to import
     no_loading_bars()
     from sipo.datagen.generation.build import prepare
     from sipo.datagen.generation.dry_run import plan_lines
     from sipo.datagen.generation.run import run
 
+    if asked.told:
+        click.echo(asked.told)
     job = prepare(settings, continuing=not dry_run)
     if dry_run:
         click.echo("\n".join(plan_lines(job, settings.out)))

@@ -16,6 +16,7 @@ from pathlib import Path
 from sipo.datagen.imports.parquet import require_package
 from sipo.datagen.storage.decisions import Decisions, names_of
 from sipo.datagen.storage.folder_config import FolderConfig
+from sipo.datagen.storage.folder_summary import allocated_line, count_allocated
 from sipo.datagen.storage.pair_pictures import ROLES, pair_pictures
 from sipo.datagen.storage.sample_json import PairJson, read_row
 from sipo.datagen.storage.shard_folder import ShardFolder, open_folder
@@ -179,6 +180,8 @@ def dataset_card(folder: ShardFolder, count: int) -> str:
     row = config.as_read()
     shown = {name: value for name, value in row.items() if name not in ("format", "judge")}
     source = "imported from" if config.is_import else "sampled by"
+    allocated = count_allocated(folder)
+    more = f"\n{allocated_line(allocated).capitalize()}.\n" if allocated else ""
     return f"""---
 license: other
 license_name: to-be-filled-in
@@ -199,7 +202,7 @@ configs:
 {count} pairs of {config.prompts.count} prompts, {source} {_origin(config)}, judged by
 `{config.judge.id}`. Columns: `prompt`, `chosen` (the winner), `rejected` (the
 loser), `margin` (difference of the judge's scores, 0 to 1).
-
+{more}
 **Licence: placeholder.** Fill in `license` above; it depends on the model, the prompts and the
 source of the pictures.
 

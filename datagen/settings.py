@@ -34,6 +34,11 @@ NUM_PROMPTS = partial(
     ge=1,
 )
 CANDIDATES = partial(setting, "Sampling", "Images of each prompt to choose from.", ge=2)
+ALLOCATE = partial(
+    setting,
+    "Sampling",
+    "Half of the images go to prompts of which some of the first half are right and some wrong.",
+)
 POLICY = partial(setting, "Pairs", "Which candidates of a prompt become pairs.")
 MARGIN = partial(setting, "Pairs", "Least difference of scores in a pair, 0 to 1.", ge=0, le=1)
 MAX_PAIRS = partial(setting, "Pairs", "Pairs of one prompt at most.", ge=1)
@@ -54,6 +59,7 @@ class GenerateSettings(StrictModel):
     judged_frames: int = feedback.JUDGED_FRAMES(FRAMES)
     frame_score: FrameScore = feedback.FRAME_SCORE("mean")
     candidates: int = CANDIDATES(8, also="num_images_per_prompt")
+    allocate: bool = ALLOCATE(False)
     seed: int = SEED(0)
     steps: int | None = model.STEPS(None)
     guidance: float | None = model.GUIDANCE(None)

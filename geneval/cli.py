@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from sipo.backbones.model_defaults import sampler_layer
 from sipo.common.commands import Commands
 from sipo.common.options import DRY_RUN, Option, settings_options
 from sipo.common.quiet_libraries import no_loading_bars
@@ -62,6 +63,9 @@ def main(settings: EvalSettings, dry_run: bool) -> None:
     from sipo.geneval.evaluate import evaluate, plan
     from sipo.geneval.tables import evaluation_table
 
+    sampler = sampler_layer(settings.backbone).under(settings.model_fields_set)
+    if sampler.told and not settings.images:
+        click.echo(sampler.told)
     if dry_run:
         click.echo(_describe(settings, plan(settings)))
         return

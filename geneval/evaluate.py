@@ -304,9 +304,9 @@ def _score(
         if before.images_sha256 == sha256 and not before.failures.images:
             return before
     asked = [p for p, row in zip(work.prompts, samples, strict=True) for _ in row]
-    verdicts = judge_images(judge, paths, asked, settings.batch_size)
+    judged = judge_images(judge, paths, asked, settings.batch_size)
     names = [path.relative_to(work.root).as_posix() for path in paths]
-    rows, numbers = summarise(names, asked, verdicts)
+    rows, numbers = summarise(names, asked, judged)
     write_rows(rows, results)
     made = {"images_sha256": sha256, "command": settings.command(), "versions": versions()}
     summary = EvaluationSummary.model_validate(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import cast
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from sipo.common.ordered_threads import in_order, threads_for
 from sipo.common.pictures.picture import Picture, read_clip, read_image
+from sipo.common.pictures.sharpness import sharpness
 from sipo.feedback.judge import Judge
 from sipo.feedback.judge_batches import judge_sound
 from sipo.feedback.prompts.prompt import Prompt
@@ -22,24 +24,41 @@ from sipo.feedback.rule.verdict import Verdict, failed_verdict
 from sipo.geneval.layout import is_clip
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A picture with its sharpness, or why there is none."""
+
+    picture: Picture | Verdict
+    sharpness: float | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """`sharpness` is None where the verdict failed for want of a picture."""
+
+    verdict: Verdict
+    sharpness: float | None
+
+
 def judge_images(
     judge: Judge, paths: Sequence[Path], prompts: Sequence[Prompt], batch_size: int
-) -> list[Verdict]:
-    """One verdict a path, in order; a file that is no image, or one whose pixels were not finite,
-    is a failed verdict.
+) -> list[Judged]:
+    """One a path, in order; a file that is no image, or one whose pixels were not finite, is a
+    failed verdict.
 
     The next batch is read while one is judged. The judge of clips is a FrameJudge.
     """
-    verdicts: list[Verdict] = []
+    judged: list[Judged] = []
     with (
         closing(in_order(_open, paths, threads_for(), batch_size)) as images,
         tqdm(total=len(paths), desc="Judging", unit="img") as bar,
     ):
         while batch := list(islice(images, batch_size)):
-            asked = prompts[len(verdicts) : len(verdicts) + len(batch)]
-            verdicts += _judge_batch(judge, batch, asked)
+            asked = prompts[len(judged) : len(judged) + len(batch)]
+            verdicts = _judge_batch(judge, [opened.picture for opened in batch], asked)
+            judged += map(Judged, verdicts, [opened.sharpness for opened in batch])
             bar.update(len(batch))
-    return verdicts
+    return judged
 
 
 def _judge_batch(
@@ -55,10 +74,9 @@ def _judge_batch(
     ]
 
 
-def _open(path: Path) -> Picture | Verdict:
+def _open(path: Path) -> Opened:
     try:
-        if is_clip(path):
-            return read_clip(path.read_bytes())
-        return read_image(path)
+        picture = read_clip(path.read_bytes()) if is_clip(path) else read_image(path)
     except ValueError as error:
-        return failed_verdict(str(error), {})
+        return Opened(failed_verdict(str(error), {}))
+    return Opened(picture, sharpness(picture))

@@ -35,9 +35,12 @@ class ImageResult(BaseModel):
     metadata: str  # the prompt's row as JSON
     details: str  # {class: [[x1, y1, x2, y2, score], ...]} as JSON
     complaints: tuple[Complaint, ...] = ()  # `reason` as data; folders of earlier versions lack it
+    sharpness: float | None = None  # of the image; the same
 
 
-def to_row(filename: str, prompt: Prompt, verdict: Verdict) -> ImageResult:
+def to_row(
+    filename: str, prompt: Prompt, verdict: Verdict, sharpness: float | None = None
+) -> ImageResult:
     details: dict[str, list[list[float]]] = {}
     for box in verdict.boxes:
         details.setdefault(box.class_name, []).append(
@@ -52,6 +55,7 @@ def to_row(filename: str, prompt: Prompt, verdict: Verdict) -> ImageResult:
         metadata=prompt.to_json(),
         details=json.dumps(details),
         complaints=verdict.complaints,
+        sharpness=sharpness,
     )
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from statistics import fmean
 
 from pydantic import Field
 
@@ -15,7 +16,8 @@ from sipo.common.records import Record
 from sipo.common.statistics import OVERALL, Interval, interval_fields, intervals, lonely, means
 from sipo.feedback.complaint_table import ComplaintCount, count_complaints
 from sipo.feedback.prompts.prompt import Prompt
-from sipo.feedback.rule.verdict import Verdict
+from sipo.feedback.rule.confidence import single_object_confidence
+from sipo.geneval.judge_images import Judged
 from sipo.geneval.results import ImageResult, tally, to_row
 
 _PACKAGES = ("sipo", "torch", "diffusers", "transformers", "ultralytics", "numpy", "pillow")
@@ -73,6 +75,8 @@ class Accuracies(Record):
     tags: dict[str, TagSummary]
     complaints: list[ComplaintCount] = Field(default=[])  # why images fail; older folders have none
     empty_share: float  # of images in which the judge found no object
+    sharpness: float | None = None  # the mean; older folders have none
+    single_object_confidence: float | None = None  # None too where the judge has no boxes
     failures: Failures
     thresholds: object = None  # the detector's
 
@@ -101,16 +105,21 @@ def versions() -> dict[str, str]:
 
 
 def summarise(
-    names: Sequence[str], prompts: Sequence[Prompt], verdicts: Sequence[Verdict]
+    names: Sequence[str], prompts: Sequence[Prompt], judged: Sequence[Judged]
 ) -> tuple[list[ImageResult], Accuracies]:
     """The rows of the judged images, and their numbers.
 
-    `names`, `prompts` and `verdicts` are parallel, one an image. Raises ValueError when the judge
+    `names`, `prompts` and `judged` are parallel, one an image. Raises ValueError when the judge
     failed for a whole tag.
     """
-    triples = list(zip(names, prompts, verdicts, strict=True))
-    rows = [to_row(*triple) for triple in triples if not triple[2].failed]
-    failed = [(name, prompt, v.failure) for name, prompt, v in triples if v.failed]
+    verdicts = [one.verdict for one in judged]
+    triples = list(zip(names, prompts, judged, strict=True))
+    rows = [
+        to_row(name, prompt, one.verdict, one.sharpness)
+        for name, prompt, one in triples
+        if not one.verdict.failed
+    ]
+    failed = [(n, prompt, one.verdict.failure) for n, prompt, one in triples if one.verdict.failed]
     counts = tally(rows)
     for _, prompt, cause in failed:
         if prompt.tag not in counts:
@@ -134,6 +143,8 @@ def summarise(
         },
         complaints=count_complaints(zip(prompts, verdicts, strict=True)),
         empty_share=empty / len(rows),
+        sharpness=fmean(row.sharpness for row in rows if row.sharpness is not None),
+        single_object_confidence=single_object_confidence(prompts, verdicts),
         failures=Failures(
             images=len(failed),
             causes=dict(Counter(str(cause) for _, _, cause in failed)),

@@ -51,12 +51,17 @@ def notes(summary: EvaluationSummary) -> list[str]:
         lines.append(f"  {', '.join(failures.names[:5])}" + " ..." * (failures.images > 5))
     if summary.empty_share > 0:
         lines.append(f"No object at all was found in {summary.empty_share:.1%} of the images.")
+    if summary.sharpness is not None:
+        lines.append(f"Sharpness (variance of the Laplacian): {summary.sharpness:.1f}")
+    if summary.single_object_confidence is not None:
+        lines.append(f"Confidence on single objects: {summary.single_object_confidence:.3f}")
     return lines
 
 
 def comparison_table(result: Comparison, a: str, b: str) -> str:
     lines = [f"A: {a}", f"B: {b}", ""]
-    lines += _compared({**result.tags, "overall": result.overall}, _WIDTH)
+    beside = {} if result.sharpness is None else {"sharpness": result.sharpness}
+    lines += _compared({**result.tags, "overall": result.overall}, _WIDTH, beside)
     if result.prompts_dropped:
         lines.append(f"{result.prompts_dropped} prompts were left out: a judge failed on them.")
     return "\n".join(lines)
@@ -175,16 +180,20 @@ def vbench_comparison_table(result: VBenchComparison, a: str, b: str) -> str:
     return "\n".join(lines)
 
 
-def _compared(rows: Mapping[str, Difference], wide: int) -> list[str]:
+def _compared(
+    rows: Mapping[str, Difference], wide: int, beside: Mapping[str, Difference] | None = None
+) -> list[str]:
+    """`beside` are no shares, and larger."""
     lines = [f"{'':{wide}}{'A':>8}{'B':>8}{'B - A':>9}{'95 % interval':>20}"]
-    for name, row in rows.items():
-        interval = _signed(row.interval, 3)
-        mark = " *" if row.clear else ""
-        lines.append(
-            f"{name:{wide}}{row.a:>8.3f}{row.b:>8.3f}{row.difference:>+9.3f}{interval:>20}{mark}"
-        )
+    lines += [_row(name, row, wide) for name, row in rows.items()]
+    lines += [_row(name, row, wide, digits=1) for name, row in (beside or {}).items()]
     lines.append(f"* the interval excludes 0 (paired by prompt, {FEWEST} prompts or more)")
     return lines + _reasons(rows.values())
+
+
+def _row(name: str, row: Difference, wide: int, digits: int = 3) -> str:
+    values = f"{row.a:>8.{digits}f}{row.b:>8.{digits}f}{row.difference:>+9.{digits}f}"
+    return f"{name:{wide}}{values}{_signed(row.interval, digits):>20}{' *' * row.clear}"
 
 
 def _reasons(rows: Iterable[_Explained]) -> list[str]:

@@ -12,10 +12,12 @@ from sipo.backbones import settings as model
 from sipo.backbones.loading.names import in_embedded_world
 from sipo.common.settings import OUT, SEED, StrictModel, setting
 from sipo.datagen import settings as datagen
+from sipo.datagen.generate_defaults import model_layer as generate_layer
 from sipo.feedback import settings as feedback
 from sipo.feedback.prompts.suites import SUITES
 from sipo.geneval.settings import IMAGES_PER_PROMPT
 from sipo.train import settings as training
+from sipo.train.train_defaults import model_layer as train_layer
 
 GROWS = ("rounds", "out")
 """Settings that may differ when a loop goes on; `out` is where it is, not what it is."""
@@ -92,6 +94,9 @@ class LoopSettings(StrictModel):
         """The embedded suites and evaluator are the defaults of embedded models alone."""
         if not isinstance(given, dict):
             return given
+        given = dict(given)
+        for name, value in _of_the_model(given).items():
+            given.setdefault(name, value)
         if in_embedded_world(given.get("backbone"), given.get("suite")):
             return given
         files = {"suite": "prompts", "eval_suite": "eval_prompts"}  # that stand in for a suite
@@ -102,3 +107,19 @@ class LoopSettings(StrictModel):
         """What a folder is held to: all that its rounds depend on."""
         unset = {name for name in model.FASTER if not getattr(self, name)}
         return self.model_dump(mode="json", exclude={*GROWS, *unset})
+
+
+def _of_the_model(given: dict[str, object]) -> dict[str, object]:
+    """What the model's file says of settings that have a default here. Where ours is None the
+    stage itself takes the model's."""
+    fields = LoopSettings.model_fields
+    name = str(given.get("backbone") or fields["backbone"].default)
+    said = {
+        **generate_layer(name).values,
+        **train_layer(name, given.get("objective")).values,
+    }
+    return {
+        name: value
+        for name, value in said.items()
+        if name in fields and fields[name].default is not None
+    }

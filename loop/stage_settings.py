@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sipo.backbones.loading.names import check_name, in_embedded_world
 from sipo.backbones.settings import sampler_settings
+from sipo.datagen.generate_defaults import model_layer as generate_layer
 from sipo.feedback.prompts.demands import check_prompts, require_published
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
 from sipo.feedback.prompts.suites import load_suite
@@ -149,6 +150,7 @@ def shards(settings: LoopSettings, number: int) -> sipo.datagen.settings.Generat
     from sipo.datagen.settings import GenerateSettings
 
     asked: dict[str, object] = {
+        **generate_layer(settings.backbone).values,
         "backbone": settings.backbone,
         "weights": trained_weights(settings, number - 1),
         "suite": None if settings.prompts else settings.suite,
@@ -172,13 +174,14 @@ def shards(settings: LoopSettings, number: int) -> sipo.datagen.settings.Generat
 def training(settings: LoopSettings, number: int) -> TrainSettings:
     """From the policy before; rewards are against the base or against that policy.
 
-    The model's own defaults go over the loop's, named options over those, --train over all.
+    The loop's settings, which know the model's file, go over what else that says, --train over all.
     """
-    from sipo.backbones.embedded_training import training_defaults
     from sipo.train.settings import make_settings
+    from sipo.train.train_defaults import model_layer
 
     before = trained_weights(settings, number - 1)
     asked: dict[str, object] = {
+        **model_layer(settings.backbone, settings.objective).values,
         "data": [str(settings.out / f"round-{number}" / "shards")],
         "out": str(settings.out / f"round-{number}" / "train"),
         "backbone": settings.backbone,
@@ -190,7 +193,6 @@ def training(settings: LoopSettings, number: int) -> TrainSettings:
         "seed": settings.seed + number,
         "workers": _workers(settings.train_batch_size),
     }
-    asked.update(training_defaults(settings.backbone, settings.objective))
     options = {name: getattr(settings, name) for name in NAMED}
     asked.update((name, value) for name, value in options.items() if value is not None)
     asked.update(settings.train)  # what --train NAME=VALUE says is done

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipo.common.python_api import given, takes
-from sipo.train.settings import TrainSettings, make_settings
+from sipo.train.settings import TrainSettings
+from sipo.train.train_defaults import complete
 
 if TYPE_CHECKING:
     from sipo.backbones.base import Backbone
@@ -41,7 +42,8 @@ def train(
     folders, dataset = _folders(data), _dataset(data)
     name = None if loaded else backbone
     said = given(settings, options, data=folders, backbone=name, out=out)
-    asked = make_settings({k: str(v) if isinstance(v, Path) else v for k, v in said.items()})
+    said = {k: str(v) if isinstance(v, Path) else v for k, v in said.items()}
+    asked = complete(said, loaded.name if loaded else "").settings
     if dataset is None and not asked.data:
         raise ValueError("--data is missing; give a folder of shards that sipo.generate wrote")
     if loaded is None and dataset is None:

@@ -43,12 +43,14 @@ NCCL's own ten minutes are too few."""
 
 
 def open_data(settings: TrainSettings) -> Data:
-    """Pairs; every verdict where the objective is unpaired; only the prompts where it samples.
+    """Pairs; every verdict or score where the objective learns from those; only the prompts where
+    it samples.
 
     Prompts that a judge of this run could only fail on are refused here, before a model is loaded.
     """
     from sipo.datagen.storage.pair_dataset import PairDataset
     from sipo.datagen.storage.prompt_dataset import PromptDataset
+    from sipo.datagen.storage.scored_dataset import ScoredDataset
     from sipo.datagen.storage.unpaired_dataset import UnpairedDataset
 
     folders = list(settings.data)
@@ -66,6 +68,8 @@ def open_data(settings: TrainSettings) -> Data:
         prompts = PromptDataset(folders)
         check_prompts(settings.judge, prompts.prompts, ", ".join(folders))
         return prompts
+    if learns_from == "candidates":
+        return ScoredDataset(folders)
     return UnpairedDataset(folders) if learns_from == "verdicts" else PairDataset(folders)
 
 

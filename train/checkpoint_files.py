@@ -24,7 +24,7 @@ from sipo.common.files.torch_files import read_torch
 from sipo.common.files.writing import write_text
 from sipo.common.files.yaml_files import to_yaml
 from sipo.common.resume_guard import first_difference, refuse
-from sipo.train.checkpoint_tensors import put_back
+from sipo.train.checkpoint_tensors import TENSORS, put_back
 from sipo.train.monitor.log_rows import Row
 from sipo.train.settings import FREE_TO_CHANGE, TrainSettings
 
@@ -73,7 +73,7 @@ class RunSummary:
     warnings: Sequence[str] = ()
     """Each cause once, with the steps at which it was seen."""
     stopped: bool = False
-    """Before the last step, by --stop_on_collapse."""
+    """Before the last step by --stop_on_collapse, or by --stop_on_winner_error."""
     last: Row | None = None
     """Of log.jsonl; None where the log was taken away."""
 
@@ -145,8 +145,14 @@ def keep_best(out: Path, step: int, save_policy: SavePolicy) -> None:
 
 def publish_best(out: Path) -> int:
     """Copy it to the top of the run folder; returns its step."""
-    for saved in (out / BEST).iterdir():
-        if saved.name == STEP:
+    publish(out, out / BEST)
+    return best_step(out)
+
+
+def publish(out: Path, kept: Path) -> None:
+    """Copy the policy of `best/` or of a checkpoint to the top of the run folder."""
+    for saved in kept.iterdir():
+        if saved.name in (STEP, STATE, TENSORS, COMPLETE, BETWEEN):
             continue
         target, beside = out / saved.name, out / f".{saved.name}.tmp"
         if saved.is_dir():
@@ -155,7 +161,6 @@ def publish_best(out: Path) -> int:
         else:
             shutil.copy(saved, beside)
         os.replace(beside, target)
-    return best_step(out)
 
 
 def best_step(out: Path) -> int:
@@ -171,12 +176,15 @@ def best_step(out: Path) -> int:
 
 
 def finished(
-    out: Path, resume: Path | None, steps: int, stop_on_collapse: bool
+    out: Path, resume: Path | None, steps: int, settings: TrainSettings
 ) -> RunSummary | None:
     """Where all steps are done, or it was stopped and would be again."""
     if resume is None or (done := summary(out)) is None:
         return None
-    return done if step_of(resume) >= steps or (stop_on_collapse and done.stopped) else None
+    limit, last = settings.stop_on_winner_error, done.last
+    grown = limit is not None and last is not None and last.get("winner_growth", 0.0) > limit
+    again = settings.stop_on_collapse or grown
+    return done if step_of(resume) >= steps or (again and done.stopped) else None
 
 
 def load_state(checkpoint: Path, check: bool = True) -> dict[str, object]:

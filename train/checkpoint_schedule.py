@@ -19,6 +19,9 @@ from sipo.train.settings import TrainSettings
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+WINNERS = "winner_error"
+"""The part that a checkpoint may lack: it changes no weight."""
+
 
 class Part(Protocol):
     """What changes during a run and is taken up again."""
@@ -80,6 +83,8 @@ class Checkpointer:
         """The sums of the row that it does not end; older ones always ended a row."""
         state = checkpoint_files.load_state(checkpoint, self.accelerator.is_main_process)
         for name, part in self.parts.items():
+            if name not in state and name == WINNERS:
+                continue  # the run began without --stop_on_winner_error
             if name not in state:
                 raise ValueError(
                     f"checkpoint {str(checkpoint)!r} has no {name}; give another --out"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sipo.train.distributed.fsdp import OptimizerState
 
 TENSORS, FILES = "state.safetensors", "files"
-DIVIDED = ("policy", "ema")
+DIVIDED = ("policy", "ema", "reference")
 """Parts of a run whose state is tensors by name."""
 OPTIMIZER = "optimizer"
 

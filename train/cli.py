@@ -10,6 +10,7 @@ import click
 
 from sipo.backbones.loading.names import check_backbone
 from sipo.backbones.loading.trained_weights import check_weights
+from sipo.backbones.model_defaults import Completed
 from sipo.common.commands import Commands
 from sipo.common.files.yaml_files import YamlMap
 from sipo.common.options import DRY_RUN, Argument, Value, settings_options
@@ -17,6 +18,7 @@ from sipo.common.quiet_libraries import no_loading_bars
 from sipo.common.settings import ARGUMENTS, StrictModel, setting
 from sipo.recipes import recipe_option
 from sipo.train.settings import SettingError, TrainSettings, make_settings, read_yaml
+from sipo.train.train_defaults import complete
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -48,18 +50,27 @@ OPTIONS = settings_options(TrainSettings, Given, "_")
 def main(given: Given, config: str | None, dry_run: bool) -> None:
     """Train a policy on preference pairs: LoRA or whole model, SIPO or its relatives.
 
-    The same command again goes on where it stopped. Options may be written with '-' or '_'.
+    What is not given is as the model's defaults.json says, where it has one, else as below. The
+    same command again goes on where it stopped. Options may be written with '-' or '_'.
     """
-    settings = _resolve(config, given)
+    completed = _resolve(config, given)
+    settings = completed.settings
     if dry_run:
         from sipo.train.distributed.accelerate_env import as_launched
+        from sipo.train.objective.registry import find_objective
         from sipo.train.run_length import describe, make_plan
 
         settings = as_launched(settings)
         pairs, backbone, accelerator = _open(settings)
         plan = make_plan(settings, len(pairs), accelerator.num_processes)
-        click.echo(json.dumps(describe(settings, backbone, plan), indent=1))
+        facts = describe(settings, backbone, plan)
+        if find_objective(settings.objective).data == "candidates":
+            facts["tied_prompts"] = pairs.tied
+        told = {"model_defaults": completed.told} if completed.told else {}
+        click.echo(json.dumps(facts | told, indent=1))
         return
+    if completed.told:
+        click.echo(completed.told)
     if settings.workers == 1:  # several processes import for themselves
         no_loading_bars()
     from sipo.train.distributed.cpu_launcher import train_on_cores
@@ -85,7 +96,7 @@ def calibrate(given: Given, config: str | None) -> None:
     from sipo.train.monitor.weight_calibration import as_text, measure_curve, write_curve
     from sipo.train.objective.registry import find_objective
 
-    settings = as_launched(_resolve(config, given))
+    settings = as_launched(_resolve(config, given).settings)
     if find_objective(settings.objective).data == "rollouts":
         raise ValueError(
             f"--objective {settings.objective!r} learns from no pairs, which a curve is measured "
@@ -127,23 +138,26 @@ def _last_word(summary: RunSummary) -> str:
     return f"{done}; {rewards}, acc {last['implicit_acc']:.2f}"
 
 
-def _resolve(config: str | None, given: Given) -> TrainSettings:
+def _resolve(config: str | None, given: Given) -> Completed[TrainSettings]:
     if config and click.get_current_context().default_map:
         raise ValueError("--recipe and a settings file were both given; give one")
     from_file = read_yaml(Path(config)) if config else YamlMap({}, "", {})
+    of_run = config is not None and Path(config).with_name("run.json").is_file()  # whole
+    said = {**from_file, **given}
     try:
-        settings = make_settings({**from_file, **given})
+        completed = Completed(make_settings(said), "") if of_run else complete(said)
     except SettingError as error:
         if error.name in from_file and error.name not in given:
             raise ValueError(f"settings file {from_file.where(error.name)}: {error}") from None
         raise
+    settings = completed.settings
     if not settings.data:
         raise ValueError("--data is missing; give a folder of shards that sipo-data wrote")
     if settings.backbone:
         check_backbone(settings.backbone)
     if settings.init_weights:
         check_weights(settings.init_weights, "--init_weights")
-    return settings
+    return completed
 
 
 def _open(settings: TrainSettings) -> tuple[Any, Backbone, Accelerator]:

@@ -31,22 +31,24 @@ from sipo.common.files.stored_tensors import StoredTensor
 from sipo.common.files.writing import atomic
 from sipo.train.distributed.fsdp import copy_rows, save_whole, shard, whole_on_main
 from sipo.train.lora_linear import use_fewer_passes
-from sipo.train.objective.registry import find_objective
-from sipo.train.settings import TrainSettings
+from sipo.train.settings import TrainSettings, keeps_reference
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from diffusers import ModelMixin
 
-ADAPTER, FROZEN = "default", "init"
+ADAPTER = "default"
 INIT = "--init_weights"
 WHOLE_FILE = "diffusion_pytorch_model.safetensors"
 """diffusers' name, of one file however large."""
 
-Frozen = Literal["base", "init"]
-"""The base model, or the policy of --init_weights."""
-Network = Literal["trained", "base", "init"]
-ADAPTERS: dict[Network, str | None] = {"trained": ADAPTER, "base": None, "init": FROZEN}
+Frozen = Literal["base", "init", "moving"]
+"""The base model, the policy of --init_weights, or the trained policy's moving average."""
+Network = Literal["trained"] | Frozen
+COPIES: tuple[Frozen, ...] = ("init", "moving")
+"""Begin as the policy does: LoRAs of these names, or with --full networks."""
+ADAPTERS: dict[Network, str | None] = {"trained": ADAPTER, "base": None}
+ADAPTERS |= {name: name for name in COPIES}
 """Which LoRA acts in which network."""
 
 
@@ -89,8 +91,7 @@ class Policy:
             self.backbone.load_weights(Path(settings.init_weights), INIT, text=False)
             if getattr(self.denoiser, "peft_config", None):
                 fuse(self.denoiser)
-        if "init" in needed:
-            self.copies["init"] = copied(self.denoiser)
+        self.copies |= {name: copied(self.denoiser) for name in COPIES if name in needed}
         for network in self.copies.values():
             network.requires_grad_(False)
         self.denoiser.requires_grad_(True)
@@ -110,16 +111,14 @@ class Policy:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.denoiser.add_adapter(config, adapter_name=ADAPTER)
-        if not settings.init_weights:
-            self._float32_adapters()
-            return
-        initial = self._read_lora(settings)
-        self._set_lora(initial, ADAPTER)
-        if "init" in self._frozen_networks():
+        if settings.init_weights:
+            self._set_lora(self._read_lora(settings), ADAPTER)
+        needed = self._frozen_networks()
+        for name in (name for name in COPIES if name in needed):
             with warnings.catch_warnings():  # peft asks whether a second adapter is meant; it is
                 warnings.filterwarnings("ignore", message="Already found a `peft_config`")
-                self.denoiser.add_adapter(config, adapter_name=FROZEN)
-            self._set_lora(initial, FROZEN)
+                self.denoiser.add_adapter(config, adapter_name=name)
+            self._set_lora(self._lora(ADAPTER), name)
             self.denoiser.set_adapter(ADAPTER)
         self._float32_adapters()
 
@@ -163,6 +162,15 @@ class Policy:
         """By name, of the unwrapped network."""
         named = self.denoiser.named_parameters()
         return {name: parameter for name, parameter in named if parameter.requires_grad}
+
+    def moving_reference(self) -> dict[str, Tensor]:
+        """Its weights by the names of `trainable`; none where the reference does not move."""
+        if "moving" not in self._frozen_networks():
+            return {}
+        if self.full:
+            return dict(self.copies["moving"].named_parameters())
+        named, suffix = dict(self.denoiser.named_parameters()), f".{ADAPTER}."
+        return {name: named[name.replace(suffix, ".moving.")] for name in self.trainable()}
 
     def state_dict(self) -> dict[str, Tensor]:
         return {name: parameter.detach() for name, parameter in self.trainable().items()}
@@ -275,14 +283,6 @@ class Policy:
     def saved_weights(self) -> Path | None:
         """The file of a saved policy that holds all that is trained, as it is."""
         return Path(self.backbone.denoiser_folder, WHOLE_FILE) if self.full else None
-
-
-def keeps_reference(settings: TrainSettings) -> bool:
-    """Whether the objective, or an option of the run, needs the model that rewards are measured
-    against.
-    """
-    asked = settings.denominator != "q" or settings.winner_anchor > 0
-    return asked or find_objective(settings.objective).needs_reference
 
 
 def lora_targets(backbone: Backbone, text: str) -> list[str]:

@@ -14,14 +14,20 @@ from sipo.backbones import settings as model
 from sipo.common.errors import sentence_of
 from sipo.common.settings import OUT, StrictModel, other_names, setting
 from sipo.feedback.registry import JUDGES
-from sipo.train.objective.registry import OBJECTIVE_NAMES, ObjectiveName
+from sipo.train.objective.registry import (
+    NO_MARGIN_OBJECTIVES,
+    OBJECTIVE_NAMES,
+    ObjectiveName,
+    find_objective,
+)
 
 if TYPE_CHECKING:
     from sipo.common.files.yaml_files import YamlMap
 
 FREE_TO_CHANGE = frozenset(
     {"data", "backbone", "out", "max_train_steps", "pairs_seen", "num_train_epochs"}
-    | {"train_batch_size", "gradient_accumulation_steps", "stop_on_collapse"}
+    | {"train_batch_size", "gradient_accumulation_steps"}
+    | {"stop_on_collapse", "stop_on_winner_error"}
     | {"checkpointing_steps", "checkpointing_minutes", "checkpoints_total_limit"}
     | {"resume_from_checkpoint"}
     | {"logging_steps", "report_to", "shard_weights", "workers"}
@@ -30,8 +36,17 @@ FREE_TO_CHANGE = frozenset(
 hashes, batches by the pairs of a step over all processes, the number of steps wherever the
 learning rate depends on it.)"""
 BETAS = {"diffusion-dpo": 5000.0, "flow-dpo": 5000.0, "diffusion-sdpo": 5000.0}
-BETAS |= {"mapo": 0.1, "d3po": 0.1}
-"""Their papers' beta, where it is not 1000, in beta_dpo units (MaPO's weighs the ratio's term)."""
+BETAS |= {"mapo": 0.1, "d3po": 0.1, "nft": 1.0}
+"""Their papers' beta, where it is not 1000, in beta_dpo units (MaPO's weighs the ratio's term,
+NFT's mixes policy and reference)."""
+NO_CAP = dict.fromkeys(NO_MARGIN_OBJECTIVES, "its z is no margin that the loss widens")
+NO_CAP |= dict.fromkeys(("diffusion-kto", "nft"), "it has no pairs")
+NO_CAP["ipo"] = "it has a margin of its own, 1/2"
+"""Objectives that --margin_cap and --auto_beta are not for, and why."""
+NO_LOSER = dict.fromkeys(("sft", "d3po"), "its loss has no loser's error")
+NO_LOSER |= dict.fromkeys(("diffusion-kto", "nft"), "it has no pairs")
+NO_LOSER["diffusion-sdpo"] = "it does so already, by 0.9; say diffusion-dpo to choose"
+"""Objectives that --safe_loser is not for, and why."""
 
 
 _loss, _step, _d3po, _validation, _weights, _machine, _output = (
@@ -49,7 +64,7 @@ BETA_DPO = partial(
     _loss,
     "Strength of the reference, in the unit of public code.",
     also="beta",
-    without="1000; 5000 for diffusion-dpo, flow-dpo, diffusion-sdpo; 0.1 for mapo, d3po",
+    without="1000; 5000 for diffusion-dpo, flow-dpo, diffusion-sdpo; 0.1 for mapo, d3po; 1 for nft",
     gt=0,
 )
 MAX_TRAIN_STEPS = partial(
@@ -116,6 +131,20 @@ class TrainSettings(StrictModel):
     )
     winner_anchor: float = _loss("Adds this * relu(-psi_w) to the loss.", 0.0, ge=0)
     sft_weight: float = _loss("Adds this * the winner's error to the loss.", 0.0, ge=0)
+    nft_weighting: Literal["adaptive", "none"] = _loss(
+        "Weight of nft's errors; adaptive divides that of x0 by its size.", "adaptive"
+    )
+    margin_cap: float | None = _loss(
+        "Pairs whose margin z is above this have no gradient.", None, without="no cap", gt=0
+    )
+    safe_loser: float | None = _loss(
+        "Scales losers' gradients so that winners' errors fall, by this share at least.",
+        None,
+        without="not scaled",
+        ge=0,
+        le=1,
+    )
+    auto_beta: bool = _loss("Adjust beta_dpo so that the mean |z| stays in 0.25 to 1.", False)
     train_timesteps: str = _loss(
         "Timesteps to train, HIGH excluded.", "", metavar="LOW:HIGH", without="all"
     )
@@ -129,6 +158,13 @@ class TrainSettings(StrictModel):
     d3po_prompts: int = _d3po("Prompts that d3po samples for a block of steps.", 8, ge=1)
     d3po_candidates: int = _d3po("Trajectories of each prompt of d3po.", 4, ge=2)
     d3po_steps: int = _d3po("Denoising steps of a trajectory of d3po.", 20, ge=2)
+    d3po_eta: float | None = _d3po(
+        "Noise of a step of d3po's sampler; at 0 it would have none.",
+        None,
+        without="0.7 for flow models (Flow-GRPO's), else 1",
+        gt=0,
+        le=1,
+    )
     d3po_block: int = _d3po("Optimizer steps on what d3po has sampled.", 10, ge=1)
     judge: str = _d3po("Judge of objective d3po.", "yolo-world", choices=JUDGES)
     judge_weights: str = _d3po("Weights of the judge of d3po.", "", metavar="PATH")
@@ -150,6 +186,12 @@ class TrainSettings(StrictModel):
         "End when validation falls below its best by its 95 % interval.", False
     )
     keep_best: bool = _validation("End with the policy that did best in validation.", False)
+    stop_on_winner_error: float | None = _validation(
+        "End when winners' errors are above the reference's by more than this share.",
+        None,
+        without="not looked at",
+        gt=0,
+    )
 
     full: bool = _weights("Train all weights; a frozen copy is the reference.", False)
     rank: int = RANK(16)
@@ -163,8 +205,12 @@ class TrainSettings(StrictModel):
         without="the backbone's attention",
     )
     init_weights: str = _weights("Run or LoRA file to start from.", "", metavar="PATH")
-    reference: Literal["base", "init"] = _loss(
-        "Model that rewards are measured against, init: --init_weights.", "base"
+    reference: Literal["base", "init", "moving"] = _loss(
+        "Model that rewards are measured against, init: --init_weights, moving: policy's average.",
+        "base",
+    )
+    reference_decay: float = _loss(
+        "Decay, at each optimizer step, of the reference 'moving'.", 0.99, gt=0, lt=1
     )
 
     learning_rate: float = LEARNING_RATE(1e-4)
@@ -253,9 +299,47 @@ class TrainSettings(StrictModel):
                 "--use_8bit_adam keeps whole moments, and --shard_weights divides them; leave one "
                 "of the two out"
             )
+        if self.reference_draws and find_objective(self.objective).data == "candidates":
+            raise ValueError(
+                f"--reference_draws keeps the reference's errors, and {self.objective} needs its "
+                "predictions; leave it out"
+            )
         if self.reference == "init" and not self.init_weights:
             raise ValueError("--reference 'init' needs --init_weights, a run folder to start from")
         return self
+
+    @model_validator(mode="after")
+    def _what_stands_still(self) -> TrainSettings:
+        """The reference must, where its errors are kept or its weights divided."""
+        for name in ("reference_draws", "shard_weights"):
+            if self.reference == "moving" and getattr(self, name):
+                raise ValueError(
+                    f"--reference 'moving' changes at every step, and --{name} needs one that "
+                    "stands still; leave one of the two out"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _options_of_objectives(self) -> TrainSettings:
+        """Refuses those that mean nothing for this objective."""
+        for option, given, unfit in (
+            ("margin_cap", self.margin_cap is not None, NO_CAP),
+            ("auto_beta", self.auto_beta, NO_CAP),
+            ("safe_loser", self.safe_loser is not None, NO_LOSER),
+        ):
+            if given and (why := unfit.get(self.objective)):
+                raise ValueError(f"--{option} is not for --objective {self.objective!r}: {why}")
+        if self.stop_on_winner_error is not None and not self._measures_winners():
+            raise ValueError(
+                "--stop_on_winner_error compares errors with the reference's, which --objective "
+                f"{self.objective!r} does not measure; leave one of the two out"
+            )
+        return self
+
+    def _measures_winners(self) -> bool:
+        """Against a reference, by errors."""
+        objective = find_objective(self.objective)
+        return objective.data in ("pairs", "verdicts") and keeps_reference(self)
 
     @property
     def alpha(self) -> int:
@@ -269,6 +353,14 @@ class TrainSettings(StrictModel):
                 f"timestep; HIGH is at most {num_train_timesteps}"
             )
         return int(low), int(high)
+
+
+def keeps_reference(settings: TrainSettings) -> bool:
+    """Whether the objective, or an option of the run, needs the model that rewards are measured
+    against.
+    """
+    asked = settings.denominator != "q" or settings.winner_anchor > 0
+    return asked or find_objective(settings.objective).needs_reference
 
 
 ALIASES = other_names(TrainSettings)

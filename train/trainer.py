@@ -20,6 +20,7 @@ from torch import Tensor
 from sipo.backbones.base import Backbone
 from sipo.common.files.locks import only_writer
 from sipo.train import checkpoint_files
+from sipo.train.auto_beta import AutoBeta
 from sipo.train.build import (
     behaviour_of,
     make_accelerator,
@@ -29,22 +30,23 @@ from sipo.train.build import (
     open_validation,
 )
 from sipo.train.checkpoint_files import RunSummary, SavePolicy
-from sipo.train.checkpoint_schedule import Checkpointer, Part
+from sipo.train.checkpoint_schedule import WINNERS, Checkpointer, Part
 from sipo.train.data.pair_batches import Data, positions
 from sipo.train.distributed.accelerate_env import as_launched
 from sipo.train.distributed.optimizer_step import Stepper
-from sipo.train.ema import Ema
+from sipo.train.ema import Ema, MovingReference
 from sipo.train.monitor.health import diagnose
 from sipo.train.monitor.log_rows import Look, read_rows
-from sipo.train.monitor.metrics import StepStats, sum_metrics
+from sipo.train.monitor.metrics import StepStats, mean_of, sum_metrics
 from sipo.train.monitor.recorder import Recorder
-from sipo.train.objective.losses import add_terms
+from sipo.train.objective.losses import add_terms, cap_margin, safe_loser
 from sipo.train.objective.registry import find_objective
 from sipo.train.optimizer import make_optimizer
 from sipo.train.policy import Policy
 from sipo.train.run_length import RunLength, make_plan
 from sipo.train.settings import TrainSettings
 from sipo.train.stopping import Stopping
+from sipo.train.winner_error import WinnerError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -87,7 +89,7 @@ def train(
             checkpoint_files.open_run(out, settings, facts)
         accelerator.wait_for_everyone()
         resume = checkpoint_files.checkpoint_to_resume(out, settings)
-        done = checkpoint_files.finished(out, resume, plan.steps, settings.stop_on_collapse)
+        done = checkpoint_files.finished(out, resume, plan.steps, settings)
         if resume and done:
             accelerator.print(f"{out} is finished ({resume.name}); nothing to do")
             return done
@@ -128,8 +130,18 @@ class Trainer:
             num_training_steps=plan.steps,
         )
         self.ema = Ema(trainable, settings.ema_decay)
+        moving = policy.moving_reference()
+        self.moving = MovingReference(trainable, settings.reference_decay, moving)
+        self.auto_beta = AutoBeta(settings.beta_dpo)
+        self.winner_error = WinnerError(settings.stop_on_winner_error, plan.pairs_per_step)
         parts: dict[str, Part] = {"policy": policy, "optimizer": self.stepper, "ema": self.ema}
         parts["scheduler"] = self.scheduler
+        if moving:
+            parts["reference"] = self.moving
+        if settings.auto_beta:
+            parts["beta"] = self.auto_beta
+        if settings.stop_on_winner_error is not None:
+            parts[WINNERS] = self.winner_error
         if self.source.cache is not None:
             parts["reference_errors"] = self.source.cache
         if accelerator.scaler is not None:
@@ -144,7 +156,7 @@ class Trainer:
         self.row_sums = self.row_sums if sums is None else sums
 
     def run(self, stopping: Stopping) -> RunSummary:
-        """To the last step, or until the run has collapsed or is asked to stop."""
+        """To the last step, or until the run has to end before or is asked to stop."""
         stopping.again_at_once = self.accelerator.num_processes == 1
         recorder = self.recorder() if self.accelerator.is_main_process else None
         self.stopping, stop = stopping, False
@@ -156,13 +168,15 @@ class Trainer:
         with stopping:
             while not (ended or stop or self.done == self.plan.steps):
                 stats, seen = self.step(), self.validate()
+                is_over = self.winner_error.is_over  # every process knows
                 if recorder is not None:
-                    recorder.observe(stats, seen)
+                    recorder.observe(stats, seen, is_over)
                     self.row_sums = recorder.sums
                 if seen is not None:
                     [ended] = self.agreed(recorder is not None and recorder.ended)
+                ended = ended or is_over
                 stop, due = stats.stop, self.checkpointer.due(self.done)
-                if due or ended or stop or stats.late:
+                if (due or ended or stop or stats.late) and not self.last_good():
                     self.checkpointer.save(self.done, self.row_sums, not (due or ended))
         if recorder is not None:
             recorder.close()
@@ -221,21 +235,46 @@ class Trainer:
             raise FloatingPointError(self.not_finite(keys))
         self.stepper.apply()
         self.scheduler.step()
-        self.ema.update()
         self.done += 1
+        self.ema.update(self.done)
+        self.moving.update(self.done)
+        growth, beta = self.watch(sums), self.beta
+        if settings.auto_beta:
+            self.auto_beta.update(mean_of("abs_z", sums))
         exact = torch.tensor(sums, dtype=torch.float64)
-        return StepStats(self.done, lr, grad_norm, exact, stop > 0, late > 0)
+        return StepStats(self.done, lr, beta, grad_norm, exact, stop > 0, late > 0, growth)
+
+    @property
+    def beta(self) -> float:
+        """Of this step."""
+        return self.auto_beta.beta if self.settings.auto_beta else self.settings.beta_dpo
+
+    def watch(self, sums: list[float]) -> float | None:
+        """How far the winners' errors are above the reference's, where the run looks at it."""
+        if self.settings.stop_on_winner_error is None:
+            return None
+        self.winner_error.update(mean_of("error_w", sums), mean_of("ref_error_w", sums))
+        return self.winner_error.growth
+
+    def last_good(self) -> Path | None:
+        """The checkpoint that a run ends with whose winners' errors have grown too far."""
+        if not self.winner_error.is_over:
+            return None
+        kept = checkpoint_files.checkpoints(self.out)
+        return next((c for c in reversed(kept) if checkpoint_files.step_of(c) <= self.done), None)
 
     def forward_backward(self, part: int) -> tuple[Tensor, list[str]]:
         """Adds the gradient of sum(L) of this process's pairs."""
         settings, accelerator = self.settings, self.accelerator
         ours = accelerator.process_index, accelerator.num_processes
         rows = self.source.measure(positions(self.done, part, *ours, settings), self.done)
-        loss = self.loss(rows.errors, rows.weights, settings.beta_dpo)
-        loss = add_terms(loss, rows.errors, settings.winner_anchor, settings.sft_weight)
+        errors, mu = rows.errors, settings.safe_loser
+        loss = self.loss(errors if mu is None else safe_loser(errors, mu), rows.weights, self.beta)
+        loss = cap_margin(loss, settings.margin_cap)
+        loss = add_terms(loss, errors, settings.winner_anchor, settings.sft_weight)
         self.stepper.backward(loss.losses.sum())
         steps = self.policy.backbone.num_train_timesteps
-        return sum_metrics(loss, rows.errors, rows.weights, rows.timesteps, steps), rows.keys
+        return sum_metrics(loss, errors, rows.weights, rows.timesteps, steps), rows.keys
 
     def policy_saver(self) -> SavePolicy:
         """Writes what is meant to be used: the moving average where there is one."""
@@ -244,12 +283,19 @@ class Trainer:
     def finish(self) -> None:
         """The policy at the top of the run folder, then the summary that says it is finished."""
         policy_of, main = self.done, self.accelerator.is_main_process
-        if not self.settings.keep_best:
+        kept = self.last_good()
+        best = self.settings.keep_best
+        if best and self.winner_error.is_over:  # maybe before validation had a look
+            best = (self.out / checkpoint_files.BEST).is_dir()
+        if not (kept or best):
             self.policy_saver()(self.out if main else None)
         if not main:
             return
-        if self.settings.keep_best:
+        if best:
             policy_of = checkpoint_files.publish_best(self.out)
+        elif kept:
+            checkpoint_files.publish(self.out, kept)
+            policy_of = checkpoint_files.step_of(kept)
         rows = read_rows(self.out / "log.jsonl")
         seen = self.done * self.plan.pairs_per_step
         summary = RunSummary(
@@ -259,7 +305,7 @@ class Trainer:
             epochs=round(seen / self.plan.dataset_pairs, 3),
             policy_of_step=policy_of,
             warnings=[str(finding) for finding in diagnose(rows, self.settings.model_dump())],
-            stopped=self.done < self.plan.steps,
+            stopped=self.done < self.plan.steps or self.winner_error.is_over,
             last=rows[-1] if rows else None,
         )
         checkpoint_files.write_summary(self.out, summary)

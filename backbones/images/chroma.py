@@ -9,6 +9,7 @@ from diffusers import ChromaPipeline, ChromaTransformer2DModel
 from torch import Tensor
 
 from sipo.backbones.base import Conditioning, Sampler
+from sipo.backbones.flow import FlowBackbone
 from sipo.backbones.images.flux import Flux
 
 
@@ -18,6 +19,13 @@ class Chroma(Flux):
     denoiser_class = ChromaTransformer2DModel
     step_caches = False
     default_sampler = Sampler(steps=35, guidance=5.0)  # the pipeline's own defaults
+
+    def guidance_scale(self, guidance: float) -> float:
+        """Asked twice, unlike FLUX."""
+        return FlowBackbone.guidance_scale(self, guidance)
+
+    def told_guidance(self, conditioning: Conditioning, guidance: float) -> Conditioning:
+        return conditioning
 
     @torch.no_grad()
     def encode_prompts(self, texts: Sequence[str]) -> Conditioning:

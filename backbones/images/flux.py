@@ -22,7 +22,9 @@ TRAINING_GUIDANCE = 1.0
 
 
 class Flux(FlowBackbone):
-    """`guidance` is what `predict` tells the denoiser; `sample` tells it the sampler's."""
+    """`guidance` is what `predict` tells the denoiser where the conditioning says nothing of it;
+    `sample` tells it the sampler's.
+    """
 
     family = "flux"
     lora_targets = JOINT_ATTENTION
@@ -30,6 +32,7 @@ class Flux(FlowBackbone):
     pipeline_class = FluxPipeline
     denoiser_class = FluxTransformer2DModel
     step_caches = True
+    even_levels = True
     default_sampler = Sampler(steps=28, guidance=3.5)  # the pipeline's own defaults
 
     def __init__(self, name: str, denoiser: ModelMixin, schedule: Schedule) -> None:
@@ -42,6 +45,17 @@ class Flux(FlowBackbone):
     def encode_prompts(self, texts: Sequence[str]) -> Conditioning:
         hidden, pooled, _ = self._whole.encode_prompt(list(texts), device=self._device)
         return {"encoder_hidden_states": hidden, "pooled_projections": pooled}
+
+    def guidance_scale(self, guidance: float) -> float:
+        """It is told (dev), or has none (schnell); the pipeline asks once."""
+        return 1.0
+
+    def told_guidance(self, conditioning: Conditioning, guidance: float) -> Conditioning:
+        rows = conditioning["encoder_hidden_states"]
+        return {
+            **conditioning,
+            "guidance": rows.new_full((len(rows),), guidance, dtype=torch.float32),
+        }
 
     def predict(
         self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning
@@ -62,7 +76,9 @@ class Flux(FlowBackbone):
         self, timesteps: Tensor, conditioning: Conditioning, tokens: int
     ) -> dict[str, object]:
         """What else the denoiser is told."""
-        guidance = timesteps.new_full(timesteps.shape, self.guidance, dtype=torch.float32)
+        guidance = conditioning.get("guidance")
+        if guidance is None:
+            guidance = timesteps.new_full(timesteps.shape, self.guidance, dtype=torch.float32)
         return {
             "pooled_projections": self._typed(conditioning["pooled_projections"]),
             "guidance": guidance if self.takes_guidance else None,

@@ -22,6 +22,11 @@ class ZImage(FlowBackbone):
     pipeline_class = ZImagePipeline
     denoiser_class = ZImageTransformer2DModel
     default_sampler = Sampler(steps=50, guidance=5.0)  # the pipeline's own defaults
+    even_levels = True
+
+    def guidance_scale(self, guidance: float) -> float:
+        """The pipeline's c + g (c - u), for g above 0."""
+        return 1 + guidance
 
     def _native_size(self) -> tuple[int, int]:
         return SIDE_PX, SIDE_PX

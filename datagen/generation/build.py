@@ -14,6 +14,7 @@ from sipo.backbones.registry import DTYPES, load_backbone
 from sipo.common.cpu_workers import workers_for
 from sipo.common.devices import dtype_on, find_device
 from sipo.datagen.generation import sampling
+from sipo.datagen.generation.allocation import check_allocation
 from sipo.datagen.generation.candidates import files_of
 from sipo.datagen.generation.config import config_of, known_early
 from sipo.datagen.generation.pairing import check_policy
@@ -114,6 +115,8 @@ def prepare(
         check_prompts(settings.judge, once, source_of(settings), settings.judge_settings)
         classes = vocabulary_of(once)
         judge = load_judge(settings.judge, settings.judge_weights, classes, settings.judge_settings)
+    if settings.allocate:
+        check_allocation(settings.candidates, judge)
     require_company(judge, settings.batch_size, settings.candidates)
     if backbone is None:
         backbone = load_backbone(

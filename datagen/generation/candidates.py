@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from itertools import chain
@@ -12,7 +13,16 @@ import torch
 from sipo.common.ordered_threads import in_order, threads_for
 from sipo.common.pictures.picture import Suffix, from_bytes, to_bytes
 from sipo.datagen.generation import sampling
-from sipo.datagen.generation.types import Batch, Candidate, Judged, Kept, Request, requests
+from sipo.datagen.generation.types import (
+    Batch,
+    Candidate,
+    Judged,
+    Kept,
+    Request,
+    number_of,
+    requests,
+    requests_for,
+)
 from sipo.datagen.storage.latent_files import from_npy, to_npy
 from sipo.datagen.storage.pair_pictures import picture_in
 from sipo.datagen.storage.sample_json import SampledJson, candidate_rows, read_row
@@ -41,9 +51,21 @@ def state_of(folder: ShardFolder, number: int) -> State:
 
 
 def requests_of(folder: ShardFolder, number: int) -> Iterator[Request]:
-    """What a shard's candidates are asked for."""
+    """What a shard's candidates are asked for, where every prompt has as many."""
     config = folder.config
     return requests(folder.prompts_of(number), config.candidates, config.seed)
+
+
+def _requests_with(folder: ShardFolder, number: int, keys: Iterable[str]) -> Iterator[Request]:
+    """What the candidates with these keys were asked for; of --allocate they say how many it is."""
+    config = folder.config
+    if not config.allocate:
+        yield from requests_of(folder, number)
+        return
+    sizes = Counter(number_of(key) // config.keys_per_prompt for key in keys)
+    for at, prompt in folder.prompts_of(number):
+        indices = range(max(sizes[at], config.first_candidates))
+        yield from requests_for(at, prompt, indices, config.seed, config.keys_per_prompt)
 
 
 def batches_of(folder: ShardFolder, number: int, size: int) -> list[Batch[Request]]:
@@ -145,7 +167,7 @@ def kept_files(folder: ShardFolder, number: int) -> Iterator[tuple[Request, dict
     if not path.is_file():
         raise ValueError(f"{path} is missing; run the same sipo-data generate again")
     scanned = scan(path)
-    for request in requests_of(folder, number):
+    for request in _requests_with(folder, number, scanned):
         members = scanned.get(request.key, {})
         if members.keys() != config.candidate_fields | {picture_in(config, members)}:
             raise ValueError(f"{path} lacks {request.key}; run the same sipo-data generate again")

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 from sipo.backbones.settings import sampler_settings
 from sipo.datagen.generation.prompts import prompts_bytes
 from sipo.datagen.settings import GenerateSettings
-from sipo.datagen.storage.folder_config import FORMAT, BackboneConfig, FolderConfig, name_of
+from sipo.datagen.storage.folder_config import (
+    FORMAT,
+    BackboneConfig,
+    FolderConfig,
+    judge_digest,
+    name_of,
+)
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.registry import split_names
 
@@ -33,13 +39,16 @@ def config_of(
 ) -> FolderConfig:
     """`repeated` prompts had the text of another and were left out."""
     clips = {} if backbone.fps is None else {"fps": backbone.fps}
+    described = judge.describe()
+    allocated = {"allocate": True, "allocated_by": judge_digest(described)}
     row = {
         "format": FORMAT,
         "backbone": BackboneConfig.of(backbone),
         "sampler": sampler.model_dump(),
         **clips,
         **_of_no_model(settings, prompts, device),
-        "judge": judge.describe(),
+        **(allocated if settings.allocate else {}),
+        "judge": described,
         "versions": versions_of(*PACKAGES, *(["av"] if clips else [])),
     }
     return FolderConfig.model_validate(row | {"prompts": _of_prompts(prompts, repeated=repeated)})
@@ -57,6 +66,7 @@ def known_early(
         "backbone": {"name": name_of(settings.backbone)},
         "sampler": sampler_settings(settings),
         **_of_no_model(settings, prompts, device),
+        "allocate": settings.allocate or None,
         "judge": judge_early(settings.judge, settings.judge_weights),
     }
 

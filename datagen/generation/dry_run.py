@@ -10,13 +10,14 @@ from sipo.common.cpu_workers import spread
 from sipo.datagen.generation import sampling
 from sipo.datagen.generation.build import Job
 from sipo.datagen.generation.types import Batch, Kept, requests
+from sipo.datagen.storage.folder_config import FolderConfig
 
 
 def plan_lines(job: Job, out: Path) -> list[str]:
     """Writes nothing. Shards that are there already are not looked at. A batch each worker."""
     config, sampler = job.config, job.sampler
     total = len(job.prompts) * config.candidates
-    asked = requests(enumerate(job.prompts), config.candidates, config.seed)
+    asked = requests(enumerate(job.prompts), config.first_candidates, config.seed)
     parts = islice(sampling.batches(asked, config.at_a_time), job.workers)
     batches = (Batch(0, part, last=False) for part in parts)
     started = time.perf_counter()
@@ -32,9 +33,20 @@ def plan_lines(job: Job, out: Path) -> list[str]:
         f"judged by {config.judge.id}, into {out}",
         f"{len(job.prompts)} prompts x {config.candidates} = {total} candidates "
         f"in {config.shards} shards, at most {most_pairs} pairs",
+        *_allocation_lines(config),
         f"about {_duration(seconds * total)} ({1 / seconds:.1f} candidates/s, "
         f"measured on {len(kept)})",
         f"{least / 1e6:.1f} to {most / 1e6:.1f} MB, text embeddings not counted",
+    ]
+
+
+def _allocation_lines(config: FolderConfig) -> list[str]:
+    if not config.allocate:
+        return []
+    first = config.first_candidates
+    return [
+        f"{first} of each prompt first; of a shard's other {config.candidates - first} a prompt "
+        "more for prompts with right and wrong ones, none for those always or never right"
     ]
 
 

@@ -31,3 +31,4 @@ def candidates_bar(folder: ShardFolder, todo: Sequence[int], progress: bool) -> 
             bar.update()
 
         yield track
+        bar.total = bar.n  # --allocate may ask for fewer

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from sipo.datagen.generation.allocation import refuse_majority
 from sipo.datagen.generation.candidates import Track, state_of, verdicts_of, write_judged
 from sipo.datagen.generation.config import judge_early
 from sipo.datagen.generation.pairing import check_policy
@@ -59,6 +60,8 @@ def judge_folder(
             of_import = {"import": config.import_.as_read()} if config.import_ else {}
             refuse_early(out, {**of_import, "judge": judge_early(name, weights)})
         judge = load_judge(name, weights, vocabulary_of(source.prompts), settings)
+    if config.allocate:
+        refuse_majority(judge)
     require_company(judge, config.at_a_time, config.candidates)
     judge = _of_clips(judge, source, judged_frames, frame_score)
     versions = config.versions | {"ultralytics": version("ultralytics")}

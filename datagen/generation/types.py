@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from sipo.common.pictures.picture import Picture
 
+_KEY = "cand-"
+
 
 @dataclass(frozen=True)
 class Request:
@@ -29,7 +31,7 @@ class Request:
 
     @property
     def key(self) -> str:
-        return f"cand-{self.number:08d}"
+        return f"{_KEY}{self.number:08d}"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,10 @@ class Batch(Generic[T]):
     last: bool
 
 
+Right = tuple[int, bool | None]
+"""A prompt's number and whether a candidate of it is right, None where that could not be judged."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """What pairing needs to know of a candidate: no pixels."""
@@ -70,9 +76,13 @@ class Judged:
     @classmethod
     def of(cls, row: CandidateJson, key: str) -> Judged:
         """From a candidate's `.json` and its key in the tar."""
-        number = int(key.removeprefix("cand-"))
-        request = Request(row.prompt, row.prompt_number, row.candidate, number, row.seed)
+        request = Request(row.prompt, row.prompt_number, row.candidate, number_of(key), row.seed)
         return cls(request, row.verdict)
+
+    @property
+    def right(self) -> Right:
+        verdict = self.verdict
+        return self.request.prompt_number, None if verdict.failed else verdict.correct
 
     def row(self) -> CandidateJson:
         """Its `.json`."""
@@ -111,12 +121,24 @@ def requests(
     prompts: Iterable[tuple[int, Prompt]], candidates: int, seed: int
 ) -> Iterator[Request]:
     """`candidates` requests for each numbered prompt, in order."""
-    for prompt_number, prompt in prompts:
-        for index in range(candidates):
-            yield Request(
-                prompt=prompt,
-                prompt_number=prompt_number,
-                index=index,
-                number=prompt_number * candidates + index,
-                seed=image_seed(seed, prompt.text, index),
-            )
+    for number, prompt in prompts:
+        yield from requests_for(number, prompt, range(candidates), seed, candidates)
+
+
+def requests_for(
+    prompt_number: int, prompt: Prompt, indices: Iterable[int], seed: int, keys_per_prompt: int
+) -> Iterator[Request]:
+    """These candidates of one prompt, which has so many keys for itself."""
+    for index in indices:
+        yield Request(
+            prompt=prompt,
+            prompt_number=prompt_number,
+            index=index,
+            number=prompt_number * keys_per_prompt + index,
+            seed=image_seed(seed, prompt.text, index),
+        )
+
+
+def number_of(key: str) -> int:
+    """Of the candidate with this key in a tar."""
+    return int(key.removeprefix(_KEY))

@@ -100,7 +100,9 @@ class SamplingConfig(Lenient):
     fps: AtLeastOne | None = None  # of clips
     prompts: PromptsConfig
     seed: Count
-    candidates: AtLeastOne  # of a prompt
+    candidates: AtLeastOne  # of a prompt; with `allocate` on average at most
+    allocate: bool = False
+    allocated_by: str | None = None  # digest of the judge whose verdicts decided of candidates
     batch_size: AtLeastOne | None
     prompts_per_shard: AtLeastOne
     shards: Annotated[int, Field(ge=0, le=MOST_SHARDS)]
@@ -160,6 +162,16 @@ class FolderConfig(Opinion, SamplingConfig):
     def encoded(self) -> bool:
         """Whether pairs have latents; those of an import have none until `sipo-data encode`."""
         return self.backbone.family is not None
+
+    @property
+    def first_candidates(self) -> int:
+        """Of every prompt, before verdicts decide which get more."""
+        return max(2, self.candidates // 2) if self.allocate else self.candidates
+
+    @property
+    def keys_per_prompt(self) -> int:
+        """Of candidates: with `allocate` one prompt may get all that a shard has left."""
+        return self.candidates * (self.prompts_per_shard if self.allocate else 1)
 
     @property
     def candidate_fields(self) -> set[str]:
@@ -223,7 +235,7 @@ class FolderConfig(Opinion, SamplingConfig):
 
     @property
     def judge_digest(self) -> str:
-        return _digest(self.judge.as_read())
+        return judge_digest(self.judge.as_read())
 
     @property
     def pairing_digest(self) -> str:
@@ -247,6 +259,11 @@ class FolderConfig(Opinion, SamplingConfig):
         """Of an import, as it was before `sipo-data encode`."""
         assert self.import_ is not None, "what was sampled has its latents"
         return self.changed(unencoded(self.import_.format))
+
+
+def judge_digest(judge: Mapping[str, object]) -> str:
+    """Of what a judge says of itself."""
+    return _digest(judge)
 
 
 def unencoded(format_name: str) -> dict[str, object]:

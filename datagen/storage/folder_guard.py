@@ -28,6 +28,7 @@ _OPTIONS = {
     "import": "--{leaf}",
     "import.source_sha256": "SOURCE ({name})",
     "import.format": "FORMAT",
+    "allocated_by": "--judge, which --allocate goes by ({name})",
     "judge": "--judge-settings ({name})",
     "judge.names": "--judge",
     "judge.frames.count": "--judged-frames",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from itertools import groupby
+from itertools import chain, groupby
 from statistics import fmean
 
 from sipo.common.files.writing import write_json
 from sipo.datagen.storage.decisions import Decisions, PairName, ReviewCounts, names_of
-from sipo.datagen.storage.folder_config import Opinion
+from sipo.datagen.storage.folder_config import FolderConfig, Opinion
 from sipo.datagen.storage.sample_json import candidate_rows
 from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.datagen.storage.shard_index import CandidateFacts, PairFacts
@@ -47,6 +47,17 @@ class ImportedRows:
 
 
 @dataclass(frozen=True)
+class Allocated:
+    """Of --allocate: which prompts verdicts gave more candidates, and how many."""
+
+    always_right: int  # prompts
+    never_right: int
+    mixed: int  # right and wrong
+    extra_candidates: int  # over the first of each prompt
+    not_sampled: int  # in shards where no prompt was mixed
+
+
+@dataclass(frozen=True)
 class FolderSummary:
     """`summary.json`; what is None is not in it."""
 
@@ -62,6 +73,7 @@ class FolderSummary:
     tags: dict[str, Scores]
     complaints: list[ComplaintCount]  # none of people, who say no more than "not preferred"
     imported: ImportedRows | None
+    allocated: Allocated | None
     original: Opinion | None  # judge and pairing that it began with, where they are others now
     review: ReviewCounts | None  # where people have looked
 
@@ -74,7 +86,7 @@ class FolderSummary:
 
 
 _DROPPED = tuple(field.name for field in fields(DroppedPairs))
-_OPTIONAL = ("import", "original", "review")
+_OPTIONAL = ("import", "allocated", "original", "review")
 
 
 def finish(folder: ShardFolder) -> FolderSummary:
@@ -120,8 +132,40 @@ def summarize(folder: ShardFolder) -> FolderSummary:
         imported=ImportedRows(rows=config.rows, dropped=config.dropped)
         if config.is_import
         else None,
+        allocated=_allocated(config, candidates) if config.allocate else None,
         original=config.original,
         review=decisions.count(names) if decisions else None,
+    )
+
+
+def count_allocated(folder: ShardFolder) -> Allocated | None:
+    """None where every prompt has as many candidates."""
+    if not folder.config.allocate:
+        return None
+    facts = [folder.candidates(number).samples.values() for number in folder.numbers]
+    return _allocated(folder.config, list(chain.from_iterable(facts)))
+
+
+def _allocated(config: FolderConfig, candidates: Sequence[CandidateFacts]) -> Allocated:
+    prompts = config.prompts.count or 0
+    judged = [facts for facts in candidates if facts.failure is None]
+    groups = [list(group) for _, group in groupby(judged, key=lambda facts: facts.prompt)]
+    kinds = Counter(frozenset(facts.correct for facts in group) for group in groups)
+    return Allocated(
+        always_right=kinds[frozenset({True})],
+        never_right=kinds[frozenset({False})],
+        mixed=kinds[frozenset({True, False})],
+        extra_candidates=len(candidates) - prompts * config.first_candidates,
+        not_sampled=prompts * config.candidates - len(candidates),
+    )
+
+
+def allocated_line(allocated: Allocated) -> str:
+    return (
+        f"allocated: {allocated.extra_candidates} extra candidates to {allocated.mixed} prompts "
+        f"with right and wrong ones; {allocated.always_right} always right, "
+        f"{allocated.never_right} never; {allocated.not_sampled} not sampled, for want of such "
+        "prompts in a shard"
     )
 
 
@@ -163,6 +207,8 @@ def summary_lines(summary: FolderSummary) -> list[str]:
             f"review: {review.keep} kept, {review.flip} flipped, {review.drop} dropped, "
             f"{review.open} not looked at, {review.stale} decisions on what is no pair now"
         )
+    if summary.allocated:
+        lines.append(allocated_line(summary.allocated))
     if original := summary.original:
         lines.append(
             f"originally judged by {original.judge.names}, paired by "

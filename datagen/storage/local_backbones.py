@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sipo.backbones.registry import EMBEDDED
+from sipo.backbones.loading.names import EMBEDDED
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.text import read_text
 from sipo.common.files.writing import write_json

@@ -30,7 +30,7 @@ class LatentPair:
     """`winner` and `loser` are clean latents (C, H, W) float32; `conditioning` has no batch axis.
 
     `key` names the content: the same pair has the same key wherever its folder lies. `margin` is
-    the judge's, also where a person flipped the pair.
+    the judge's, also where a person flipped the pair. `rewards` are the two's, in [0, 1].
     """
 
     key: str
@@ -41,6 +41,7 @@ class LatentPair:
     conditioning: dict[str, Tensor]
     margin: float
     loser_conditioning: dict[str, Tensor] | None = None  # where it is of another prompt
+    rewards: tuple[float, float] = (1.0, 0.0)
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ def _scores(judge: Judge, run: Outputs, file: Path, batch_size: int) -> KeptScor
         if (kept.judge, kept.images_sha256) == (described, sha256):
             return kept
     prompts = [p for p, row in zip(run.prompts, run.samples, strict=True) for _ in row]
-    verdicts = judge_images(judge, paths, prompts, batch_size)
+    verdicts = [one.verdict for one in judge_images(judge, paths, prompts, batch_size)]
     by_name = dict(zip(_names(run), verdicts, strict=True))
     if all(verdict.failed for verdict in verdicts):
         raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -11,7 +11,7 @@ from pydantic import Field
 from sipo.common.records import Record
 from sipo.common.statistics import OVERALL, Difference, differences
 from sipo.geneval.evaluation_folder import RESULTS, SUMMARY, read_summary
-from sipo.geneval.results import Tally, read_rows, tally
+from sipo.geneval.results import ImageResult, Tally, read_rows, tally
 from sipo.geneval.summary import EvaluationConfig, TagSummary
 
 _SEED = "seeds.seed"
@@ -30,6 +30,7 @@ class Comparison(Record):
     overall: Difference
     tags: dict[str, Difference]
     prompts_dropped: int  # that a judge could not judge at all
+    sharpness: Difference | None = None  # of the images; None where a folder does not say it
 
 
 class _Compared(EvaluationConfig):
@@ -54,11 +55,39 @@ def compare(a: str | Path, b: str | Path) -> Comparison:
                 f"{str(a)!r} and {str(b)!r} differ in {key} ({ours[key]!r} and {theirs[key]!r}), "
                 f"so their difference would mean nothing; {remedy}"
             )
-    before, after, dropped = _common(_tally(Path(a), first), _tally(Path(b), second))
+    ours_rows, theirs_rows = _rows(Path(a), first), _rows(Path(b), second)
+    before, after, dropped = _common(tally(ours_rows), tally(theirs_rows))
     _require_tags(before, dropped, a, b)
     tags = differences(before, after)
     overall = tags.pop(OVERALL)
-    return Comparison(overall=overall, tags=tags, prompts_dropped=sum(dropped.values()))
+    kept = {prompt for prompts in before.values() for prompt in prompts}
+    made = Comparison(overall=overall, tags=tags, prompts_dropped=sum(dropped.values()))
+    sharper = _sharper(*(_sharpness(rows, kept) for rows in (ours_rows, theirs_rows)))
+    return made.model_copy(update={} if sharper is None else {"sharpness": sharper})
+
+
+def _sharpness(rows: Sequence[ImageResult], kept: Collection[str]) -> dict[str, list[float]] | None:
+    """Of the images of each prompt; None where a row does not say it."""
+    by_prompt: dict[str, list[float]] = {}
+    for row in rows:
+        if row.sharpness is None:
+            return None
+        if row.metadata in kept:
+            by_prompt.setdefault(row.metadata, []).append(row.sharpness)
+    return by_prompt
+
+
+def _sharper(
+    a: Mapping[str, Sequence[float]] | None, b: Mapping[str, Sequence[float]] | None
+) -> Difference | None:
+    """Of the means over all images, paired by prompt."""
+    if a is None or b is None:
+        return None
+    before, after = (
+        {OVERALL: {prompt: (sum(side[prompt]), len(side[prompt])) for prompt in sorted(side)}}
+        for side in (a, b)
+    )
+    return differences(before, after)[OVERALL]
 
 
 def _identity(summary: EvaluationConfig) -> dict[str, object]:
@@ -80,7 +109,7 @@ def _read(path: Path) -> _Compared:
     return read_summary(path, _Compared)
 
 
-def _tally(path: Path, summary: _Compared) -> Tally:
+def _rows(path: Path, summary: _Compared) -> list[ImageResult]:
     """Raises ValueError where the rows are not those that the summary counted."""
     rows = read_rows(path / RESULTS)
     counted = sum(tag.images for tag in summary.tags.values())
@@ -89,7 +118,7 @@ def _tally(path: Path, summary: _Compared) -> Tally:
             f"{str(path / RESULTS)!r} has {len(rows)} rows where {SUMMARY} counts {counted}; "
             f"remove {SUMMARY} and run the same sipo-geneval again"
         )
-    return tally(rows)
+    return rows
 
 
 def _require_tags(kept: Tally, dropped: Mapping[str, int], a: str | Path, b: str | Path) -> None:

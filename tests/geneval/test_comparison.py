@@ -17,8 +17,12 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    def one(name: str, correct: dict[str, list[bool]], **changes: Any) -> Path:
-        """`correct`: per prompt, whether each image is; all of tag counting."""
+    def one(
+        name: str, correct: dict[str, list[bool]], sharp: float | None = None, **changes: Any
+    ) -> Path:
+        """`correct`: per prompt, whether each image is; all of tag counting. `sharp`: the first
+        prompt's images, each further prompt's are 1 sharper.
+        """
         folder = tmp_path / name
         folder.mkdir()
         rows = [
@@ -31,6 +35,7 @@ def write(tmp_path: Path) -> Write:
                 "metadata": prompt,
                 "details": "{}",
             }
+            | ({} if sharp is None else {"sharpness": sharp + number})
             for number, (prompt, values) in enumerate(correct.items())
             for index, value in enumerate(values)
         ]
@@ -56,6 +61,27 @@ def test_the_paired_difference(write: Write) -> None:
     assert result.to_dict() == json.loads(result.to_json()) == said
     table = comparison_table(result, "base", "tuned")
     assert "counting           0.250   0.750   +0.500    [+0.500, +0.500] *" in table.splitlines()
+
+
+def test_the_difference_of_sharpness(write: Write) -> None:
+    """Of eight prompts that all lose 30; older folders, and one side alone, do not say it."""
+    correct = {f"p{i}": [True, False] for i in range(8)}
+    a, b, old = write("a", correct, 100.0), write("b", correct, 70.0), write("old", correct)
+    found = compare(a, b).sharpness
+    assert found is not None
+    assert (found.a, found.b, found.difference, found.clear) == (103.5, 73.5, -30, True)
+    assert found.interval == pytest.approx((-30, -30))
+    lines = comparison_table(compare(a, b), "base", "tuned").splitlines()
+    assert "sharpness          103.5    73.5    -30.0      [-30.0, -30.0] *" in lines
+    assert compare(a, old).sharpness is None
+    assert "sharpness" not in compare(old, old).to_dict()
+
+
+def test_sharpness_is_of_prompts_that_both_could_judge(write: Write) -> None:
+    a = write("a", {"p": [True, True], "q": [False, False]}, 10.0)
+    found = compare(a, write("b", {"p": [True, True]}, 20.0)).sharpness
+    assert found is not None
+    assert (found.a, found.b, found.interval) == (10, 20, None)
 
 
 def test_a_prompt_that_one_side_could_not_judge_is_left_out_of_both(write: Write) -> None:

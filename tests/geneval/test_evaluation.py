@@ -15,12 +15,15 @@ from small_memory import Small
 
 from sipo.backbones.base import Backbone, Generated, Sampler
 from sipo.backbones.seeds import image_seed
+from sipo.common.pictures.picture import read_image
+from sipo.common.pictures.sharpness import sharpness
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.boxes import Box
 from sipo.feedback.rule.verdict import Verdict, decide
 from sipo.geneval.evaluate import evaluate
 from sipo.geneval.settings import EvalSettings
+from sipo.geneval.tables import evaluation_table
 
 MakeSettings = Callable[..., EvalSettings]
 
@@ -76,6 +79,7 @@ def test_layout_and_rows_are_official(
         "metadata": prompts[0].to_json(),
         "details": '{"cat": [[1.0, 2.0, 3.0, 4.0, 0.5]]}',
         "complaints": [],
+        "sharpness": sharpness(read_image(settings.out / "00000/samples/0000.png")),
     }
     assert rows[2]["reason"] == "expected dog>=1, found 0"
     assert rows[2]["complaints"] == [{"clause": "dog", "kind": "missing", "wanted": 1, "seen": 0}]
@@ -92,6 +96,9 @@ def test_the_summary_says_what_it_depends_on(
     assert summary.tags["single_object"].images == 4
     assert summary.tags["counting"].interval == (0, 0)
     assert summary.empty_share == 0
+    rows = [json.loads(line) for line in (settings.out / "results.jsonl").read_text().splitlines()]
+    assert summary.sharpness == pytest.approx(sum(row["sharpness"] for row in rows) / len(rows))
+    assert summary.single_object_confidence == pytest.approx(0.25)  # a cat of .5, and no dog
     assert [(row["tag"], row["kind"]) for row in summary.complaints] == [
         (tag, "missing") for tag in ("single_object", "counting", "colors")
     ]
@@ -103,6 +110,23 @@ def test_the_summary_says_what_it_depends_on(
     assert summary.backbone["weights_sha256"] == tiny_backbone.weights_sha256()
     assert "--steps 1" in summary.command
     assert {"sipo", "torch", "diffusers"} <= summary.versions.keys()
+
+
+def test_a_summary_of_before_has_no_sharpness(
+    make_settings: MakeSettings, tiny_backbone: Backbone
+) -> None:
+    """It stays as it is, and its table does without; of a judge without boxes no one is sure."""
+    settings = make_settings(steps=1)
+    whole = evaluate(settings, tiny_backbone)
+    assert whole.single_object_confidence is None
+    lines = evaluation_table(whole).splitlines()
+    assert f"Sharpness (variance of the Laplacian): {whole.sharpness:.1f}" in lines
+    new = {"sharpness", "single_object_confidence"}
+    before = {name: value for name, value in whole.to_dict().items() if name not in new}
+    (settings.out / "summary.json").write_text(json.dumps(before))
+    again = evaluate(settings, tiny_backbone)
+    assert again.to_dict() == before
+    assert "Sharpness" not in evaluation_table(again)
 
 
 def test_an_image_is_seeded_by_its_prompt(

@@ -125,3 +125,27 @@ def test_a_run_is_judged_by_its_folder(tmp_path: Path) -> None:
     assert finding.warning.endswith("Lower --learning_rate")
     (tmp_path / "run.json").write_text('{"settings": {"objective": "sft"}}')
     assert len(diagnose_run(tmp_path)) == 1
+
+
+def clipped(*norms: float, **settings: Any) -> list[str]:
+    """Of 16 rows, window 4, gradients of these norms, each four times."""
+    halves = [{"grad_norm": norm} for norm in norms]
+    return [f.warning for f in judged(*halves, **settings).findings.values()]
+
+
+def test_gradients_that_grow_and_are_clipped_are_named() -> None:
+    """Norm 1.2 at the start, 6 in the last quarter; remedies are what the run has not."""
+    [sentence] = clipped(1.2, 1.3, 1.1, 6.0)
+    assert "clipped in 100% of the last quarter (median norm 6, 1.2 at the start)" in sentence
+    assert sentence.endswith("Lower --learning_rate, or add --safe_loser 0.9")
+    for settings in ({"safe_loser": 0.9}, {"objective": "diffusion-sdpo"}):
+        [sentence] = clipped(1.2, 1.3, 1.1, 6.0, **settings)
+        assert sentence.endswith("Lower --learning_rate")
+
+
+def test_gradients_that_are_large_or_grow_alone_are_none() -> None:
+    assert clipped(5.0, 5.0, 5.0, 6.0) == []
+    assert clipped(0.1, 0.1, 0.1, 0.9) == []
+    assert clipped(1.2, 1.3, 1.1, 6.0, max_grad_norm=10.0) == []
+    assert clipped(1.2, 6.0, 1.1, 1.1)  # seen in the middle, and cleared
+    assert len(judged({}, {}).norms) == 0

@@ -17,6 +17,17 @@ from sipo.train.objective.registry import find_objective
 from sipo.train.settings import make_settings
 
 SMOOTHED = "my_losses:smoothed"
+REWARDED = """
+from dataclasses import replace
+from sipo.train.objective.losses import Objective, sft
+
+def regression(errors, weights, beta):
+    scored = errors.scored
+    losses = scored.reward_w * errors.winner + scored.reward_l * errors.loser
+    return replace(sft(errors, weights, beta), losses=losses)
+
+rewarded = Objective(regression, data="candidates")
+"""
 
 
 @pytest.fixture
@@ -37,6 +48,15 @@ def test_the_pages_loss_is_worked_by_hand(here: Path) -> None:
     assert float(loss.losses) == pytest.approx(0.4132617, rel=1e-6)
     assert find_objective("my_losses:unpaired").data == "verdicts"
     assert find_objective(SMOOTHED).data == "pairs"
+
+
+def test_scored_candidates_have_rewards_and_products(here: Path, run: Run) -> None:
+    """Reward-weighted regression, two lines of a user's."""
+    (here / "others.py").write_text(REWARDED)
+    assert find_objective("others:rewarded").data == "candidates"
+    run("own", objective="others:rewarded", max_train_steps=2)
+    first = json.loads((here / "own" / "log.jsonl").read_text().splitlines()[0])
+    assert first["loss"] == pytest.approx(first["error_w"])  # rewards 1 and 0
 
 
 def test_it_trains_and_the_run_keeps_where_it_is_from(here: Path, run: Run) -> None:

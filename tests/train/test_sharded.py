@@ -27,6 +27,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "lora": {"reference": "init", "mixed_precision": "bf16"},
     "full": {"full": True, "reference": "init", "ema_decay": 0.5},
     "kto": {"full": True, "objective": "diffusion-kto"},
+    "nft": {"objective": "nft", "reference": "init"},
 }
 """Frozen networks: a LoRA's base and its own beginning; those of a LoRA that became weights."""
 

@@ -16,10 +16,11 @@ from memory_pairs import MemoryPrompts, Run
 from sipo.backbones.base import LORA_FILE
 from sipo.backbones.registry import load_backbone
 from sipo.feedback.fake import FakeJudge
-from sipo.train.objective.ddim import chain, negative_log_density, transition
+from sipo.train.objective.ddim import chain, transition
 from sipo.train.objective.importance import Weights
 from sipo.train.objective.losses import Errors, d3po
 from sipo.train.objective.rollouts import Trajectories
+from sipo.train.objective.sampler_steps import negative_log_density
 from sipo.train.policy import Policy
 from sipo.train.settings import make_settings
 
@@ -119,18 +120,3 @@ def test_prompts_of_one_batch_are_those_alone(tiny_folder: Path) -> None:
         alone_states, alone_latents = made.rollout([place], [text])
         assert_same_values(states[rows], alone_states)
         assert_same_values(latents[rows], alone_latents)
-
-
-def test_a_flow_model_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sipo.backbones.images.stable_diffusion import StableDiffusion
-
-    whole = StableDiffusion.from_pipeline.__func__  # type: ignore[attr-defined]
-
-    def as_flow(cls: type, name: str, pipeline: Any) -> Any:
-        backbone = whole(cls, name, pipeline)
-        backbone.prediction = "flow"
-        return backbone
-
-    monkeypatch.setattr(StableDiffusion, "from_pipeline", classmethod(as_flow))
-    with pytest.raises(ValueError, match="which a flow model's does not have"):
-        run("flow", objective="d3po", judge="fake")

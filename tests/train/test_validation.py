@@ -13,12 +13,14 @@ from PIL import Image
 
 from sipo.backbones.base import LORA_FILE
 from sipo.common.pictures.faults import spoiled
+from sipo.common.pictures.sharpness import sharpness
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.judge_batches import judge_sound
 from sipo.feedback.prompts import grammar
 from sipo.feedback.rule.boxes import Box
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
 from sipo.train.monitor.health import Health
+from sipo.train.monitor.plot import LOOKS, plot
 from sipo.train.monitor.validation import Validation, fall, summarise
 
 CAT, DOG, CATS = (
@@ -44,6 +46,7 @@ def test_overall_is_the_mean_over_tags_of_the_mean_over_prompts() -> None:
         "counting": {CATS.text: 0.0},
     }
     assert seen["empty_share"] == pytest.approx(1 / 5)
+    assert seen["single_object_confidence"] == pytest.approx(1 / 2)  # both cats, and no dog
 
 
 def test_all_failed_is_said_with_the_cause() -> None:
@@ -147,8 +150,28 @@ def test_it_samples_and_judges_every_so_many_pairs_and_changes_nothing(
     }
     with Image.open(out / "validation" / "step-4.png") as sheet:
         assert sheet.size == (6 * 16, 16)
+        shown = [sheet.crop((16 * at, 0, 16 * at + 16, 16)) for at in range(6)]
+    seen = rows(out)[-1]["validation"]
+    assert seen["sharpness"] == pytest.approx(sum(map(sharpness, shown)) / 6)
+    assert seen["single_object_confidence"] is None  # that judge has no boxes
     start = tmp_path / "plain" / "checkpoint-2" / LORA_FILE
     assert_close_weights(out / LORA_FILE, tmp_path / "plain" / LORA_FILE, start)
+
+
+def test_plot_shows_what_validation_saw(tmp_path: Path, run: Run, prompts: str) -> None:
+    """Only what there is: a judge without boxes is not sure of anything, older logs have less."""
+    given = {"validation_judge": "fake", "validation_prompts": prompts, "validation_pairs": 4}
+    run("new", pairs(), **given)
+    kept = rows(run_folder := tmp_path / "new")
+    drawn = plot([run_folder], tmp_path / "drawn").read_text()
+    titles = [title for title in LOOKS if title in drawn]
+    assert titles == ["Validation: Overall", "Validation: empty images", "Validation: sharpness"]
+    for row in kept:
+        if "validation" in row:
+            del row["validation"]["sharpness"], row["validation"]["single_object_confidence"]
+    (run_folder / "log.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in kept))
+    drawn = plot([run_folder], tmp_path / "older").read_text()
+    assert [title for title in LOOKS if title in drawn] == titles[:2]
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ CACHE_BYTES = 2**30
 class PairLike(Protocol):
     """Clean latents (C, H, W) of winner and loser, and what they are conditioned on.
 
-    `loser_conditioning` is None where the loser has the winner's prompt.
+    `loser_conditioning` is None where the loser has the winner's prompt. `rewards` are in [0, 1];
+    of a pair 1 and 0.
     """
 
     @property
@@ -38,6 +39,8 @@ class PairLike(Protocol):
     def conditioning(self) -> Conditioning: ...
     @property
     def loser_conditioning(self) -> Conditioning | None: ...
+    @property
+    def rewards(self) -> tuple[float, float]: ...
 
 
 class Data(Protocol):
@@ -57,7 +60,7 @@ class Pairs(Data, Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """R rows: latents, noise (R, C, H, W), timesteps (R,); conditioning (2R, ...).
+    """R rows: latents, noise (R, C, H, W), timesteps (R,); conditioning (2R, ...), rewards (2R,).
 
     `keys` names each row's pair.
     """
@@ -68,6 +71,7 @@ class Batch:
     noise: Tensor
     timesteps: Tensor
     conditioning: Conditioning
+    rewards: Tensor
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class _Kept:
     loser: Tensor
     conditioning: Conditioning
     loser_conditioning: Conditioning | None
+    rewards: tuple[float, float]
 
 
 class PairStream:
@@ -117,6 +122,7 @@ class PairStream:
                 pair.loser,
                 self._shared(pair.conditioning),
                 None if other is None else self._shared(other),
+                pair.rewards,
             )
         return self._cache[index]
 
@@ -199,6 +205,7 @@ def collate(draws: Sequence[Draw]) -> Batch:
         noise=torch.stack([draw.noise for draw in draws]),
         timesteps=torch.stack([draw.timestep for draw in draws]),
         conditioning={name: torch.stack([text[name] for text in texts]) for name in texts[0]},
+        rewards=torch.tensor([draw.pair.rewards for draw in draws]).T.flatten(),
     )
 
 

@@ -1,9 +1,9 @@
 """Reference errors kept from epoch to epoch: two numbers a draw instead of a forward pass.
 
-Holds while the reference does not move, and it never does within a run. Draws come again where
-`--reference_draws` says so. Which draws a process has follows from their positions in the stream,
-so every process knows without asking what any of them lacks: all keep the same table, and meet
-only in a step in which something is new.
+Holds while the reference does not move: `--reference moving` is refused with it. Draws come again
+where `--reference_draws` says so. Which draws a process has follows from their positions in the
+stream, so every process knows without asking what any of them lacks: all keep the same table, and
+meet only in a step in which something is new.
 """
 
 from __future__ import annotations

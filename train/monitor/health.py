@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Literal
 
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.text import read_text
 from sipo.train.monitor.log_rows import Row, read_rows
 from sipo.train.objective.registry import NO_MARGIN_OBJECTIVES
+from sipo.train.settings import NO_LOSER
 
-COLLAPSE = "collapse"
+COLLAPSE, WINNER_ERROR, CLIPPED = "collapse", "winner_error", "clipped"
 SATURATED = 0.05  # mean sigma(-z): most pairs no longer teach
 VANISHING = 0.01  # mean |z| after a whole window: beta or learning rate does nothing
 FALL = 0.05  # psi_w, in units of the mean |z|
 GROWTH = 0.01  # errors over the reference's
+STEEPER = 3.0  # gradient norms over the run's first
 Settings = Mapping[str, object]
 """Of the run, so that no warning advises what the run has already."""
 
@@ -47,12 +49,14 @@ class Finding:
 class Health:
     """Told every row of the log; says each warning once until it has cleared.
 
-    `window` is in rows. A decision looks at the last `window` rows and the `window` before them.
+    `window` is in rows. A decision looks at the last `window` rows and the `window` before them;
+    that on gradients, every `window` rows, at the last quarter of all.
     """
 
     window: int = 25
     settings: Settings = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)  # of gradients, of all rows
     standing: set[str] = field(default_factory=set)
     findings: dict[str, Finding] = field(default_factory=dict)
     best: Row | None = None  # the row of the best validation
@@ -62,6 +66,10 @@ class Health:
         found = self._collapse(row) if "validation" in row else {}
         if "validation" not in row and COLLAPSE in self.standing:
             found[COLLAPSE] = self.findings[COLLAPSE].warning  # until a later one says otherwise
+        limit = self.settings.get("stop_on_winner_error")
+        if isinstance(limit, float) and row.get("winner_growth", 0.0) > limit:
+            found[WINNER_ERROR] = _grown(row["winner_growth"], limit, self.settings)
+        found |= self._clipped(row)
         if "validation_failed" in row:
             found["unseen"] = f"validation saw nothing: {row['validation_failed']}"
         self.rows = [*self.rows[-2 * self.window + 1 :], row]
@@ -73,6 +81,28 @@ class Health:
         fresh = [warning for name, warning in found.items() if name not in self.standing]
         self.standing = set(found)
         return fresh
+
+    def _clipped(self, row: Row) -> dict[str, str]:
+        """Gradients that grow until most are clipped: AdamW divides by their size, so that noise
+        sets the direction.
+        """
+        if "grad_norm" in row:
+            self.norms.append(row["grad_norm"])
+        count = len(self.norms)
+        if count % self.window or count < 2 * self.window:
+            stands = CLIPPED in self.standing
+            return {CLIPPED: self.findings[CLIPPED].warning} if stands else {}
+        begin, now = median(self.norms[: self.window]), self.norms[-(count // 4) :]
+        limit = self.settings.get("max_grad_norm")
+        share = fmean(norm > (limit if isinstance(limit, float) else 1.0) for norm in now)
+        if share <= 1 / 2 or median(now) <= STEEPER * begin:
+            return {}
+        warning = (
+            f"gradients are clipped in {share:.0%} of the last quarter (median norm "
+            f"{median(now):.3g}, {begin:.3g} at the start): steps follow noise. Lower "
+            f"--learning_rate{_safer(self.settings)}"
+        )
+        return {CLIPPED: warning}
 
     def is_best(self, step: int) -> bool:
         """Whether no validation was better than that of this step."""
@@ -119,6 +149,22 @@ def diagnose_run(run: Path) -> list[Finding]:
     path = run / "run.json"
     settings = load_json(read_text(path))["settings"] if path.is_file() else {}
     return diagnose(read_rows(run / "log.jsonl"), settings)
+
+
+def _grown(growth: float, limit: float, settings: Settings) -> str:
+    kept = "of its best look" if settings.get("keep_best") else "of its last checkpoint before"
+    return (
+        f"winners' errors are {growth:+.1%} above the reference's, more than "
+        f"--stop_on_winner_error {limit:g} allows: the run ends, with the policy {kept} if it has "
+        f"one (summary.json: policy_of_step). Lower --learning_rate{_safer(settings)}"
+    )
+
+
+def _safer(settings: Settings) -> str:
+    """What helps besides, where the run does not have it and can."""
+    if settings.get("safe_loser") is not None or settings.get("objective") in NO_LOSER:
+        return ""
+    return ", or add --safe_loser 0.9"
 
 
 Metric = Literal[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Required, TypedDict, cast
+from typing import NotRequired, Required, TypedDict, cast
 
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.text import read_text, split_lines
@@ -15,6 +15,8 @@ class Look(TypedDict):
     overall: float
     prompts: dict[str, dict[str, float]]
     empty_share: float
+    sharpness: NotRequired[float]  # the images' mean; older logs have none
+    single_object_confidence: NotRequired[float | None]
 
 
 class Row(TypedDict, total=False):
@@ -22,7 +24,8 @@ class Row(TypedDict, total=False):
 
     The `_by_t` are by tenths of the timesteps, None where no pair fell. A row of a run has all but
     `validation`, `validation_failed` (why it saw nothing) and `warnings`, which stand where there
-    are some, and what is measured against a reference where there is none
+    are some, `winner_growth` (--stop_on_winner_error), and what is measured against a reference
+    where there is none
     (`sipo.train.monitor.metrics.OF_REFERENCE`).
     """
 
@@ -54,6 +57,7 @@ class Row(TypedDict, total=False):
     psi_l_by_t: list[float | None]
     margin_by_t: list[float | None]
     grad_norm: float
+    winner_growth: float
     validation: Look
     validation_failed: str
     warnings: list[str]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
@@ -74,14 +75,22 @@ class StepStats:
 
     step: int  # 1, 2, ...
     lr: float
+    beta: float
     grad_norm: float
     sums: Tensor
     stop: bool
     late: bool
+    winner_growth: float | None = None  # of --stop_on_winner_error
 
 
-def row_of(stats: StepStats, sums: Tensor, pairs_per_step: int, beta: float) -> Row:
+def mean_of(name: str, sums: Sequence[float]) -> float:
+    """One of MEAN_METRICS, over the rows of `sum_metrics`."""
+    return sums[3 + MEAN_METRICS.index(name)] / sums[2]
+
+
+def row_of(stats: StepStats, sums: Tensor, pairs_per_step: int) -> Row:
     """`sums` since the last row as means. `mse_gap` = |z| / (beta / 2) compares between betas."""
+    beta = stats.beta
     values = sums.tolist()
     head, table = values[: 3 + len(MEAN_METRICS)], values[3 + len(MEAN_METRICS) :]
     total, num_kept, rows = head[:3]
@@ -111,6 +120,8 @@ def row_of(stats: StepStats, sums: Tensor, pairs_per_step: int, beta: float) -> 
         **by_t,
         "grad_norm": stats.grad_norm,
     }
+    if stats.winner_growth is not None:
+        row["winner_growth"] = stats.winner_growth
     return cast(Row, row)
 
 
@@ -161,8 +172,9 @@ class Log:
             elif isinstance(value, int | float) and name != "step":
                 self.writer.add_scalar(f"train/{name}", value, step)
         if "validation" in row:
-            self.writer.add_scalar("validation/overall", row["validation"]["overall"], step)
-            self.writer.add_scalar("validation/empty_share", row["validation"]["empty_share"], step)
+            for name, value in row["validation"].items():
+                if isinstance(value, int | float):
+                    self.writer.add_scalar(f"validation/{name}", value, step)
         if "warnings" in row:
             self.writer.add_text("warnings", "\n\n".join(row["warnings"]), step)
 

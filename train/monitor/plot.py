@@ -28,6 +28,14 @@ PANELS: dict[str, Panel] = {
     "Implicit accuracy": "implicit_acc",
     "Gradient norm": "grad_norm",
 }
+Seen = Literal["overall", "empty_share", "sharpness", "single_object_confidence"]
+LOOKS: dict[str, Seen] = {
+    "Validation: Overall": "overall",
+    "Validation: empty images": "empty_share",
+    "Validation: sharpness": "sharpness",
+    "Validation: confidence on single objects": "single_object_confidence",
+}
+"""Of validation. The last three tell a picture that decays from one that errs."""
 GROWTH = ("growth_w", "growth_l")
 ERRORS = ("error_w", "error_l", "ref_error_w", "ref_error_l")
 UNKNOWN = {*OF_REFERENCE, "gradient_factor"}
@@ -111,7 +119,7 @@ def _common(paths: Sequence[Sequence[str]]) -> int:
 
 
 def _charts(logs: Logs) -> list[Chart]:
-    """One a panel; the last is validation, where any run has it."""
+    """One a panel; the last are of validation, where any run has it."""
     panels: dict[str, dict[str, Points]] = {
         title: {
             name: [(row["pairs_seen"], y) for row in rows if (y := _value(row, key)) is not None]
@@ -119,12 +127,10 @@ def _charts(logs: Logs) -> list[Chart]:
         }
         for title, key in PANELS.items()
     }
-    looked_at: dict[str, Points] = {
-        name: [(r["pairs_seen"], r["validation"]["overall"]) for r in rows if "validation" in r]
-        for name, rows in logs.items()
-    }
-    if any(looked_at.values()):
-        panels["Validation: Overall"] = looked_at
+    for title, seen in LOOKS.items():
+        looked_at = {name: _looks(rows, seen) for name, rows in logs.items()}
+        if any(looked_at.values()):
+            panels[title] = looked_at
     color = {name: SERIES[place % len(SERIES)] for place, name in enumerate(logs)}
     return [
         Chart(
@@ -135,6 +141,12 @@ def _charts(logs: Logs) -> list[Chart]:
         )
         for title, curves in panels.items()
     ]
+
+
+def _looks(rows: Sequence[Row], seen: Seen) -> Points:
+    """Those that saw it."""
+    looks = [(row["pairs_seen"], row["validation"]) for row in rows if "validation" in row]
+    return [(pairs, value) for pairs, look in looks if (value := look.get(seen)) is not None]
 
 
 def _last_tenth(rows: Sequence[Row]) -> list[float | None]:

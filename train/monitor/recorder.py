@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from sipo.train import checkpoint_files
 from sipo.train.checkpoint_files import SavePolicy
-from sipo.train.monitor.health import COLLAPSE, Health
+from sipo.train.monitor.health import COLLAPSE, WINNER_ERROR, Health
 from sipo.train.monitor.log_rows import Look
 from sipo.train.monitor.metrics import Log, StepStats, row_of
 from sipo.train.run_length import RunLength
@@ -49,24 +49,25 @@ class Recorder:
 
     @property
     def ended(self) -> bool:
-        """By --stop_on_collapse."""
-        return self.settings.stop_on_collapse and COLLAPSE in self.health.standing
+        """By --stop_on_collapse or --stop_on_winner_error."""
+        collapsed = self.settings.stop_on_collapse and COLLAPSE in self.health.standing
+        return collapsed or WINNER_ERROR in self.health.standing
 
     @property
     def has_seen(self) -> bool:
         """Whether validation has."""
         return self.health.best is not None
 
-    def observe(self, stats: StepStats, seen: Look | str | None) -> None:
+    def observe(self, stats: StepStats, seen: Look | str | None, is_last: bool = False) -> None:
         """After a step; `seen` is what validation saw, or why it saw nothing, where it was due."""
         self.sums = self.sums + stats.sums
         self.bar.update(self.plan.pairs_per_step)
-        ends = checkpoint_files.is_due(self.settings, stats.step, self.plan.steps)
+        ends = is_last or checkpoint_files.is_due(self.settings, stats.step, self.plan.steps)
         if ends or seen is not None or stats.step % self.settings.logging_steps == 0:
             self._end_row(stats, seen)
 
     def _end_row(self, stats: StepStats, seen: Look | str | None) -> None:
-        row = row_of(stats, self.sums, self.plan.pairs_per_step, self.settings.beta_dpo)
+        row = row_of(stats, self.sums, self.plan.pairs_per_step)
         self.sums = self.sums.new_zeros(())
         if isinstance(seen, str):
             row["validation_failed"] = seen

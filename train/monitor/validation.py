@@ -15,12 +15,14 @@ from PIL import Image
 from sipo.backbones.base import Sampler
 from sipo.backbones.seeds import image_seed
 from sipo.common.files.writing import atomic
+from sipo.common.pictures.sharpness import sharpness
 from sipo.common.statistics import OVERALL, Difference, differences
 from sipo.feedback.judge import Judge
 from sipo.feedback.judge_batches import judge_sound
 from sipo.feedback.prompts.demands import check_prompts
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
 from sipo.feedback.registry import load_judge, vocabulary_of
+from sipo.feedback.rule.confidence import single_object_confidence
 from sipo.feedback.rule.verdict import Verdict
 from sipo.train.distributed.together import for_the_main_one, in_turn, on_every_process, share_of
 from sipo.train.monitor.log_rows import Look
@@ -88,20 +90,24 @@ class Validation:
         batches = [slice(first, first + size) for first in range(0, len(asked), size)]
         pictures: list[Sequence[Image.Image]] = []
 
-        def judge_share() -> list[list[Verdict]]:
-            verdicts = []
+        def judge_share() -> list[list[tuple[Verdict, float]]]:
+            judged = []
             for part in share_of(batches):
                 made = self._sample(asked[part], seeds[part])
-                verdicts.append(judge_sound(self.judge, made, asked[part]))
+                verdicts = judge_sound(self.judge, made, asked[part])
+                judged.append(list(zip(verdicts, map(sharpness, made), strict=True)))
                 pictures.append(made[: max(0, ON_SHEET - part.start)])
-            return verdicts
+            return judged
 
-        verdicts = in_turn(on_every_process(judge_share))
+        judged = in_turn(on_every_process(judge_share))
+        verdicts = [verdict for verdict, _ in judged]
         if shown := in_turn(for_the_main_one(pictures)):
             _sheet(shown, Path(self.settings.out) / "validation" / f"step-{step}.png")
         if self.has_seen and all(verdict.failed for verdict in verdicts):
             return _none_judged(verdicts)
         seen = summarise(asked, verdicts)
+        sharp = [value for verdict, value in judged if not verdict.failed]
+        seen["sharpness"] = fmean(sharp)
         self.has_seen = True
         return seen
 
@@ -128,6 +134,7 @@ def summarise(prompts: Sequence[Prompt], verdicts: Sequence[Verdict]) -> Look:
         "overall": fmean(fmean(of.values()) for of in shares.values()),
         "prompts": shares,
         "empty_share": fmean(not verdict.boxes for _, verdict in judged),
+        "single_object_confidence": single_object_confidence(prompts, verdicts),
     }
 
 

@@ -1,11 +1,42 @@
-"""One step of a stochastic sampler as a Gaussian: what D3PO needs of a schedule. Pure functions."""
+"""DDIM as a stochastic sampler, one step as a Gaussian (Song et al. 2021)."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from sipo.backbones.base import Prediction, append_dims
+from sipo.backbones.base import Backbone, Prediction, append_dims
+
+CLEAN_SNR = 1e12
+"""Infinite but for rounding: a_s = 1, b_s = 0."""
+
+
+@dataclass(frozen=True)
+class Ddim:
+    """In `count` steps; `eta` 1 is D3PO's own."""
+
+    backbone: Backbone
+    count: int
+    eta: float = 1.0
+
+    @property
+    def timesteps(self) -> Tensor:
+        return chain(self.backbone.num_train_timesteps, self.count)
+
+    def step(
+        self, noisy: Tensor, output: Tensor, timesteps: Tensor, previous: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of p(x_s | x_t) of (B, ...) rows."""
+        snr_t, snr_s = (self.backbone.snr(place) for place in (timesteps, previous))
+        return transition(self.backbone.prediction, noisy, output, snr_t, snr_s, self.eta)
+
+    def clean(self, noisy: Tensor, output: Tensor, timesteps: Tensor) -> Tensor:
+        """To the clean end the step is deterministic."""
+        snr = self.backbone.snr(timesteps)
+        end = torch.full_like(snr, CLEAN_SNR)
+        return transition(self.backbone.prediction, noisy, output, snr, end, self.eta)[0]
 
 
 def chain(num_train_timesteps: int, steps: int) -> Tensor:
@@ -15,9 +46,14 @@ def chain(num_train_timesteps: int, steps: int) -> Tensor:
 
 
 def transition(
-    prediction: Prediction, noisy: Tensor, output: Tensor, snr_t: Tensor, snr_s: Tensor
+    prediction: Prediction,
+    noisy: Tensor,
+    output: Tensor,
+    snr_t: Tensor,
+    snr_s: Tensor,
+    eta: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of p(x_s | x_t) for DDIM with eta = 1 (Song et al. 2021, eq. 12).
+    """Mean and standard deviation of p(x_s | x_t) (Song et al. 2021, eq. 12 and 16).
 
     `snr_t`, `snr_s` are (B,) float64, variance preserving: a^2 = snr / (1 + snr), b^2 = 1 - a^2.
     """
@@ -29,15 +65,10 @@ def transition(
         x0, noise = a_t * noisy - b_t * output, a_t * output + b_t * noisy
     else:
         x0, noise = output, (noisy - a_t * output) / b_t
-    variance = (b_s / b_t) ** 2 * (1 - (a_t / a_s) ** 2)
+    variance = eta**2 * ((b_s / b_t) ** 2 * (1 - (a_t / a_s) ** 2))
     mean = a_s * x0 + (b_s**2 - variance).clamp(min=0).sqrt() * noise
     return mean, variance.sqrt()
 
 
 def _levels(snr: Tensor) -> tuple[Tensor, Tensor]:
     return (snr / (1 + snr)).sqrt(), (1 / (1 + snr)).sqrt()
-
-
-def negative_log_density(states: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """-log p(x_s | x_t) without its constant, mean over dimensions, float32: (B, ...) -> (B,)."""
-    return ((states.float() - mean.float()) / std.float()).square().flatten(1).mean(1) / 2

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -19,13 +19,15 @@ from sipo.train.data.pair_batches import Batch, Pairs, PairStream, draw_batch
 from sipo.train.data.reference_cache import ReferenceCache
 from sipo.train.objective.importance import (
     Weights,
+    clean_error,
     coefficient,
     log_weight,
     pair_weights,
     previous_timestep,
 )
-from sipo.train.objective.losses import Errors
-from sipo.train.policy import Frozen, Policy
+from sipo.train.objective.losses import Errors, Scored
+from sipo.train.objective.registry import find_objective
+from sipo.train.policy import Frozen, Network, Policy
 from sipo.train.settings import TrainSettings
 
 Sides = tuple[Tensor, Tensor]
@@ -52,16 +54,18 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Noised:
-    """What every network is asked alike: winners, then losers, 2R rows of the first four.
+    """What every network is asked alike: winners, then losers, 2R rows of the first five.
 
-    `coefficient` is c(t, s) of the R pairs, float64.
+    `coefficient` is c(t, s) of the R pairs and `clean` their k(t) (`clean_error`), float64.
     """
 
     noisy: Tensor
     timesteps: Tensor
     target: Tensor
     conditioning: Conditioning
+    rewards: Tensor
     coefficient: Tensor
+    clean: Tensor
 
     def rows(self, chosen: Sequence[int]) -> Noised:
         """Of those pairs alone."""
@@ -72,7 +76,9 @@ class Noised:
             self.timesteps[both],
             self.target[both],
             {name: value[both] for name, value in self.conditioning.items()},
+            self.rewards[both],
             self.coefficient[at],
+            self.clean[at],
         )
 
     def pinned(self) -> Noised:
@@ -89,7 +95,9 @@ class Noised:
             moved(self.timesteps),
             moved(self.target),
             {name: moved(value) for name, value in self.conditioning.items()},
+            moved(self.rewards),
             moved(self.coefficient),
+            moved(self.clean),
         )
 
 
@@ -101,6 +109,7 @@ class PairSource:
         self.stream = PairStream(pairs, settings.seed)
         cached = self.stream, settings, policy.device, policy.sharded
         self.cache = ReferenceCache(*cached) if settings.reference_draws else None
+        self.of_candidates = find_objective(settings.objective).data == "candidates"
         # On a CPU the thread would take its time from the step: 3 to 9 % more (docs/log.md).
         ahead = policy.device.type != "cpu"
         self.batches = BatchAhead(self._noised) if ahead else self._noised
@@ -118,15 +127,17 @@ class PairSource:
         """Of the pairs at `positions`; they do not depend on the step."""
         batch, noised = self.batches(positions)
         noised = noised.to(self.policy.device)
-        reference = _unknown(noised)
-        if self.policy.has_reference:
-            reference = self._reference(positions, noised)
-        errors = pair_errors(self.policy, noised, reference)
+        if self.of_candidates:
+            errors = candidate_errors(self.policy, noised, self.settings)
+        else:
+            errors = pair_errors(self.policy, noised, self._reference(positions, noised))
         timesteps, _ = noised.timesteps.chunk(2)
         return Measured(batch.keys, timesteps, errors, self._weights(noised, errors))
 
     def _reference(self, positions: Sequence[int], noised: Noised) -> Sides:
         policy = self.policy
+        if not policy.has_reference:
+            return _unknown(noised)
         if self.cache is None:
             return frozen_errors(policy, noised, policy.reference)
         return self.cache.errors(
@@ -145,18 +156,41 @@ class PairSource:
 
 def pair_errors(policy: Policy, noised: Noised, reference: Sides) -> Errors:
     """One forward of 2R rows for the policy, with gradient, beside the reference's errors."""
-    prediction = policy.predict("trained", noised.noisy, noised.timesteps, noised.conditioning)
-    winner, loser = mse(prediction, noised.target).chunk(2)
-    residual_w, residual_l = (prediction.detach().float() - noised.target).flatten(1).chunk(2)
-    cross = (residual_w * residual_l).mean(1)
-    return Errors(winner, loser, *reference, cross)
+    return _errors(residuals(policy, noised, "trained"), reference)
+
+
+def candidate_errors(policy: Policy, noised: Noised, settings: TrainSettings) -> Errors:
+    """The same with `scored`: the reference's residuals are at hand, for their products."""
+    old = torch.full_like(noised.target, torch.nan).flatten(1)
+    if policy.has_reference:
+        old = residuals(policy, noised, policy.reference)
+    ours = residuals(policy, noised, "trained")
+    rewards, products = noised.rewards.chunk(2), (ours * old).mean(1).chunk(2)
+    clean = noised.clean.float() if settings.nft_weighting == "adaptive" else None
+    scored = Scored(rewards[0], rewards[1], products[0], products[1], clean)
+    return replace(_errors(ours, _sides(old)), scored=scored)
+
+
+def _errors(residual: Tensor, reference: Sides) -> Errors:
+    residual_w, residual_l = residual.detach().chunk(2)
+    return Errors(*_sides(residual), *reference, (residual_w * residual_l).mean(1))
+
+
+def residuals(policy: Policy, noised: Noised, which: Network) -> Tensor:
+    """Of a network's prediction, float32: (2R, D)."""
+    prediction = policy.predict(which, noised.noisy, noised.timesteps, noised.conditioning)
+    return (prediction.float() - noised.target).flatten(1)
+
+
+def _sides(residual: Tensor) -> Sides:
+    """mse of winners and losers."""
+    winner, loser = residual.square().mean(1).chunk(2)
+    return winner, loser
 
 
 def frozen_errors(policy: Policy, noised: Noised, which: Frozen) -> Sides:
     """mse of winner and loser under one of the policy's frozen networks: (R,) each."""
-    prediction = policy.predict(which, noised.noisy, noised.timesteps, noised.conditioning)
-    winner, loser = mse(prediction, noised.target).chunk(2)
-    return winner, loser
+    return _sides(residuals(policy, noised, which))
 
 
 def _unknown(noised: Noised) -> Sides:
@@ -173,7 +207,9 @@ def noise_pairs(backbone: Backbone, batch: Batch, settings: TrainSettings) -> No
     noisy = backbone.add_noise(latents, noise, timesteps)
     target = backbone.target(latents, noise, timesteps).float()
     c = timestep_coefficient(backbone, batch.timesteps, settings)
-    return Noised(noisy, timesteps, target, batch.conditioning, c)
+    snr = backbone.snr(batch.timesteps).double()
+    clean = clean_error(backbone.prediction, torch.ones_like(snr), snr)
+    return Noised(noisy, timesteps, target, batch.conditioning, batch.rewards, c, clean)
 
 
 def mse(prediction: Tensor, target: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ def coefficient(
     """c(t, s) >= 0 in float64; infinite where SNR_s is (except for the "fixed large" variance).
 
     x0: c = 1/2 (SNR_s - SNR_t). Other parametrisations follow from mse_x0 = k(t) mse:
-    epsilon k = 1/SNR_t; v (variance preserving) k = 1 - abar_t; flow k = t^2.
+    `clean_error`'s k(t).
     """
     snr_t, snr_s = snr_t.double(), snr_s.double()
     if variance == "posterior":  # b_s^2/b_t^2 beta_{t|s}: the DDPM posterior's
@@ -40,11 +40,16 @@ def coefficient(
         if prediction == "flow":
             signal_s = (1 - _noise_level(prediction, snr_s)) ** 2
         c_x0 = signal_s / _noise_level(prediction, snr_t) ** 2 * (1 - snr_t / snr_s) / 2
+    return clean_error(prediction, c_x0, snr_t)
+
+
+def clean_error(prediction: Prediction, mse: Tensor, snr_t: Tensor) -> Tensor:
+    """mse_x0 = k(t) mse: epsilon 1/SNR_t; x0 1; v (variance preserving) 1 - abar_t; flow t^2."""
     if prediction == "epsilon":
-        return c_x0 / snr_t
+        return mse / snr_t
     if prediction == "sample":
-        return c_x0
-    return c_x0 * _noise_level(prediction, snr_t) ** 2
+        return mse
+    return mse * _noise_level(prediction, snr_t) ** 2
 
 
 def _noise_level(prediction: Prediction, snr: Tensor) -> Tensor:

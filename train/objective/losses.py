@@ -21,6 +21,21 @@ from sipo.train.objective.importance import Weights
 
 
 @dataclass(frozen=True)
+class Scored:
+    """What a loss of scored candidates needs besides; (B,) float32 each, rewards in [0, 1].
+
+    The products are means of the policy's residual times the reference's. `clean` times an error is
+    the error of x0 (`importance.clean_error`); None where the loss is not to be weighted by it.
+    """
+
+    reward_w: Tensor
+    reward_l: Tensor
+    product_w: Tensor
+    product_l: Tensor
+    clean: Tensor | None
+
+
+@dataclass(frozen=True)
 class Errors:
     """Squared prediction errors, mean over all but the batch dimension; (B,) float32 each.
 
@@ -32,6 +47,8 @@ class Errors:
     ref_winner: Tensor
     ref_loser: Tensor
     cross: Tensor
+    scored: Scored | None = None
+    """Where the objective learns from candidates."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +68,12 @@ Loss = Callable[[Errors, Weights, float], PairLoss]
 @dataclass(frozen=True)
 class Objective:
     """A loss, and what it learns from: pairs; single verdicts, so that a row's winner and loser
-    are of different prompts; or rollouts, sampled and judged during training.
+    are of different prompts; scored candidates, two of a prompt, whose errors have `scored`; or
+    rollouts, sampled and judged during training.
     """
 
     loss: Loss
-    data: Literal["pairs", "verdicts", "rollouts"] = "pairs"
+    data: Literal["pairs", "verdicts", "candidates", "rollouts"] = "pairs"
     needs_reference: bool = True
     """Without, none is kept: the reference's errors, and what is made of them, are NaN."""
     part: Part | None = None
@@ -122,16 +140,23 @@ def diffusion_kto(errors: Errors, weights: Weights, beta: float) -> PairLoss:
 
 
 def diffusion_sdpo(errors: Errors, weights: Weights, beta: float, mu: float = 0.9) -> PairLoss:
-    """Diffusion-DPO's value; the loser's gradient times lambda (Diffusion-SDPO, Fu et al. 2025).
+    """Diffusion-DPO's value with `safe_loser` (Fu et al. 2025); mu .9 is theirs for SD1.5."""
+    return diffusion_dpo(safe_loser(errors, mu), weights, beta)
+
+
+def safe_loser(errors: Errors, mu: float) -> Errors:
+    """The same errors; the loser's gradient times lambda (Diffusion-SDPO, Fu et al. 2025).
 
     lambda = clip((1 - mu) |g_w|^2 / <g_w, g_l>, 0, 1) where <g_w, g_l> > 0, else 1, with g the
-    gradient of mse by the output: the winner's error then falls to first order. mu .9 is SD1.5's.
+    gradient of mse by the output. A loss with the gradient k (g_w - g_l), k > 0, then moves the
+    winner's error by -k (|g_w|^2 - lambda <g_w, g_l>) <= -k mu |g_w|^2: it cannot rise to first
+    order.
     """
     harmful = errors.cross > 0
     bound = (1 - mu) * errors.winner / errors.cross.where(harmful, 1)
     scale = bound.clamp(0, 1).where(harmful, 1).detach()
     loser = scale * errors.loser + (1 - scale) * errors.loser.detach()
-    return diffusion_dpo(replace(errors, loser=loser), weights, beta)
+    return replace(errors, loser=loser)
 
 
 MAPO_SLOPE, MAPO_TIMESTEPS = 0.5, 1000
@@ -179,6 +204,49 @@ def d3po(errors: Errors, weights: Weights, beta: float) -> PairLoss:
     return PairLoss(-logsigmoid(z), torch.ones_like(z), z, beta * gain_w, beta * gain_l)
 
 
+def nft(errors: Errors, weights: Weights, beta: float) -> PairLoss:
+    """L = r |v+ - v*|^2 + (1 - r) |v- - v*|^2, v+- = v_old +- b (v - v_old), mean of the two
+    candidates (Zheng et al. 2025, DiffusionNFT; b is `beta`, v_old the reference).
+
+    Ignores the weights and keeps every row. With o = v_old - v* and m = v - v_old:
+    |v+- - v*|^2 = |o|^2 +- 2b <m, o> + b^2 |m|^2, so b also says what it costs to leave v_old.
+    """
+    scored = errors.scored
+    assert scored is not None, "the objective learns from candidates"
+
+    def of_candidate(reward: Tensor, mse: Tensor, ref_mse: Tensor, product: Tensor) -> Tensor:
+        mixed = mixed_errors(mse, ref_mse, product, beta)
+        towards, away = (_self_normalised(error, scored.clean) for error in mixed)
+        return reward * towards + (1 - reward) * away
+
+    winner = of_candidate(scored.reward_w, errors.winner, errors.ref_winner, scored.product_w)
+    loser = of_candidate(scored.reward_l, errors.loser, errors.ref_loser, scored.product_l)
+    return replace(diffusion_dpo(errors, weights, beta), losses=(winner + loser) / 2)
+
+
+def mixed_errors(mse: Tensor, ref_mse: Tensor, product: Tensor, b: float) -> tuple[Tensor, Tensor]:
+    """|v+ - v*|^2 and |v- - v*|^2 of `nft`, from |v - v*|^2, |o|^2 and <v - v*, o>."""
+    along, moved = product - ref_mse, mse - 2 * product + ref_mse  # <m, o> and |m|^2
+    near = ref_mse + b**2 * moved
+    return near + 2 * b * along, near - 2 * b * along
+
+
+CLEAN_FLOOR = 1e-5
+
+
+def _self_normalised(mse: Tensor, clean: Tensor | None) -> Tensor:
+    """|x - x0|^2 / sg(size of x - x0), the paper's adaptive weight (with its code's floor), so
+    that every timestep teaches alike.
+
+    Theirs is the mean of |x - x0|, ours the root of the mean square: 1.25 times as much where the
+    residual is normal, and made of what is measured anyway.
+    """
+    if clean is None:
+        return mse
+    of_x0 = clean * mse
+    return of_x0 / of_x0.detach().clamp(min=0).sqrt().clamp(min=CLEAN_FLOOR)
+
+
 def _mean_over_processes(values: Tensor) -> Tensor:
     mean = values.mean()
     if torch.distributed.is_available() and torch.distributed.is_initialized():
@@ -199,7 +267,19 @@ OBJECTIVES: dict[str, Objective] = {
     "hinge": Objective(hinge),
     "sft": Objective(sft, needs_reference=False),
     "d3po": Objective(d3po, "rollouts"),
+    "nft": Objective(nft, "candidates"),
 }
+
+
+def cap_margin(loss: PairLoss, cap: float | None) -> PairLoss:
+    """The gradient of L(min(z, cap)): none for a pair whose margin is above; its loss stays seen.
+
+    Without, what a loser's growing error adds to z has no end. (SimpleTuner, "dpo runaway fix: cap
+    positive margin", 2026-08-19, one of its scripts.) A pair below -cap is still pulled up.
+    """
+    if cap is None:
+        return loss
+    return replace(loss, losses=loss.losses.where(loss.z <= cap, loss.losses.detach()))
 
 
 def add_terms(

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 GROUP: Literal["sipo.objectives"] = "sipo.objectives"
 OBJECTIVE_NAMES = (
     *("sipo", "dpo-cm", "diffusion-dpo", "flow-dpo", "diffusion-sdpo", "diffusion-kto"),
-    *("mapo", "ipo", "hinge", "sft", "d3po"),
+    *("mapo", "ipo", "hinge", "sft", "d3po", "nft"),
 )
-NO_MARGIN_OBJECTIVES = frozenset({"sft", "mapo", "d3po"})
+NO_MARGIN_OBJECTIVES = frozenset({"sft", "mapo", "d3po", "nft"})
 """Whose z is not a difference of rewards, or not in the loss."""
 
 
@@ -57,10 +57,12 @@ def _require_loss(loss: Callable[..., object], name: str) -> None:
     import torch
 
     from sipo.train.objective.importance import Weights
-    from sipo.train.objective.losses import Errors, PairLoss
+    from sipo.train.objective.losses import Errors, PairLoss, Scored
 
     half = torch.full((2,), 0.5)
-    given = loss(Errors(half, half, half, half, half), Weights(half, half, half, half), 1.0)
+    scored = Scored(half, half, half, half, clean=half)
+    errors = Errors(half, half, half, half, half, scored)
+    given = loss(errors, Weights(half, half, half, half), 1.0)
     shapes = {value.shape for value in vars(given).values()} if isinstance(given, PairLoss) else ()
     if shapes != {half.shape}:
         raise ValueError(

@@ -35,10 +35,10 @@ from sipo.train.distributed.together import (
     rank_and_size,
     share_of,
 )
-from sipo.train.objective.ddim import chain, negative_log_density, transition
 from sipo.train.objective.denoising_errors import Measured
 from sipo.train.objective.importance import Weights
 from sipo.train.objective.losses import Errors
+from sipo.train.objective.sampler_steps import negative_log_density, steps_of
 from sipo.train.policy import Network, Policy
 from sipo.train.settings import TrainSettings
 
@@ -95,12 +95,8 @@ class Trajectories:
         self.policy, self.prompts, self.judge = policy, prompts, judge
         self.settings, self.folder = settings, folder
         self.sampler = Sampler.model_validate(prompts.meta["sampler"])
-        self.timesteps = chain(policy.backbone.num_train_timesteps, settings.d3po_steps)
-        if policy.backbone.prediction == "flow":
-            raise ValueError(
-                "--objective 'd3po' learns from the noise of a stochastic sampler, which a flow "
-                "model's does not have; use sipo or flow-dpo"
-            )
+        self.steps = steps_of(policy.backbone, prompts.latents_shape, settings)
+        self.timesteps = self.steps.timesteps
         self._number, self._block = -1, dict[str, Tensor]()
 
     def measure(self, positions: Sequence[int], step: int) -> Measured:
@@ -148,16 +144,15 @@ class Trajectories:
         self, which: Network, noisy: Tensor, timesteps: Tensor, previous: Tensor, prompts: Guided
     ) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the guided sampler's step."""
-        backbone = self.policy.backbone
         output = self._guided(which, noisy, timesteps, prompts)
-        return transition(
-            backbone.prediction, noisy, output, backbone.snr(timesteps), backbone.snr(previous)
-        )
+        return self.steps.step(noisy, output, timesteps, previous)
 
     def _guided(self, which: Network, noisy: Tensor, timesteps: Tensor, prompts: Guided) -> Tensor:
-        """Classifier-free guidance (Ho & Salimans 2022), as the pipeline's: none at 1 or below."""
-        if (guidance := self.sampler.guidance) <= 1:
-            return self.policy.predict(which, noisy, timesteps, prompts.conditioning)
+        """Classifier-free guidance (Ho & Salimans 2022) as the pipeline's; some are told it."""
+        backbone, asked = self.policy.backbone, self.sampler.guidance
+        if (guidance := backbone.guidance_scale(asked)) == 1:
+            told = backbone.told_guidance(prompts.conditioning, asked)
+            return self.policy.predict(which, noisy, timesteps, told)
         both = {
             name: torch.cat([prompts.empty[name], value])
             for name, value in prompts.conditioning.items()
@@ -283,11 +278,8 @@ class Trajectories:
             mean, std = self._step("trained", states[-1], *step, prompts)
             states.append(mean + std * noise())
         last = self.timesteps[-1].expand(len(seeds)).to(device)
-        output, backbone = self._guided("trained", states[-1], last, prompts), self.policy.backbone
-        # To the clean end the step is deterministic: SNR_s is infinite, a_s = 1, b_s = 0.
-        clean = torch.full((len(seeds),), 1e12, dtype=torch.float64, device=device)
-        latents, _ = transition(backbone.prediction, states[-1], output, backbone.snr(last), clean)
-        return torch.stack(states, dim=1), latents
+        output = self._guided("trained", states[-1], last, prompts)
+        return torch.stack(states, dim=1), self.steps.clean(states[-1], output, last)
 
 
 def choose(verdicts: Sequence[Verdict]) -> tuple[int, int] | None:
@@ -303,7 +295,12 @@ def _best_and_worst(states: Tensor, verdicts: Sequence[Verdict], text: Condition
     if (pair := choose(verdicts)) is None:
         return Try(None, failures)
     tensors = dict(zip(STATES, (states[at] for at in pair), strict=True)) | text
-    return Try({name: value.float().cpu() for name, value in tensors.items()}, failures)
+    return Try({name: _kept(value) for name, value in tensors.items()}, failures)
+
+
+def _kept(value: Tensor) -> Tensor:
+    """On the CPU; masks as they are, for a denoiser may take rows by them."""
+    return (value.float() if value.is_floating_point() else value).cpu()
 
 
 def _twice(values: Tensor) -> Tensor:
