@@ -132,9 +132,18 @@ def test_a_small_step_cannot_raise_the_winners_error(name: str) -> None:
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        *(({"objective": n, "margin_cap": 1}, f"--margin_cap is not for .*'{n}'") for n in NO_CAP),
-        *(({"objective": n, "auto_beta": True}, f"--auto_beta is not for .*'{n}'") for n in NO_CAP),
-        *(({"objective": n, "safe_loser": 1}, f"_loser is not for .*'{n}'") for n in NO_LOSER),
+        *(
+            ({"objective": n, "margin_cap": 1}, f"--margin_cap is not for .*'{n}'")
+            for n in sorted(NO_CAP)
+        ),
+        *(
+            ({"objective": n, "auto_beta": True}, f"--auto_beta is not for .*'{n}'")
+            for n in sorted(NO_CAP)
+        ),
+        *(
+            ({"objective": n, "safe_loser": 1}, f"_loser is not for .*'{n}'")
+            for n in sorted(NO_LOSER)
+        ),
         *(
             ({"objective": n, "stop_on_winner_error": 0.1}, f"'{n}' does not measure; leave one")
             for n in ("sft", "mapo", "d3po")
