@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import chain, islice
 
 from sipo.backbones.loading.names import check_name, in_embedded_world
 from sipo.feedback.prompts.demands import check_prompts, require_published
@@ -11,7 +11,7 @@ from sipo.geneval.settings import wanted_prompts
 from sipo.geneval.summary import prompts_sha256
 from sipo.loop import stage_settings
 from sipo.loop.attempts import BASE, Attempt
-from sipo.loop.round_prompts import check_enough, drawn, source_of
+from sipo.loop.round_prompts import check_enough, samplings
 from sipo.loop.settings import NO_TEST, LoopSettings
 from sipo.loop.stage_settings import DECIDED, SHARED, evaluation, shards, turns_of
 
@@ -25,18 +25,12 @@ def check(settings: LoopSettings) -> None:
             raise ValueError(
                 f"--{stage} {min(ours)}=... is decided by the loop itself; leave it out"
             )
-    if settings.start == "base" and settings.reference == "previous":
-        raise ValueError(
-            "--reference 'previous' is what a round begins from, and with --start 'base' that is "
-            "the base; leave one of the two out"
-        )
     _check_judges(settings)
     _check_held_out(settings)
     check_policy(shards(settings, Attempt(1), None).policy)
-    samplings = settings.rounds * turns_of(settings)
-    check_enough(settings, samplings)
-    count, equally = samplings * settings.num_prompts, settings.prompts is None
-    learnt = [prompt for prompt, _ in islice(drawn(source_of(settings), equally), count)]
+    count = settings.rounds * turns_of(settings)
+    check_enough(settings, count)
+    learnt = list(chain.from_iterable(islice(samplings(settings), count)))
     source = settings.prompts or settings.suite
     check_prompts(settings.judge, learnt, source, settings.judge_settings)
 

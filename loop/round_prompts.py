@@ -33,13 +33,23 @@ def _digest(text: str) -> bytes:
 
 
 def sampling_prompts(settings: LoopSettings, sampling: int) -> list[Prompt]:
-    """Those of the loop's sampling of this number, from 0: `num_prompts` on from the one before.
+    """Those of the loop's sampling of this number, from 0."""
+    return next(islice(samplings(settings), sampling, None))
 
-    A prompt that comes twice within it is there once: the same seeds would give the same images.
+
+def samplings(settings: LoopSettings) -> Iterator[list[Prompt]]:
+    """Without end: `num_prompts` each, or all that there are, on from the one before.
+
+    A prompt that comes twice within one is there once: the same seeds would give the same images.
     """
-    first, size = sampling * settings.num_prompts, settings.num_prompts
-    taken = islice(drawn(source_of(settings), settings.prompts is None), first, first + size)
-    return without_repeats([prompt for prompt, _ in taken])
+    source = source_of(settings)
+    size = min(settings.num_prompts, len({prompt.text for prompt in source}))
+    taken: dict[str, Prompt] = {}
+    for prompt, _ in drawn(source, settings.prompts is None):
+        taken.setdefault(prompt.text, prompt)
+        if len(taken) == size:
+            yield list(taken.values())
+            taken = {}
 
 
 def kept_prompts(settings: LoopSettings, sampling: int, file: Path) -> list[Prompt]:

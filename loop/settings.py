@@ -94,7 +94,7 @@ class LoopSettings(StrictModel):
         "Training",
         "Policy that rewards are measured against: base, what --start names, or the average of the "
         "policy in training.",
-        "base",
+        "previous",
     )
     tolerance: float = setting(
         "Training",

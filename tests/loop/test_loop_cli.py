@@ -53,7 +53,6 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     [
         (["--rounds", "0"], "--rounds 0: Input should be greater than or equal to 1"),
         (["--rounds", "9", "--no-reuse-prompts"], "set --num-prompts"),
-        (["--start", "base", "--reference", "previous"], "--reference 'previous' is what a round"),
         (["--judge", "nobody"], "--judge 'nobody' is unknown"),
         (["--evaluator", "nobody"], "--evaluator 'nobody' is unknown"),
         (["--objective", "magic"], "--objective 'magic'"),

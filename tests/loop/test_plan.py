@@ -80,7 +80,7 @@ def test_a_training_after_a_rejected_one_has_half_the_learning_rate_and_the_same
     [
         ("previous", "base", "round-1/train-2", "base"),
         ("best", "previous", "round-1/train-2", "init"),
-        ("base", "base", "", "base"),
+        ("base", "previous", "", "base"),
         ("previous", "moving", "round-1/train-2", "moving"),
     ],
 )

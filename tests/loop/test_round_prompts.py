@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from written_prompts import write_prompts
 
+from sipo.datagen.generation.prompts import asked_prompts
+from sipo.datagen.settings import GenerateSettings
 from sipo.feedback.prompts import grammar
 from sipo.feedback.prompts.prompt import TAGS, read_prompts
 from sipo.loop.refusals import check
@@ -26,10 +28,26 @@ def test_a_suite_gives_every_round_as_many_of_each_tag() -> None:
 
 
 def test_what_comes_again_within_a_round_is_there_once() -> None:
-    """Six tags of 64, and there are 16 single objects."""
-    tags = Counter(prompt.tag for prompt in sampling_prompts(LoopSettings(), 5))
-    assert tags["single_object"] == 16
-    assert tags["position"] == 64
+    """16 single objects and 20 counts are all there are; the other four tags have 64 each."""
+    for number in range(2):
+        prompts = sampling_prompts(LoopSettings(num_prompts=292), number)
+        tags = Counter(prompt.tag for prompt in prompts)
+        assert (tags["single_object"], tags["counting"]) == (16, 20)
+        assert {tags[tag] for tag in TAGS} == {16, 20, 64}
+        assert len({prompt.text for prompt in prompts}) == 292
+
+
+def test_the_first_round_has_the_prompts_that_generate_takes() -> None:
+    asked = GenerateSettings(num_prompts=292)
+    of_the_loop = sampling_prompts(LoopSettings(num_prompts=292), 0)
+    assert {p.text for p in of_the_loop} == {p.text for p in asked_prompts(asked)}
+
+
+def test_no_more_than_there_are(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.jsonl"
+    write_prompts(CATS, file)
+    settings = LoopSettings(prompts=file, num_prompts=50)
+    assert [len(sampling_prompts(settings, number)) for number in range(2)] == [5, 5]
 
 
 def test_a_file_keeps_its_own_shares_whatever_its_order(tmp_path: Path) -> None:

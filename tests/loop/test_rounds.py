@@ -59,12 +59,12 @@ def test_a_round_learns_from_the_one_before_on_the_next_prompts(finished: Path) 
 
 
 def test_settings_of_the_stages(make_settings: MakeSettings) -> None:
-    settings, first, second = make_settings(reference="previous"), Attempt(1), Attempt(2)
+    settings, first, second = make_settings(), Attempt(1), Attempt(2)
     begun = training(settings, first, BASE)
     assert (begun.init_weights, begun.reference) == ("", "base")
     assert training(settings, second, first).init_weights == str(settings.out / "round-1/train")
     assert training(settings, second, first).reference == "init"
-    assert training(make_settings(), second, first).reference == "base"
+    assert training(make_settings(reference="base"), second, first).reference == "base"
     seeds = [shards(settings, attempt, None).seed for attempt in (first, second)]
     assert seeds[1] != seeds[0] != evaluation(settings, first).seed
 
