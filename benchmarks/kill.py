@@ -97,7 +97,7 @@ def fingerprint(folder: Path) -> dict[str, str]:
                 digest.update(key.encode() + value.numpy().tobytes())
             found[name] = digest.hexdigest()
         elif path.name == "loop.json":
-            found[name] = json.dumps(timeless(json.loads(path.read_text())))
+            found[name] = json.dumps(timeless(json.loads(path.read_text(encoding="utf-8"))))
         elif path.suffix == ".safetensors":
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
@@ -108,7 +108,8 @@ def write_prompts(folder: Path) -> None:
     for suite in ("mini-validation", "mini"):
         prompts = load_suite(suite)
         rows = prompts[:: len(prompts) // 12]
-        (folder / f"{suite}.jsonl").write_text("".join(f"{row.to_json()}\n" for row in rows))
+        text = "".join(f"{row.to_json()}\n" for row in rows)
+        (folder / f"{suite}.jsonl").write_text(text, encoding="utf-8")
 
 
 def timeless(value: object) -> object:
@@ -122,7 +123,7 @@ def timeless(value: object) -> object:
 
 def trainings(loop: Path) -> dict[str, list[str]]:
     """Which were accepted and which were not. Ends where one kind is missing: chance decides."""
-    result = json.loads((loop / "loop.json").read_text())
+    result = json.loads((loop / "loop.json").read_text(encoding="utf-8"))
     attempts = [
         attempt for entry in result["rounds"][1:] for attempt in (*entry.get("rejected", ()), entry)
     ]

@@ -68,9 +68,9 @@ class LoopSettings(StrictModel):
     objective: str = training.OBJECTIVE("sipo")
     max_train_steps: int = training.MAX_TRAIN_STEPS(500)
     train_batch_size: int = training.TRAIN_BATCH_SIZE(16)
-    learning_rate: float | None = training.LEARNING_RATE(None, without="1e-4; 3e-3 with mini-sd")
-    beta_dpo: float | None = training.BETA_DPO(None, without="sipo-train's; 100 with mini-sd")
-    rank: int | None = training.RANK(None, without="16; 32 with mini-sd")
+    learning_rate: float | None = training.LEARNING_RATE(None, without="1e-4")
+    beta_dpo: float | None = training.BETA_DPO(None, without="sipo-train's")
+    rank: int | None = training.RANK(None, without="16")
     replay: float = setting(
         "Training",
         "Share of a round's pairs that come from earlier rounds' shards.",
@@ -107,11 +107,7 @@ class LoopSettings(StrictModel):
         "Training", "Rounds without a clear gain that end the loop.", None, without="none do", ge=1
     )
     generate: dict[str, Any] = _stage("Another setting of sipo-data generate.", {})
-    train: dict[str, Any] = _stage(
-        "Another setting of sipo-train.",
-        {},
-        without="with mini-sd winner_anchor=1 train_timesteps=400:1000 lr_scheduler=cosine",
-    )
+    train: dict[str, Any] = _stage("Another setting of sipo-train.", {})
     evaluate: dict[str, Any] = _stage("Another setting of sipo-geneval.", {})
 
     eval_suite: str = _held_out(

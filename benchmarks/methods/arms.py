@@ -1,10 +1,13 @@
 """What is compared: a name for each run and the options that make it. All see the same pairs."""
 
+PLAIN = "--winner_anchor 0 --train_timesteps 0:1000"
+"""Before an arm's own options: the trainer's defaults, where the model's file has others."""
 HIGH = "--train_timesteps 400:1000"
+SIPO = "--objective sipo --beta_dpo 1000"
 
 ARMS: dict[str, str] = {
     # the methods, at the betas of their own code where nothing is said
-    "sipo": "--objective sipo",
+    "sipo": SIPO,
     "diffusion-dpo, beta 1000": "--objective diffusion-dpo --beta_dpo 1000",
     "dpo-cm": "--objective dpo-cm",
     "diffusion-dpo, beta 5000": "--objective diffusion-dpo --beta_dpo 5000",
@@ -15,15 +18,14 @@ ARMS: dict[str, str] = {
     # is it the method, the beta or the timesteps? (`diffusion-dpo, beta 1000` has SIPO's beta)
     "diffusion-dpo, beta 1000, t >= 64": "--objective diffusion-dpo --beta_dpo 1000 "
     "--train_timesteps 64:1000",
-    "sipo, t >= 400": f"--objective sipo {HIGH}",
+    "sipo, t >= 400": f"{SIPO} {HIGH}",
     "sipo, beta 100, t >= 400": f"--objective sipo --beta_dpo 100 {HIGH}",
     "diffusion-dpo, beta 100, t >= 400": f"--objective diffusion-dpo --beta_dpo 100 {HIGH}",
     "sft, t >= 400": f"--objective sft {HIGH}",
     # SIPO's own options
-    "sipo, denominator ref": "--objective sipo --denominator ref",
-    "sipo, denominator ref, ratio_scale 0.5": "--objective sipo --denominator ref "
-    "--ratio_scale 0.5",
-    "sipo, winner_anchor 1": "--objective sipo --winner_anchor 1",
+    "sipo, denominator ref": f"{SIPO} --denominator ref",
+    "sipo, denominator ref, ratio_scale 0.5": f"{SIPO} --denominator ref --ratio_scale 0.5",
+    "sipo, winner_anchor 1": f"{SIPO} --winner_anchor 1",
     "sipo, beta 100, t >= 400, winner_anchor 1": "--objective sipo --beta_dpo 100 "
     f"{HIGH} --winner_anchor 1",
 }

@@ -19,7 +19,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from arms import ARMS, LONGER, TIMES
+from arms import ARMS, LONGER, PLAIN, TIMES
 from results import BASE, Job, Results
 from tables import page
 from tqdm import tqdm
@@ -53,7 +53,8 @@ def run(job: Job, asked: argparse.Namespace) -> Path:
     weights = ""
     if job.options is not None:
         call(
-            f"sipo-train --data {asked.out / 'shards'} --out {here / 'train'} {job.options} "
+            f"sipo-train --data {asked.out / 'shards'} --out {here / 'train'} {PLAIN} "
+            f"{job.options} "
             f"--max_train_steps {job.steps} --train_batch_size {asked.batch} --rank {asked.rank} "
             f"--learning_rate {asked.lr} --lr_scheduler cosine --seed {job.seed} --report_to none "
             "--checkpointing_steps 60 --checkpoints_total_limit 1"

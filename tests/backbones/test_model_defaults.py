@@ -74,7 +74,7 @@ def test_the_two_plain_commands_are_asked_what_a_round_is(tmp_path: Path) -> Non
     assert asked.model_dump(exclude=PLACES) == training(settings, FIRST, BASE).model_dump(
         exclude=PLACES
     )
-    assert (said.candidates, said.num_prompts, asked.learning_rate) == (5, 384, 3e-3)
+    assert (said.candidates, said.num_prompts, asked.learning_rate) == (7, 292, 3e-3)
 
 
 def test_the_same_of_a_local_model(model: Path, tmp_path: Path) -> None:

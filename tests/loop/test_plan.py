@@ -92,8 +92,8 @@ def test_where_a_round_begins(start: str, reference: str, init: str, against: st
 
 
 def test_refreshed_samplings_have_prompts_and_seeds_of_their_own() -> None:
-    settings = LoopSettings(refresh=200)
-    assert turns_of(settings) == 3  # of 500 steps
+    settings = LoopSettings(refresh=200, max_train_steps=500)
+    assert turns_of(settings) == 3
     assert turns_of(LoopSettings()) == 1
     again = Attempt(2, 2)
     made = [shards(settings, again, mid_weights(settings, again, 3), turn) for turn in (1, 3)]
