@@ -14,7 +14,6 @@ from alike import is_reference, same_bits
 from gaussians import Level, level, target_of, x0_of
 from memory_pairs import MemoryPairs, Run
 from sampled_pairs import SampledPairs
-from test_processes import compare, on_two_processes
 from test_training_run import stop_after
 from torch import Tensor
 
@@ -210,16 +209,6 @@ def test_a_stopped_run_ends_with_the_same_bits(
     assert is_reference(dict(first))
     assert not is_reference(dict(last))
     assert first["keep"] == 1  # the weights' mask is not for it
-
-
-def test_two_processes_are_one(run: Run, tmp_path: Path, tiny_folder: Path) -> None:
-    given: dict[str, Any] = {"objective": "nft", "learning_rate": 1e-3, "rank": 2}
-    given |= {"max_train_steps": 3, "checkpointing_steps": 1}
-    run("one", train_batch_size=4, **given)
-    one, two = tmp_path / "one", tmp_path / "two"
-    asked = {"report_to": "none", "out": str(two), "train_batch_size": 2}
-    on_two_processes(tiny_folder, given | asked)
-    compare(one, two, one / "checkpoint-1")
 
 
 def test_rewards_of_one_half_hold_the_reference(run: Run, tmp_path: Path) -> None:

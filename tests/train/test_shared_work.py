@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alike import same_bits
+import torch
+from alike import assert_close_weights, same_bits
 from processes import Outcome, Task, on_processes
+from safetensors.torch import load_file
 
 from sipo.backbones.base import LORA_FILE
 from sipo.feedback.prompts import grammar
@@ -17,7 +19,17 @@ CACHED = {"reference_draws": 3, "timesteps_per_pair": 2, "learning_rate": 1e-3}
 CACHED |= {"max_train_steps": 10, "checkpointing_steps": 3}
 STILL = {"learning_rate": 1e-30}  # the policy is the base, to the bit
 ROLLOUTS = {"objective": "d3po", "d3po_prompts": 3, "d3po_steps": 3, "judge": "fake"}
+MOVED = {"reference": "moving", "auto_beta": True, "beta_dpo": 0.1, "learning_rate": 1e-3}
+MOVED |= {"max_train_steps": 22, "checkpointing_steps": 11}
+EXPLODING = {"objective": "diffusion-dpo", "beta_dpo": 20, "learning_rate": 1e-2}
+EXPLODING |= {"lora_targets": "all", "train_timesteps": "500:501", "stop_on_winner_error": 0.02}
+EXPLODING |= {"max_train_steps": 40, "checkpointing_steps": 4}
+NFT = {"objective": "nft", "learning_rate": 1e-3, "max_train_steps": 3, "checkpointing_steps": 1}
 WATCHED = STILL | {"validation_pairs": 4, "max_train_steps": 2, "train_batch_size": 2}
+
+
+ALIKE = {"moved": MOVED, "exploding": EXPLODING, "nft": NFT}
+"""What each process must come to by itself: a reference, a beta, an end; scored candidates."""
 
 
 class Runs:
@@ -35,6 +47,7 @@ class Runs:
             "cached": Task(CACHED),
             "watched": Task(watched | {"validation_judge": "fake"}),
             "rollouts": Task(ROLLOUTS | {"max_train_steps": 2}, samples=True),
+            **{name: Task(given) for name, given in ALIKE.items()},
         }
         more = {"sharded": Task(CACHED | {"shard_weights": True})}
         parts = [{**CACHED, "max_train_steps": step} for step in (3, 7, 10)]
@@ -125,3 +138,30 @@ def test_d3po_shares_out_its_prompts(runs: Runs) -> None:
         for kind in ("one", "two")
     ]
     assert same_bits(*blocks)
+
+
+@pytest.mark.parametrize(("name", "start"), [("moved", 11), ("nft", 1)])
+def test_two_end_with_the_weights_of_one(runs: Runs, name: str, start: int) -> None:
+    one, two = (runs.folder / kind / name for kind in ("one", "two"))
+    begun = one / f"checkpoint-{start}" / LORA_FILE
+    assert_close_weights(one / LORA_FILE, two / LORA_FILE, begun, 0.05)
+
+
+def test_reference_and_beta_move_alike(runs: Runs) -> None:
+    file = "moved/checkpoint-22/state.safetensors"
+    ours, theirs = (load_file(runs.folder / kind / file) for kind in ("one", "two"))
+    names = [name for name in ours if name.startswith("reference/")]
+    assert names
+    for name in names:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-2, atol=1e-4)
+    assert runs.rows("two", "moved")[-1]["beta"] == pytest.approx(0.10201)
+
+
+def test_all_see_winners_errors_grow(runs: Runs) -> None:
+    ends = [
+        json.loads((runs.folder / kind / "exploding/summary.json").read_text())
+        for kind in ("one", "two")
+    ]
+    assert ends[0]["stopped"]
+    for name in ("stopped", "steps", "policy_of_step"):
+        assert ends[0][name] == ends[1][name]
