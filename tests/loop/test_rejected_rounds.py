@@ -65,6 +65,7 @@ def test_stopped_at_any_stage_it_goes_on_to_the_same(
     assert timeless(found["rounds"]) == timeless(wanted["rounds"][:2])
 
 
+@pytest.mark.slow
 def test_patience_ends_the_loop(make_settings: MakeSettings) -> None:
     result = rounds.loop(make_settings(tolerance=-1, rounds=5, patience=1))
     assert [entry.round for entry in result.rounds] == [0, 1]

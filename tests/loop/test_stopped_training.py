@@ -23,7 +23,7 @@ from sipo.train.settings import TrainSettings, make_settings, read_yaml
 @pytest.mark.parametrize(
     ("workers", "steps", "number", "send"),
     [
-        (1, 60, signal.SIGTERM, os.kill),  # to the command
+        pytest.param(1, 60, signal.SIGTERM, os.kill, marks=pytest.mark.slow),  # to the command
         (2, 30, signal.SIGINT, os.killpg),  # also to the processes it started, as a terminal does
     ],
 )

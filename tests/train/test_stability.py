@@ -311,6 +311,7 @@ def wild(run: Run, name: str, **given: Any) -> RunSummary:
     return run(name, MemoryPairs(2), **(HARD | given))
 
 
+@pytest.mark.slow
 def test_a_winners_error_that_explodes_within_steps(run: Run, tmp_path: Path) -> None:
     """Plain, it is more than double after 36 steps. A safe loser keeps it below the reference's;
     a stop ends the run with the policy of the last checkpoint before, and says so.
@@ -351,6 +352,7 @@ def test_the_option_may_come_later(run: Run, tmp_path: Path) -> None:
     assert same_bits(tmp_path / "late" / LORA_FILE, tmp_path / "never" / LORA_FILE)
 
 
+@pytest.mark.slow
 def test_a_margin_without_bounds_ruins_winners_and_a_cap_saves_them(
     run: Run, tmp_path: Path
 ) -> None:
