@@ -30,6 +30,7 @@ def test_two_processes_train_what_one_trains(finished: Path, tmp_path: Path) -> 
     assert_close_weights(tmp_path / "one" / LORA, tmp_path / "two" / LORA, start)
 
 
+@pytest.mark.slow
 def test_processes_start_with_the_same_threads_whatever_was_imported(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from sipo.loop.cli import main
 @pytest.mark.parametrize(
     ("stage", "by", "code"),
     [
-        ("round-0/eval/00001", signal.SIGINT, 130),
+        pytest.param("round-0/eval/00001", signal.SIGINT, 130, marks=pytest.mark.slow),
         ("round-1/shards/config.json", signal.SIGTERM, 143),
     ],
 )
