@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from stopped_sampling import stop_at
 
-from sipo.backbones.base import Backbone, Generated, Sampler
+from sipo.backbones.base import Backbone
 from sipo.datagen.api import verdicts
 from sipo.datagen.cli import main
 from sipo.datagen.export import dataset_card
@@ -239,20 +240,8 @@ def test_stopped_while_any_batch_is_sampled_it_goes_on_with_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = made(asked, tmp_path / "whole", tiny_backbone, FakeJudge())
-    sample, calls = tiny_backbone.sample, 0
-
-    def stopped(texts: Sequence[str], seeds: Sequence[int], sampler: Sampler) -> list[Generated]:
-        nonlocal calls
-        calls += 1
-        if calls == at:
-            raise KeyboardInterrupt
-        return sample(texts, seeds, sampler)
-
     out = tmp_path / "stopped"
-    with monkeypatch.context() as patched:
-        patched.setattr(tiny_backbone, "sample", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            made(asked, out, tiny_backbone, FakeJudge())
+    stop_at(tiny_backbone, at, lambda: made(asked, out, tiny_backbone, FakeJudge()), monkeypatch)
     assert bytes_of(made(asked, out, tiny_backbone, FakeJudge())) == bytes_of(whole)
 
 

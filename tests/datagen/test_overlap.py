@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from stopped_sampling import stop_at
 
 from sipo.backbones.base import Backbone, Generated, Sampler
 from sipo.datagen.generation import overlap, run
@@ -150,20 +151,10 @@ def test_ctrl_c_while_any_batch_is_sampled_loses_no_finished_shard(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    sample, calls = tiny_backbone.sample, 0
-
-    def stopped(texts: Sequence[str], seeds: Sequence[int], sampler: Sampler) -> list[Generated]:
-        nonlocal calls
-        calls += 1
-        if calls == batch:
-            raise KeyboardInterrupt
-        return sample(texts, seeds, sampler)
-
     out = tmp_path / "stopped"
-    with monkeypatch.context() as patched:
-        patched.setattr(tiny_backbone, "sample", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            made(settings, out, tiny_backbone, FakeJudge())
+    stop_at(
+        tiny_backbone, batch, lambda: made(settings, out, tiny_backbone, FakeJudge()), monkeypatch
+    )
     assert not [path.name for path in out.iterdir() if path.name.endswith(".tmp")]
     made(settings, out, tiny_backbone, FakeJudge())
     assert bytes_of(out) == bytes_of(shards)
