@@ -98,6 +98,10 @@ class Leases:
         self.held.add(name)
         return True
 
+    def wait_for(self, name: str, every_s: float) -> None:
+        while not self.claim(name):
+            time.sleep(every_s)
+
     def release(self, name: str) -> None:
         self.held.discard(name)
         mark = self._store.look(name)

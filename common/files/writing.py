@@ -5,9 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_PROCESS = uuid.uuid4().hex[:8]
+"""So that two that write the same file at once do not write into one another's."""
 
 
 @contextmanager
@@ -16,7 +20,7 @@ def atomic(path: Path) -> Iterator[io.BufferedRandom]:
 
     An OSError that names no file is given this one, so that "the disk is full" says where.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid():x}{_PROCESS}.tmp")
     try:
         with temporary.open("w+b") as file:
             yield file
@@ -47,3 +51,10 @@ def write_text(path: Path, text: str) -> None:
     """As UTF-8, whole or not at all."""
     with atomic(path) as file:
         file.write(text.encode())
+
+
+def sweep(folder: Path, names: str = "*") -> None:
+    """Remove what killed writers left of these files; nobody may be writing them."""
+    for left in folder.glob(f".{names}.tmp"):
+        if left.is_file():
+            left.unlink(missing_ok=True)

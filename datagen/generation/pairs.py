@@ -53,6 +53,18 @@ def pairs_hold(folder: ShardFolder, number: int) -> bool:
         return False
 
 
+def is_whole(folder: ShardFolder, number: int) -> bool:
+    """Whether nothing of a shard is left to do: candidates judged, paired, prompts encoded."""
+    try:
+        index = folder.candidates(number)
+    except ForeignShardError:
+        raise
+    except ValueError:
+        return False
+    judged = index.judged_by == folder.config.judge_digest
+    return judged and pairs_hold(folder, number) and folder.has_embeddings(number)
+
+
 def pair_if_stale(folder: ShardFolder, number: int) -> None:
     if not pairs_hold(folder, number):
         pair_candidates(folder, number)

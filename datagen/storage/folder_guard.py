@@ -18,6 +18,8 @@ from sipo.datagen.storage.shard_folder import PROMPTS, ShardFolder, read_folder
 
 only_writer = partial(locks.only_writer, command="sipo-data")
 """A context manager of the folder's path."""
+one_of_the_makers = partial(locks.one_of_several, command="sipo-data")
+"""The same for a command that several processes may give at once."""
 
 _OPTIONS = {
     "backbone": "--backbone",
