@@ -33,16 +33,18 @@ def one_of_several(folder: Path, command: str) -> Iterator[None]:
     Each locks a file of its own: who looks whether somebody writes keeps nobody from writing.
     """
     with _writing(folder, command, exclusive=False):
-        for old in folder.glob(_MAKERS):
-            if not _is_locked(old):  # its process is gone
-                old.unlink(missing_ok=True)
         mine = folder / _MAKERS.replace("*", f"{os.getpid():x}-{os.urandom(4).hex()}")
-        mine.touch()
-        try:
-            with _lock(mine, exclusive=True):
+        begun = mine.with_suffix(".new")
+        begun.touch()
+        with _lock(begun, exclusive=True):
+            begun.rename(mine)  # so that none is seen that is not locked yet
+            try:
                 yield
-        finally:
-            mine.unlink(missing_ok=True)
+            finally:
+                mine.unlink(missing_ok=True)
+                for other in folder.glob(_MAKERS):
+                    if not _is_locked(other):  # its process is gone
+                        other.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from sipo.feedback.fake import FakeJudge
 ONE_OF_TWO = """
 import json, os, sys, time
 from pathlib import Path
+from sipo.backbones.registry import load_backbone
 from sipo.datagen.generation.run import generate
 from sipo.datagen.settings import GenerateSettings
 from sipo.feedback.fake import FakeJudge
@@ -36,11 +37,12 @@ class Slow(FakeJudge):
         return super().judge(images, prompts)
 
 settings, here = GenerateSettings.model_validate_json(sys.argv[1]), Path(sys.argv[2])
+backbone = load_backbone(settings.backbone)
 (here / f"ready-{os.getpid()}").touch()
 while len(list(here.glob("ready-*"))) < 2:
     time.sleep(0.01)
 judge = Slow()
-generate(settings, judge=judge, progress=False)
+generate(settings, backbone=backbone, judge=judge, progress=False)
 print(json.dumps(judge.seen))
 """
 
