@@ -87,11 +87,12 @@ class Leases:
     ) -> None:
         self.owner = owner or Owner.this_process()
         self.held: set[str] = set()
+        self.taken_over: set[str] = set()
         self._store, self._clock, self._stale_s = store, clock, stale_s
         self._seen: dict[str, tuple[Mark, float]] = {}
 
     def claim(self, name: str) -> bool:
-        """Whether it is this process's now."""
+        """Whether it is this process's now; `taken_over` has it where its owner had left it."""
         if not (self._store.create(name, self.owner) or self._take(name)):
             return False
         self._seen.pop(name, None)
@@ -138,7 +139,10 @@ class Leases:
             return self._store.create(name, self.owner)
         if not (mark.owner.is_gone or self._is_stale(name, mark)):
             return False
-        return self._store.remove(name, mark) and self._store.create(name, self.owner)
+        if not (self._store.remove(name, mark) and self._store.create(name, self.owner)):
+            return False
+        self.taken_over.add(name)
+        return True
 
     def _is_stale(self, name: str, mark: Mark) -> bool:
         now = self._clock()

@@ -7,17 +7,16 @@ is made, and what a process leaves undone when it dies another makes.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 from sipo.backbones.base import Backbone
 from sipo.common.files.leases import FileStore, Leases
 from sipo.common.files.writing import sweep
-from sipo.common.processes import this_process
+from sipo.common.shared_work import POLL_S, Alone, Shared, Work
 from sipo.datagen.generation.allocation import allocated_batches, in_order_of_prompts
 from sipo.datagen.generation.build import Job, prepare
 from sipo.datagen.generation.candidates import (
@@ -41,9 +40,6 @@ from sipo.datagen.storage.local_backbones import remember
 from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.prompt import Prompt
-
-POLL_S = 1.0
-"""Between two looks at shards that others are making."""
 
 
 def generate(
@@ -69,73 +65,21 @@ def run(job: Job, out: Path, progress: bool = True) -> FolderSummary:
             folder = claim_folder(out, job.config, prompts_bytes(job.prompts))
             remember(out, job.backbone.name, job.weights)
             leases.release("folder")
-            left = Undone(folder, leases)
-            with candidates_bar(folder, sorted(left.numbers), progress) as track:
-                while left.numbers:
-                    if not make_shards(job, folder, left, track):
-                        time.sleep(POLL_S)
+            tidy = partial(_sweep_shard, folder)
+            work = Shared(folder.numbers, partial(is_whole, folder), leases, "shard", tidy)
+            with candidates_bar(folder, sorted(work.left), progress) as track:
+                work.until_done(lambda work: make_shards(job, folder, work, track))
             return finish(folder)
+
+
+def _sweep_shard(folder: ShardFolder, number: int) -> None:
+    """What a killed process had written of it."""
+    sweep(folder.path, f"*-{number:06d}.*")
 
 
 def make_shard(job: Job, folder: ShardFolder, number: int) -> None:
     """One shard, whatever it lacks: a function of the folder's configuration and its number."""
     make_shards(job, folder, Alone([number]), lambda _: None)
-
-
-class Work:
-    """Which shards to make: `claimed` gives them one by one, `made` is told of each."""
-
-    def claimed(self) -> Iterator[int]:
-        raise NotImplementedError
-
-    def made(self, number: int) -> None:
-        raise NotImplementedError
-
-
-@dataclass
-class Alone(Work):
-    """These, which nobody else makes."""
-
-    numbers: Iterable[int]
-
-    def claimed(self) -> Iterator[int]:
-        return iter(self.numbers)
-
-    def made(self, number: int) -> None:
-        pass
-
-
-@dataclass
-class Undone(Work):
-    """What is left of a folder, shared out by leases. A process begins with its own part of the
-    folder and goes on with what others have left."""
-
-    folder: ShardFolder
-    leases: Leases
-    numbers: set[int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.numbers = {n for n in self.folder.numbers if not is_whole(self.folder, n)}
-
-    def claimed(self) -> Iterator[int]:
-        """Those that nobody has now, each leased; what others have made by now is left out."""
-        for number in this_process().first_its_own(sorted(self.numbers)):
-            if not self.leases.claim(name_of(number)):
-                continue
-            if is_whole(self.folder, number):
-                self.made(number)
-            else:
-                sweep(self.folder.path, f"*-{number:06d}.*")
-                yield number
-
-    def made(self, number: int) -> None:
-        self.leases.release(name_of(number))
-        self.numbers.discard(number)
-
-
-def name_of(number: int) -> str:
-    """Of a shard's lease."""
-    return f"shard-{number:06d}"
 
 
 def make_shards(job: Job, folder: ShardFolder, work: Work, track: Track) -> int:
