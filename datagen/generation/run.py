@@ -16,7 +16,7 @@ from pathlib import Path
 from sipo.backbones.base import Backbone
 from sipo.common.files.leases import FileStore, Leases
 from sipo.common.files.writing import sweep
-from sipo.common.shared_work import POLL_S, Alone, Shared, Work
+from sipo.common.shared_work import Alone, Shared, Work
 from sipo.datagen.generation.allocation import allocated_batches, in_order_of_prompts
 from sipo.datagen.generation.build import Job, prepare
 from sipo.datagen.generation.candidates import (
@@ -61,7 +61,7 @@ def run(job: Job, out: Path, progress: bool = True) -> FolderSummary:
     with one_of_the_makers(out):
         leases = Leases(FileStore(out))
         with leases.beating():
-            leases.wait_for("folder", POLL_S)
+            leases.wait_for("folder", every_s=0.05)
             folder = claim_folder(out, job.config, prompts_bytes(job.prompts))
             remember(out, job.backbone.name, job.weights)
             leases.release("folder")
