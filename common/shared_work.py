@@ -71,10 +71,12 @@ class Shared(Work):
         self._leases.release(self._name(number))
         self.left.discard(number)
 
-    def until_done(self, make: Callable[[Work], int]) -> None:
-        """`make`, which returns how many pieces it made, until none is left, whoever makes them."""
+    def until_done(self, make: Callable[[], None]) -> None:
+        """`make` what can be claimed, again until nothing is left, whoever made it."""
         while self.left:
-            if not make(self):
+            before = len(self.left)
+            make()
+            if len(self.left) == before:
                 time.sleep(POLL_S)
 
     def _name(self, number: int) -> str:

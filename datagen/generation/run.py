@@ -68,7 +68,7 @@ def run(job: Job, out: Path, progress: bool = True) -> FolderSummary:
             tidy = partial(_sweep_shard, folder)
             work = Shared(folder.numbers, partial(is_whole, folder), leases, "shard", tidy)
             with candidates_bar(folder, sorted(work.left), progress) as track:
-                work.until_done(lambda work: make_shards(job, folder, work, track))
+                work.until_done(lambda: make_shards(job, folder, work, track))
             return finish(folder)
 
 
@@ -82,16 +82,13 @@ def make_shard(job: Job, folder: ShardFolder, number: int) -> None:
     make_shards(job, folder, Alone([number]), lambda _: None)
 
 
-def make_shards(job: Job, folder: ShardFolder, work: Work, track: Track) -> int:
-    """Make what is claimed, each shard overlapping with the next; returns how many there were."""
+def make_shards(job: Job, folder: ShardFolder, work: Work, track: Track) -> None:
+    """Make what is claimed, each shard overlapping with the next."""
     size = job.config.at_a_time  # the folder's may have been another
     seen: dict[int, list[Right]] = defaultdict(list)
-    count = 0
 
     def to_sample() -> Iterator[int]:
-        nonlocal count
         for number in work.claimed():
-            count += 1
             state = state_of(folder, number)
             if state == "sample":
                 embed_if_missing(folder, number, job.backbone)  # where the sampler is, too
@@ -115,4 +112,3 @@ def make_shards(job: Job, folder: ShardFolder, work: Work, track: Track) -> int:
     else:
         whole = (batches_of(folder, number, size) for number in to_sample())
         overlapped(job, chain.from_iterable(whole), write)
-    return count
