@@ -96,6 +96,13 @@ class LoopSettings(StrictModel):
         "policy in training.",
         "previous",
     )
+    later_rate: float = setting(
+        "Training",
+        "Learning rate of a round that goes on from a trained policy, as a share of the first's.",
+        0.3,
+        gt=0,
+        le=1,
+    )
     tolerance: float = setting(
         "Training",
         "Overall that a round may lie below the best one and still be accepted.",

@@ -66,7 +66,7 @@ def test_a_training_after_a_rejected_one_has_half_the_learning_rate_and_the_same
     settings = LoopSettings(learning_rate=1e-3)
     first = training(settings, Attempt(2), FIRST)
     again = training(settings, Attempt(2, 2), FIRST, slower=0.5)
-    assert (first.learning_rate, again.learning_rate) == (1e-3, 5e-4)
+    assert again.learning_rate == first.learning_rate / 2
     assert first.out.endswith("round-2/train")
     assert again.out.endswith("round-2/train-2")
     assert (first.data, first.init_weights, first.seed) == (
@@ -74,6 +74,17 @@ def test_a_training_after_a_rejected_one_has_half_the_learning_rate_and_the_same
         again.init_weights,
         again.seed,
     )
+
+
+def test_what_goes_on_from_a_trained_policy_has_a_lower_rate() -> None:
+    def rate(attempt: Attempt, policy: Attempt, **given: Any) -> float:
+        return training(LoopSettings(learning_rate=1e-3, **given), attempt, policy).learning_rate
+
+    assert rate(FIRST, BASE) == 1e-3
+    assert rate(Attempt(2), FIRST) == pytest.approx(3e-4)
+    assert rate(Attempt(2), FIRST, later_rate=1) == 1e-3
+    assert rate(Attempt(2), FIRST, start="base") == 1e-3  # a new LoRA
+    assert rate(Attempt(2), BASE) == 1e-3  # round 1 was skipped
 
 
 @pytest.mark.parametrize(
