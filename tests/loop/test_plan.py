@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sipo.geneval.evaluation_folder import hold
 from sipo.loop.attempts import BASE, Attempt
 from sipo.loop.refusals import check
 from sipo.loop.settings import LoopSettings
@@ -114,3 +116,11 @@ def test_refreshed_samplings_have_prompts_and_seeds_of_their_own() -> None:
     assert made[1].weights == settings.out / "round-2/train-2/checkpoint-400"
     assert made[0].seed != made[1].seed
     assert training(settings, again, BASE).steps_per_folder == 200
+
+
+def test_a_loop_begun_before_later_rounds_had_a_rate_of_their_own_goes_on(tmp_path: Path) -> None:
+    folder = {k: v for k, v in LoopSettings().config().items() if k != "later_rate"}
+    hold(tmp_path, folder)
+    hold(tmp_path, LoopSettings(later_rate=1).config())
+    with pytest.raises(ValueError, match="--later-rate"):
+        hold(tmp_path, LoopSettings().config())
