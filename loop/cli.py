@@ -85,6 +85,8 @@ def _describe(settings: LoopSettings) -> str:
     reason = no_test(settings)
     tested = "every accepted round" if settings.test_every_round else "the best round"
     times = f", {turns_of(settings)} times" if settings.refresh else ""
+    goes_on = settings.start != "base" and settings.later_rate != 1
+    slower = f" at {settings.later_rate:g} of the first round's learning rate" * goes_on
     old = f", {settings.replay:.0%} of the pairs of earlier rounds" if settings.replay else ""
     end = f"; {settings.patience} rounds without a clear gain end it" * bool(settings.patience)
     lines = [
@@ -93,7 +95,7 @@ def _describe(settings: LoopSettings) -> str:
         f"  generate {settings.num_prompts} prompts of {settings.prompts or settings.suite} "
         f"({again}) x {settings.candidates} candidates{times}, judged by {settings.judge}",
         f"  train    {settings.max_train_steps} steps x {settings.train_batch_size} pairs, "
-        f"{settings.objective}, from {_BEGINNINGS[settings.start]}, against "
+        f"{settings.objective}, from {_BEGINNINGS[settings.start]}{slower}, against "
         f"{_REFERENCES[settings.reference]}{old}",
         f"  evaluate {settings.eval_prompts or settings.eval_suite} x "
         f"{settings.images_per_prompt} images",
