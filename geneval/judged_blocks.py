@@ -60,7 +60,7 @@ class JudgedBlocks:
 
             def make() -> None:
                 for number in work.claimed():
-                    self._write(number, self._judged(number, bar))
+                    self._write(number, self._judged(number, bar.update))
                     work.made(number)
 
             work.until_done(make)
@@ -79,13 +79,13 @@ class JudgedBlocks:
         for path in self._folder.glob(_FILES):
             path.unlink(missing_ok=True)
 
-    def _judged(self, number: int, bar: tqdm[object]) -> Iterator[Judged]:
+    def _judged(self, number: int, advance: Callable[[], object]) -> Iterator[Judged]:
         part = self._parts[number]
         for judged in judge_images(
             self._judge, self._paths[part], self._prompts[part], self._batch_size
         ):
             yield judged
-            bar.update()
+            advance()
 
     def _write(self, number: int, judged: Iterator[Judged]) -> None:
         rows = [
