@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Process:
-    """The `rank`th of `count`, the `local_rank`th of its machine."""
+    """The `rank`th of `count`, the `local_rank`th of the `local_count` that share its machine."""
 
     rank: int = 0
     count: int = 1
     local_rank: int = 0
+    local_count: int = 1
 
     def first_its_own(self, items: Sequence[int]) -> list[int]:
         """All of them, the part that is this one's first: who goes on to the next part finds there
@@ -28,6 +29,15 @@ _LAUNCHERS = (
 )
 
 
+_ARRAY = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT")
+
+
+def was_launched(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether somebody has started the processes already."""
+    pairs = [names[:2] for names in _LAUNCHERS] + [_ARRAY]
+    return any(set(names) <= environment.keys() for names in pairs)
+
+
 def this_process(environment: Mapping[str, str] = os.environ) -> Process:
     """Of torchrun, `accelerate launch`, srun or a Slurm array; else the only one.
 
@@ -39,12 +49,18 @@ def this_process(environment: Mapping[str, str] = os.environ) -> Process:
         if names[0] in environment and names[1] in environment:
             rank, count, local = (_number(environment, name) for name in names)
             break
-    if "SLURM_ARRAY_TASK_ID" in environment and "SLURM_ARRAY_TASK_COUNT" in environment:
+    if set(_ARRAY) <= environment.keys():
         step = max(1, _number(environment, "SLURM_ARRAY_TASK_STEP") or 1)
         first = _number(environment, "SLURM_ARRAY_TASK_MIN")
-        task = (_number(environment, "SLURM_ARRAY_TASK_ID") - first) // step
-        rank, count = task * count + rank, _number(environment, "SLURM_ARRAY_TASK_COUNT") * count
-    return Process(rank, count, local)
+        task = (_number(environment, _ARRAY[0]) - first) // step
+        rank, count = task * count + rank, _number(environment, _ARRAY[1]) * count
+    return Process(rank, count, local, max(1, _number(environment, "LOCAL_WORLD_SIZE")))
+
+
+def shows_bars(environment: Mapping[str, str] = os.environ) -> bool:
+    """Of several processes on one terminal the first; none where tqdm's own variable says so."""
+    silent = environment.get("TQDM_DISABLE", "0") not in ("", "0")
+    return not silent and this_process(environment).rank == 0
 
 
 def _number(environment: Mapping[str, str], name: str) -> int:

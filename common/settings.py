@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
 from sipo.common.plugins import Group
@@ -86,5 +86,22 @@ DEVICE = partial(
     "Machine",
     "Device that models run on; auto is cuda where there is one.",
     choices=("auto", "cpu", "cuda"),
+)
+
+
+def _number_of_devices(text: str) -> str:
+    if text != "auto" and not (text.isdecimal() and int(text)):
+        raise ValueError("is no number of devices; give 1 or more, or auto")
+    return text
+
+
+Devices = Annotated[str, AfterValidator(_number_of_devices)]
+DEVICES = partial(
+    setting,
+    "Machine",
+    "Cards that share the work, a process each (on a CPU: processes that share its cores); auto is "
+    "all cards.",
+    metavar="N",
+    also="num_processes num_gpus",
 )
 OUT = partial(setting, "Output", "Folder to write.", also="output_dir output outdir save_dir")

@@ -12,6 +12,15 @@ from sipo.common.processes import this_process
 POLL_S = 1.0
 """Between two looks at what others are making."""
 
+News = Callable[[str, int, int | None], object]
+"""Told of a kind of piece, how many were left at first, and the number of one that is made."""
+_listeners: list[News] = []
+
+
+def tell_of_pieces(listener: News) -> None:
+    """From now on, of all that this process shares in."""
+    _listeners.append(listener)
+
 
 class Work:
     """Which pieces to make: `claimed` gives them one by one, `made` is told of each."""
@@ -53,6 +62,8 @@ class Shared(Work):
         """`tidy` a piece that another had begun and left."""
         self.left = {number for number in numbers if not is_made(number)}
         self._is_made, self._leases, self._kind, self._tidy = is_made, leases, kind, tidy
+        self._at_first = len(self.left)
+        self._tell(None)
 
     def claimed(self) -> Iterator[int]:
         """Those that nobody has now, each leased; what others have made by now is left out."""
@@ -70,6 +81,7 @@ class Shared(Work):
     def made(self, number: int) -> None:
         self._leases.release(self._name(number))
         self.left.discard(number)
+        self._tell(number)
 
     def until_done(self, make: Callable[[], None]) -> None:
         """`make` what can be claimed, again until nothing is left, whoever made it."""
@@ -78,6 +90,10 @@ class Shared(Work):
             make()
             if len(self.left) == before:
                 time.sleep(POLL_S)
+
+    def _tell(self, number: int | None) -> None:
+        for listener in _listeners:
+            listener(self._kind, self._at_first, number)
 
     def _name(self, number: int) -> str:
         return f"{self._kind}-{number:06d}"

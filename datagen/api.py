@@ -38,6 +38,7 @@ def generate(
     Returns what the folder holds. Raises ValueError for what cannot be met, TypeError for a
     keyword that is none.
     """
+    from sipo.datagen import several_processes
     from sipo.datagen.generation.run import generate as run
 
     rows, own_judge = given_prompts(prompts), given_judge(judge)
@@ -51,6 +52,8 @@ def generate(
         out=out,
     )
     asked = complete(said, loaded.name if loaded else None).settings
+    if loaded is None and own_judge is None:
+        return several_processes.generate(asked, rows, progress)
     return run(asked, rows, loaded, own_judge, progress)
 
 

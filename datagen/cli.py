@@ -42,17 +42,26 @@ def generate(asked: Completed[GenerateSettings], dry_run: bool) -> None:
     settings = asked.settings
     check_models(settings)  # before the libraries that take seconds to import
     no_loading_bars()
-    from sipo.datagen.generation.build import prepare
-    from sipo.datagen.generation.dry_run import plan_lines
-    from sipo.datagen.generation.run import run
+    from sipo.common.own_processes import processes_for
 
-    job = prepare(settings, continuing=not dry_run)
+    if dry_run or processes_for(settings.devices, settings.device) == 1:
+        from sipo.datagen.generation.build import prepare
+        from sipo.datagen.generation.dry_run import plan_lines
+        from sipo.datagen.generation.run import run
+
+        job = prepare(settings, continuing=not dry_run)  # what is wrong is said first
+        if asked.told:
+            click.echo(asked.told)
+        if dry_run:
+            click.echo("\n".join(plan_lines(job, settings.out)))
+            return
+        _report(run(job, settings.out), settings.out)
+        return
+    from sipo.datagen import several_processes
+
     if asked.told:
         click.echo(asked.told)
-    if dry_run:
-        click.echo("\n".join(plan_lines(job, settings.out)))
-        return
-    _report(run(job, settings.out), settings.out)
+    _report(several_processes.generate(settings), settings.out)
 
 
 @main.command(example="sipo-data judge shards --judge mini-evaluator --out shards-judged-again")
@@ -64,18 +73,9 @@ def judge(settings: asked.JudgeAgainSettings) -> None:
     people (`sipo-data import`) are never overwritten: they need it. A judge that can judge nothing
     changes nothing. config.json keeps what SHARDS was first judged by under "original".
     """
-    from sipo.datagen.generation.rejudging import judge_folder
+    from sipo.datagen import several_processes
 
-    made = judge_folder(
-        settings.shards,
-        settings.judge,
-        settings.judge_weights,
-        judged_frames=settings.judged_frames,
-        frame_score=settings.frame_score,
-        settings=settings.judge_settings,
-        out=settings.out,
-    )
-    _report(made, settings.out or settings.shards)
+    _report(several_processes.judge(settings), settings.out or settings.shards)
 
 
 @main.command(example="sipo-data pair shards --policy best-vs-worst --margin 0.5")
@@ -202,10 +202,9 @@ def export(settings: asked.ExportSettings) -> None:
 
 def _encode(shards: Path, how: asked.EncodingSettings) -> FolderSummary:
     no_loading_bars()
-    from sipo.datagen.encode import encode_folder
+    from sipo.datagen import several_processes
 
-    assert how.backbone is not None
-    return encode_folder(shards, how.backbone, how.batch_size, how.dtype, how.device)
+    return several_processes.encode(shards, how)
 
 
 def _report(summary: FolderSummary, out: Path) -> None:

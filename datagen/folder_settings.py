@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from sipo.backbones import settings as model
-from sipo.common.settings import ARGUMENTS, DEVICE, OUT, StrictModel, setting
+from sipo.common.settings import ARGUMENTS, DEVICE, DEVICES, OUT, Devices, StrictModel, setting
 from sipo.datagen.settings import MARGIN, MAX_PAIRS, POLICY, Policy
 from sipo.feedback import settings as feedback
 from sipo.feedback.frames import FrameScore
@@ -26,6 +26,7 @@ class JudgeAgainSettings(FolderSettings):
     judge_settings: Path | None = feedback.JUDGE_SETTINGS(None)
     judged_frames: int | None = feedback.JUDGED_FRAMES(None, without=_AS_BEFORE)
     frame_score: FrameScore | None = feedback.FRAME_SCORE(None, without=_AS_BEFORE)
+    devices: Devices = DEVICES("auto")
     out: Path | None = _NEW()
 
 
@@ -67,6 +68,7 @@ class EncodingSettings(StrictModel):
     batch_size: int = setting("Machine", "Pictures that are encoded at a time.", 8, ge=1)
     dtype: model.Dtype = model.DTYPE("auto")
     device: str = DEVICE("auto")
+    devices: Devices = DEVICES("auto")
 
 
 class EncodeSettings(EncodingSettings, FolderSettings):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from sipo.backbones import settings as model
 from sipo.backbones.loading.names import check_backbone
 from sipo.backbones.loading.trained_weights import check_weights
-from sipo.common.settings import DEVICE, OUT, SEED, StrictModel, setting
+from sipo.common.settings import DEVICE, DEVICES, OUT, SEED, Devices, StrictModel, setting
 from sipo.feedback import settings as feedback
 from sipo.feedback.frames import FRAMES, FrameScore
 from sipo.feedback.prompts.suites import TRAIN_SUITES
@@ -77,6 +77,7 @@ class GenerateSettings(StrictModel):
     dtype: model.Dtype = model.DTYPE("auto")
     quantize: model.Quantize = model.QUANTIZE("no")
     device: str = DEVICE("auto")
+    devices: Devices = DEVICES("auto")
     offload: bool = model.OFFLOAD(False)
     workers: int | None = model.WORKERS(None)
     out: Path = OUT(Path("shards"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from sipo.backbones.loading.names import EMBEDDED_SUITES, is_embedded
 from sipo.backbones.settings import sampler_settings
 from sipo.common.files.leases import FileStore, Leases
 from sipo.common.files.locks import one_of_several
+from sipo.common.own_processes import processes_for, run_processes
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import Judge
@@ -141,6 +143,10 @@ def evaluate(
     Raises ValueError for missing images, other settings in the same folder and unknown names.
     """
     work = plan(settings, judge)
+    count = processes_for(settings.devices, settings.device)
+    if count > 1 and backbone is None and judge is None:
+        run_processes(count, partial(evaluate, settings.model_copy(update={"devices": "auto"})))
+        return evaluation_folder.read_summary(settings.out, EvaluationSummary)
     with one_of_several(settings.out, "sipo-geneval"):
         leases = Leases(FileStore(settings.out))
         with leases.beating():

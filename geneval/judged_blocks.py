@@ -15,6 +15,7 @@ from tqdm import tqdm
 from sipo.common.files.leases import Leases
 from sipo.common.files.text import read_json
 from sipo.common.files.writing import to_json, write_json
+from sipo.common.processes import shows_bars
 from sipo.common.shared_work import Shared
 from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.prompt import Prompt
@@ -56,7 +57,9 @@ class JudgedBlocks:
         work = Shared(range(len(self._parts)), is_judged, leases, "verdicts")
         left = sum(len(self._paths[self._parts[number]]) for number in work.left)
         total = len(self._paths)
-        with tqdm(total=total, initial=total - left, desc="Judging", unit="img") as bar:
+        with tqdm(
+            total=total, initial=total - left, desc="Judging", unit="img", disable=not shows_bars()
+        ) as bar:
 
             def make() -> None:
                 for number in work.claimed():

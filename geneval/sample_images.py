@@ -14,6 +14,7 @@ from sipo.backbones.seeds import image_seed
 from sipo.common.cpu_workers import spread
 from sipo.common.files.leases import Leases
 from sipo.common.pictures.picture import Picture, as_kept, to_bytes
+from sipo.common.processes import shows_bars
 from sipo.common.shared_work import Shared
 from sipo.common.threads import ENCODERS, beside
 from sipo.feedback.prompts.prompt import Prompt
@@ -61,7 +62,13 @@ def sample_images(
         return number, [to_bytes(picture) for picture in sample(batches[number])]
 
     left = sum(len(batches[number]) for number in work.left)
-    with tqdm(total=len(jobs), initial=len(jobs) - left, desc="Sampling", unit="img") as bar:
+    with tqdm(
+        total=len(jobs),
+        initial=len(jobs) - left,
+        desc="Sampling",
+        unit="img",
+        disable=not shows_bars(),
+    ) as bar:
 
         def write(made: Iterable[tuple[int, Iterable[bytes]]]) -> None:
             for number, files in made:

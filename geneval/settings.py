@@ -11,7 +11,7 @@ from pydantic import model_validator
 from sipo.backbones import settings as model
 from sipo.backbones.loading.names import check_backbone, check_name, in_embedded_world
 from sipo.backbones.loading.trained_weights import check_weights
-from sipo.common.settings import DEVICE, OUT, SEED, StrictModel, setting
+from sipo.common.settings import DEVICE, DEVICES, OUT, SEED, Devices, StrictModel, setting
 from sipo.feedback import settings as feedback
 from sipo.feedback.frames import FRAMES, FrameScore
 from sipo.feedback.prompts.demands import require_published
@@ -74,6 +74,7 @@ class EvalSettings(StrictModel):
     dtype: model.Dtype = model.DTYPE("auto")
     quantize: model.Quantize = model.QUANTIZE("no")
     device: str = DEVICE("auto")
+    devices: Devices = DEVICES("auto")
     offload: bool = model.OFFLOAD(False)
     workers: int | None = model.WORKERS(None)
     images: Path | None = setting(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sipo.backbones.base import Backbone
-from sipo.common.files.writing import to_json
+from sipo.common.files.writing import sweep, to_json
 from sipo.datagen.generation.candidates import judged_of
 from sipo.datagen.generation.pairing import Paired, pair_stream
 from sipo.datagen.generation.sampling import batches
@@ -54,7 +54,8 @@ def pairs_hold(folder: ShardFolder, number: int) -> bool:
 
 
 def is_whole(folder: ShardFolder, number: int) -> bool:
-    """Whether nothing of a shard is left to do: candidates judged, paired, prompts encoded."""
+    """Whether nothing of a shard is left to do: candidates judged, paired, prompts encoded where
+    the folder has latents."""
     try:
         index = folder.candidates(number)
     except ForeignShardError:
@@ -62,7 +63,13 @@ def is_whole(folder: ShardFolder, number: int) -> bool:
     except ValueError:
         return False
     judged = index.judged_by == folder.config.judge_digest
-    return judged and pairs_hold(folder, number) and folder.has_embeddings(number)
+    encoded = not folder.config.encoded or folder.has_embeddings(number)
+    return judged and encoded and pairs_hold(folder, number)
+
+
+def sweep_shard(folder: ShardFolder, number: int) -> None:
+    """What a killed process had written of it."""
+    sweep(folder.path, f"*-{number:06d}.*")
 
 
 def pair_if_stale(folder: ShardFolder, number: int) -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from sipo.backbones.base import Backbone
 from sipo.common.files.leases import FileStore, Leases
-from sipo.common.files.writing import sweep
 from sipo.common.shared_work import Alone, Shared, Work
 from sipo.datagen.generation.allocation import allocated_batches, in_order_of_prompts
 from sipo.datagen.generation.build import Job, prepare
@@ -29,7 +28,13 @@ from sipo.datagen.generation.candidates import (
     write_sampled,
 )
 from sipo.datagen.generation.overlap import overlapped
-from sipo.datagen.generation.pairs import complete, embed_if_missing, is_whole, pair_if_stale
+from sipo.datagen.generation.pairs import (
+    complete,
+    embed_if_missing,
+    is_whole,
+    pair_if_stale,
+    sweep_shard,
+)
 from sipo.datagen.generation.progress import candidates_bar
 from sipo.datagen.generation.prompts import prompts_bytes
 from sipo.datagen.generation.types import Batch, Kept, Right
@@ -65,16 +70,11 @@ def run(job: Job, out: Path, progress: bool = True) -> FolderSummary:
             folder = claim_folder(out, job.config, prompts_bytes(job.prompts))
             remember(out, job.backbone.name, job.weights)
             leases.release("folder")
-            tidy = partial(_sweep_shard, folder)
+            tidy = partial(sweep_shard, folder)
             work = Shared(folder.numbers, partial(is_whole, folder), leases, "shard", tidy)
             with candidates_bar(folder, sorted(work.left), progress) as track:
                 work.until_done(lambda: make_shards(job, folder, work, track))
             return finish(folder)
-
-
-def _sweep_shard(folder: ShardFolder, number: int) -> None:
-    """What a killed process had written of it."""
-    sweep(folder.path, f"*-{number:06d}.*")
 
 
 def make_shard(job: Job, folder: ShardFolder, number: int) -> None:

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from sources import PX, listed
 
 from sipo.backbones.base import Backbone
 from sipo.common.files.leases import STALE_S
 from sipo.common.processes import Process, this_process
+from sipo.datagen import several_processes
+from sipo.datagen.encode import encode_folder
 from sipo.datagen.generation.build import prepare
+from sipo.datagen.generation.rejudging import judge_folder
 from sipo.datagen.generation.run import generate, make_shard
+from sipo.datagen.imports.settings import ImportSettings
+from sipo.datagen.imports.writer import import_pairs
 from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.folder_guard import claim_folder
+from sipo.datagen.storage.folder_summary import summarize
 from sipo.datagen.storage.shard_folder import open_folder
 from sipo.feedback.fake import FakeJudge
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.rule.verdict import Verdict
 
 ONE_OF_TWO = """
-import json, os, sys, time
+import os, sys, time
 from pathlib import Path
 from sipo.backbones.registry import load_backbone
 from sipo.datagen.generation.run import generate
@@ -31,10 +48,8 @@ from sipo.datagen.settings import GenerateSettings
 from sipo.feedback.fake import FakeJudge
 
 class Slow(FakeJudge):
-    seen = 0
     def judge(self, images, prompts):
         time.sleep(0.1)
-        self.seen += len(images)
         return super().judge(images, prompts)
 
 settings, here = GenerateSettings.model_validate_json(sys.argv[1]), Path(sys.argv[2])
@@ -42,9 +57,7 @@ backbone = load_backbone(settings.backbone)
 (here / f"ready-{os.getpid()}").touch()
 while len(list(here.glob("ready-*"))) < 2:
     time.sleep(0.01)
-judge = Slow()
-generate(settings, backbone=backbone, judge=judge, progress=False)
-print(json.dumps(judge.seen))
+generate(settings, backbone=backbone, judge=Slow(), progress=False)
 """
 
 
@@ -60,14 +73,12 @@ def start(settings: GenerateSettings, meeting: Path, rank: int) -> subprocess.Po
     return subprocess.Popen(words, env=os.environ | ranks, stdout=subprocess.PIPE, text=True)
 
 
-def test_two_processes_share_a_folder(
+def test_two_devices_make_the_bytes_of_one(
     settings: GenerateSettings, shards: Path, tmp_path: Path
 ) -> None:
-    asked = settings.model_copy(update={"out": tmp_path / "shared"})
-    both = [start(asked, tmp_path / "meeting", rank) for rank in range(2)]
-    seen = [json.loads(process.communicate(timeout=120)[0]) for process in both]
-    assert all(seen)
-    assert sum(seen) == 20  # no candidate twice
+    asked = settings.model_copy(update={"out": tmp_path / "shared", "devices": "2"})
+    made = several_processes.generate(asked, progress=False)
+    assert made == summarize(open_folder(shards))
     assert bytes_of(asked.out) == bytes_of(shards)
 
 
@@ -86,6 +97,57 @@ def test_what_a_killed_process_had_begun_the_other_makes(
     assert time.monotonic() - began < STALE_S - 20  # at once, not when the lease has gone stale
     assert alive.returncode == 0
     assert bytes_of(asked.out) == bytes_of(shards)
+
+
+class Slow(FakeJudge):
+    """Of another opinion than the folder's; `seen` pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = 0
+
+    def describe(self) -> dict[str, str]:
+        return {"id": "slow"}
+
+    def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
+        time.sleep(0.05)
+        self.seen += len(images)
+        own = {"judge": self.describe()}
+        return [verdict.model_copy(update=own) for verdict in super().judge(images, prompts)]
+
+
+def at_once(*works: Callable[[], object]) -> None:
+    with ThreadPoolExecutor(len(works)) as pool:
+        for done in [pool.submit(work) for work in works]:
+            done.result(timeout=120)
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_two_judge_one_folder_again(shards: Path, tmp_path: Path, in_place: bool) -> None:
+    alone = Path(shutil.copytree(shards, tmp_path / "alone"))
+    out = None if in_place else tmp_path / "new"
+    judge_folder(alone, "x", judge=Slow(), progress=False, out=out and tmp_path / "new-alone")
+    judges = [Slow(), Slow()]
+    works = [
+        partial(judge_folder, shards, "x", judge=judge, progress=False, out=out) for judge in judges
+    ]
+    at_once(*works)
+    assert sum(judge.seen for judge in judges) == 20  # no candidate twice
+    assert all(judge.seen for judge in judges)
+    assert bytes_of(out or shards) == bytes_of(tmp_path / "new-alone" if out else alone)
+
+
+def test_two_encode_one_folder(tiny_backbone: Backbone, tmp_path: Path) -> None:
+    source = listed(tmp_path / "source", 5)
+    small: dict[str, Any] = {"resolution": PX, "pairs_per_shard": 1}
+    folders = [tmp_path / name for name in ("alone", "shared")]
+    for out in folders:
+        settings = ImportSettings(format="folder", source=str(source), out=out, **small)
+        import_pairs(settings, progress=False)
+    encode_folder(folders[0], backbone=tiny_backbone, progress=False)
+    work = partial(encode_folder, folders[1], backbone=tiny_backbone, progress=False)
+    at_once(work, work)
+    assert bytes_of(folders[0]) == bytes_of(folders[1])
 
 
 def test_a_shard_is_a_function_of_its_number(
