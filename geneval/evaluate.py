@@ -145,7 +145,7 @@ def evaluate(
     work = plan(settings, judge)
     count = processes_for(settings.devices, settings.device)
     if count > 1 and backbone is None and judge is None:
-        run_processes(count, partial(evaluate, settings.model_copy(update={"devices": "auto"})))
+        run_processes(count, partial(evaluate, settings))
         return evaluation_folder.read_summary(settings.out, EvaluationSummary)
     with one_of_several(settings.out, "sipo-geneval"):
         leases = Leases(FileStore(settings.out))

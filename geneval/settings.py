@@ -121,9 +121,12 @@ class EvalSettings(StrictModel):
                 )
 
     def command(self) -> str:
-        """The shell command that asks for this: every setting that is not the default."""
+        """The shell command that asks for this: every setting that is not the default, but for how
+        many do it."""
         words = ["sipo-geneval"]
         for name, field in type(self).model_fields.items():
+            if name == "devices":
+                continue
             value = getattr(self, name)
             if value is True:
                 words.append("--" + name)

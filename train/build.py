@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -163,6 +164,8 @@ def make_accelerator(settings: TrainSettings) -> Accelerator:
             "slower than float32; use --mixed_precision no"
         )
     AcceleratorState._reset_state()
+    if "RANK" in os.environ and not torch.cuda.is_available():  # else each took itself to be alone
+        os.environ.setdefault("ACCELERATE_USE_CPU", "true")
     with wrapping_is_ours():
         group = InitProcessGroupKwargs(timeout=WAIT)
         accelerator = Accelerator(mixed_precision=settings.mixed_precision, kwargs_handlers=[group])
