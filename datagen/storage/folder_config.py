@@ -35,6 +35,7 @@ FILE = "config.json"
 MOST_SHARDS = 10**6
 """Their names have six digits."""
 PEOPLE = "imported"  # the judge's id where people labelled the pairs
+NOBODY = "none"  # and where candidates were imported to be judged
 KNOWN_AT_THE_END = ("prompts", "shards", "rows", "dropped")
 """Of an import: when its source is read through."""
 
@@ -187,6 +188,10 @@ class FolderConfig(Opinion, SamplingConfig):
     def judged_by_people(self) -> bool:
         """Nothing could bring their verdicts back."""
         return self.judge.id == PEOPLE
+
+    @property
+    def imported_unjudged(self) -> bool:
+        return (self.original or self).judge.id == NOBODY
 
     @property
     def suffix(self) -> Suffix:

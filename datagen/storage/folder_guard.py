@@ -62,10 +62,10 @@ def claim_import(path: Path, config: FolderConfig) -> ShardFolder:
         return ShardFolder(path, config)
     if not kept.config.is_import:
         raise ValueError(f"{path} was made by sipo-data generate; give another --out")
-    if not kept.config.judged_by_people:
+    refuse_difference(path, kept.config.source_part(), config.source_part())
+    if kept.config.judge.id != config.judge.id and not kept.config.imported_unjudged:
         names = kept.config.judge.names
         raise ValueError(f"{path} was judged again, by {names}; import into another --out")
-    refuse_difference(path, kept.config.source_part(), config.source_part())
     return kept
 
 
