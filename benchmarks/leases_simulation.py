@@ -57,7 +57,10 @@ def fleet(pieces: int, workers: int, seed: int) -> None:
     calls = ", ".join(f"{number:,} {kind}" for kind, number in sorted(made.calls.items()))
     print(f"{pieces:,} pieces of {asked.piece_s:.0f} s, {workers:,} workers, seed {seed}:")
     print(f"  made {made.made:,}, twice {made.twice}; {made.deaths} died with {made.lost_s:,.0f} s")
-    print(f"  ended {made.ended_s:,.0f} s, known to all {made.known_s:,.0f} s")
+    print(
+        f"  99.9 % made after {made.most_s:,.0f} s, all after {made.ended_s:,.0f}, known to all "
+        f"after {made.known_s:,.0f}"
+    )
     print(f"  never idle {made.fluid_s:,.0f} s, bound with its tail {made.bound_s:,.0f} s")
     print(f"  {made.ended_s / made.bound_s:.3f} of the bound; {cpu_s:.0f} CPU s to simulate")
     print(f"  {calls}")
@@ -120,10 +123,11 @@ def folder(path: Path, shards: int) -> None:
 
 def empty_config(shards: int) -> tuple[FolderConfig, bytes]:
     """Of a folder with a prompt a shard."""
-    from sipo.datagen.storage.folder_config import FolderConfig
+    from sipo.datagen.storage.folder_config import FORMAT, FolderConfig
 
     prompts = b'{"tag": "", "prompt": "a cat"}\n' * shards
     row = {
+        "format": FORMAT,
         "backbone": {"name": "none", "family": "none", "weights_sha256": "0"},
         "sampler": {"steps": 1, "guidance": 1, "height": 8, "width": 8},
         "prompts": {"count": shards, "sha256": hashlib.sha256(prompts).hexdigest(), "repeated": 0},
