@@ -47,8 +47,9 @@ def counted_rate(
     on_it = device.tflops == cards.TFLOPS[cards.MEASURED_ON]
     trained = model.name in cards.TRAINED_PAIRS_S and not device.share
     learnt = "measured on an H100" if trained else "assumed"
+    times = "once" if rows == 1 else "twice"
     sources = (
-        f"counted: {row / 1e12:.3g} TFLOP a row, {rows} a step, {steps} steps; "
+        f"counted: {row / 1e12:.3g} TFLOP a row, asked {times} a step, {steps} steps; "
         f"{cards.PASSES} passes of a row a pair (LoRA, gradient checkpointing)",
         f"{'measured' if own and on_it else 'assumed'}: {sampling:.0%} of {device.tflops:g} "
         f"TFLOP/s reached by sampling, {share}, uncompiled bf16",

@@ -90,13 +90,3 @@ def test_any_model_can_be_measured(tiny_folder: Path, prompts_file: Path, tmp_pa
     assert made["sources"][0].startswith("measured: 2 images")  # type: ignore[index]
     assert made["candidate_bytes"] > 0  # type: ignore[operator]
     assert not out.exists()
-
-
-def test_a_loops_dry_run_says_it_too(tmp_path: Path) -> None:
-    from sipo.loop.cli import main as loop
-
-    words = ["--dry-run", "--backbone", FLUX, "--judge-weights", "x.pt", "--out", tmp_path / "loop"]
-    result = CliRunner().invoke(loop, [*map(str, words)])
-    assert result.exit_code == 0, result.output
-    assert "Cost" in result.output
-    assert "counted: 74.4 TFLOP a row" in result.output
