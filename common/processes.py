@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,10 +18,12 @@ class Process:
     local_count: int = 1
 
     def first_its_own(self, items: Sequence[int]) -> list[int]:
-        """All of them, the part that is this one's first: who goes on to the next part finds there
-        what that one has not begun."""
-        begin = self.rank * len(items) // self.count
-        return [*items[begin:], *items[:begin]]
+        """All of them, the part that is this one's first, then those of others, in an order of its
+        own: where one is behind, not all come to the same place."""
+        begin, end = (part * len(items) // self.count for part in (self.rank, self.rank + 1))
+        others = [*items[end:], *items[:begin]]
+        random.Random(self.rank).shuffle(others)
+        return [*items[begin:end], *others]
 
 
 _LAUNCHERS = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +15,9 @@ from sipo.common.errors import UserError
 from sipo.common.options import DRY_RUN, settings_options
 from sipo.common.quiet_libraries import no_loading_bars
 from sipo.datagen import folder_settings as asked
-from sipo.datagen.generate_defaults import complete
+from sipo.datagen.generate_defaults import complete, complete_as
 from sipo.datagen.imports.settings import ImportSettings
+from sipo.datagen.planning.settings import PlanSettings
 from sipo.datagen.settings import GenerateSettings, check_models
 from sipo.recipes import recipe_option
 
@@ -62,6 +65,32 @@ def generate(asked: Completed[GenerateSettings], dry_run: bool) -> None:
     if asked.told:
         click.echo(asked.told)
     _report(several_processes.generate(settings), settings.out)
+
+
+@main.command(
+    example="sipo-data plan --backbone black-forest-labs/FLUX.1-dev --num-prompts 5000 --devices 16"
+)
+@recipe_option("generate")
+@settings_options(PlanSettings, partial(complete_as, PlanSettings))
+def plan(asked: Completed[PlanSettings]) -> None:
+    """Say what generate, a training and two evaluations take: hours, disk, money. Writes nothing.
+
+    From counted operations and what was measured of a card, in no time and without the model; with
+    --measure from two images sampled here. What is measured, counted and assumed is said.
+    """
+    from sipo.datagen.planning.lines import plan_lines
+    from sipo.datagen.planning.plan import plan_of
+
+    settings = asked.settings
+    if settings.measure:
+        no_loading_bars()
+    made = plan_of(settings)
+    if settings.json_:
+        click.echo(json.dumps(made.to_dict(), indent=1))
+        return
+    if asked.told:
+        click.echo(asked.told)
+    click.echo("\n".join(plan_lines(settings, made)))
 
 
 @main.command(example="sipo-data judge shards --judge mini-evaluator --out shards-judged-again")

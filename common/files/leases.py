@@ -93,7 +93,8 @@ class Leases:
 
     def claim(self, name: str) -> bool:
         """Whether it is this process's now; `taken_over` has it where its owner had left it."""
-        if not (self._store.create(name, self.owner) or self._take(name)):
+        mark = self._store.look(name)  # cheaper than to try, where it is another's
+        if not (self._store.create(name, self.owner) if mark is None else self._take(name, mark)):
             return False
         self._seen.pop(name, None)
         self.held.add(name)
@@ -133,10 +134,7 @@ class Leases:
             for name in list(self.held):
                 self.release(name)
 
-    def _take(self, name: str) -> bool:
-        mark = self._store.look(name)
-        if mark is None:  # released a moment ago
-            return self._store.create(name, self.owner)
+    def _take(self, name: str, mark: Mark) -> bool:
         if not (mark.owner.is_gone or self._is_stale(name, mark)):
             return False
         if not (self._store.remove(name, mark) and self._store.create(name, self.owner)):
