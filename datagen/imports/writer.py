@@ -30,10 +30,10 @@ from sipo.datagen.generation.candidates import candidate_sample, state_of, write
 from sipo.datagen.generation.pairs import pair_candidates, pairs_hold
 from sipo.datagen.generation.prompts import prompts_bytes
 from sipo.datagen.generation.types import Judged, requests
-from sipo.datagen.imports.candidates import most
 from sipo.datagen.imports.registry import load_format
 from sipo.datagen.imports.rows import Dropped, Found, PairRow, Rows
 from sipo.datagen.imports.settings import UNJUDGED, ImportSettings, check_import, config_of
+from sipo.datagen.imports.unjudged import most
 from sipo.datagen.imports.untrusted_clips import read_clip_of
 from sipo.datagen.imports.untrusted_images import to_keep
 from sipo.datagen.imports.values import UnusableError
