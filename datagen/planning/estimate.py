@@ -63,7 +63,7 @@ def estimate(
 ) -> Estimate:
     """`looks` of the judge at a candidate: its frames, where it is a clip; 0 where the rate has
     them."""
-    devices, each = settings.devices, settings.prompts_per_shard
+    devices, each = settings.device_count, settings.prompts_per_shard
     shards = math.ceil(prompts / each)
     images, pairs = prompts * settings.candidates, _pairs(settings, prompts)
     image_h = (rate.image_s + looks / cards.JUDGED_S) / 3600

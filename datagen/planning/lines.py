@@ -12,10 +12,10 @@ _COUNTED = {"generate": "images", "train": "pairs", "evaluate": "images"}
 
 def plan_lines(settings: PlanSettings, made: Estimate) -> list[str]:
     device = "device like this one" if settings.measure else device_of(settings).name
-    on = f"{settings.devices} x {device}" if settings.devices > 1 else f"one {device}"
+    on = f"{settings.device_count} x {device}" if settings.device_count > 1 else f"one {device}"
     money = "" if made.money is None else f", {made.money:,.2f} in money"
     kept = "measured in `make demo`" if settings.keep_rate == KEEP_RATE else "as --keep-rate says"
-    last = ", a shard's time: fewer prompts in a shard shorten it" * (settings.devices > 1)
+    last = ", a shard's time: fewer prompts in a shard shorten it" * (settings.device_count > 1)
     disk = made.candidate_bytes + made.pair_bytes + made.embedding_bytes
     return [
         f"{settings.backbone} on {on}",

@@ -7,7 +7,7 @@ from functools import partial
 from pydantic import model_validator
 
 from sipo.backbones.cost.cards import TFLOPS
-from sipo.common.settings import setting
+from sipo.common.settings import Devices, setting
 from sipo.datagen.settings import GenerateSettings
 
 KEEP_RATE = 0.8
@@ -22,7 +22,7 @@ _training = partial(setting, "Training")
 class PlanSettings(GenerateSettings):
     """None of it changes what `generate` does."""
 
-    devices: int = _machine("Devices that share the work.", 1, ge=1)
+    devices: Devices = _machine("Devices that share the work.", "1", metavar="N", also="num_gpus")
     card: str | None = _machine(
         "Card, whose published dense bf16 peak is taken.",
         None,
@@ -51,6 +51,11 @@ class PlanSettings(GenerateSettings):
         "Machine", "Sample and judge two images first, and go by how long that takes.", False
     )
     json_: bool = setting("Output", "Print JSON.", False)
+
+    @property
+    def device_count(self) -> int:
+        """The devices of another machine nobody can count: auto is one."""
+        return 1 if self.devices == "auto" else int(self.devices)
 
     @model_validator(mode="after")
     def _one_device(self) -> PlanSettings:
