@@ -79,7 +79,7 @@ class GenerateSettings(StrictModel):
     device: str = DEVICE("auto")
     offload: bool = model.OFFLOAD(False)
     workers: int | None = model.WORKERS(None)
-    out: Path = OUT(Path("shards"))
+    out: Path = OUT(Path("shards"), url=True)
 
     def sampler(self, default: Sampler) -> Sampler:
         """The backbone's sampler with what was asked put over it."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from sipo.backbones.loading.names import EMBEDDED_SUITES, is_embedded
 from sipo.backbones.settings import sampler_settings
-from sipo.common.files.leases import FileStore, Leases
+from sipo.common.files.leases import Leases
 from sipo.common.files.locks import one_of_several
+from sipo.common.files.url_leases import store_of
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import Judge
@@ -142,7 +143,7 @@ def evaluate(
     """
     work = plan(settings, judge)
     with one_of_several(settings.out, "sipo-geneval"):
-        leases = Leases(FileStore(settings.out))
+        leases = Leases(store_of(settings.out))
         with leases.beating():
             return _evaluate(settings, work, leases, backbone, judge)
 

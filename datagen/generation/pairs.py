@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sipo.backbones.base import Backbone
+from sipo.common.files.urls import near
 from sipo.common.files.writing import to_json
 from sipo.datagen.generation.candidates import judged_of
 from sipo.datagen.generation.pairing import Paired, pair_stream
@@ -99,7 +100,8 @@ def pair_candidates(folder: ShardFolder, number: int) -> None:
             "failures": dict(total.failures),
         }
 
-    write_shard(folder.tar(PAIRS, number), samples(), more)
+    with near(path):
+        write_shard(folder.tar(PAIRS, number), samples(), more)
 
 
 def _files(folder: ShardFolder, pair: Pair, path: Path, index: CandidateIndex) -> dict[str, bytes]:

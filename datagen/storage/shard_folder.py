@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from sipo.common.files.urls import place_of
 from sipo.datagen.storage.folder_config import FILE, FolderConfig
 from sipo.datagen.storage.shard_index import (
     CANDIDATES,
@@ -112,7 +113,7 @@ class ShardFolder:
 
 def open_folder(path: str | Path) -> ShardFolder:
     """Raises ValueError when `path` is no folder of `sipo-data`, or an import half done."""
-    folder = read_folder(Path(path))
+    folder = read_folder(place_of(path))
     if folder.config.prompts.count is None:
         raise ValueError(f"{path} is a stopped import; run the same sipo-data import again")
     return folder
@@ -132,9 +133,9 @@ def open_shards(text: str | Path) -> ShardFolder:
 def split_shards(text: str | Path) -> tuple[Path, tuple[int, ...] | None]:
     """The folder, and the numbers of shards that are named behind it: each once, in order."""
     folder, _, numbers = str(text).rpartition(":")
-    if not folder or not _NUMBERS.fullmatch(numbers) or Path(text).exists():
-        return Path(text), None
-    return Path(folder), tuple(sorted({int(number) for number in numbers.split(",")}))
+    if not folder or not _NUMBERS.fullmatch(numbers) or place_of(text).exists():
+        return place_of(text), None
+    return place_of(folder), tuple(sorted({int(number) for number in numbers.split(",")}))
 
 
 def read_folder(path: Path) -> ShardFolder:
