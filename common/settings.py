@@ -61,7 +61,7 @@ def shown(field: FieldInfo) -> Shown:
     return next(each for each in field.metadata if isinstance(each, Shown))
 
 
-PLACES = ("PATH", "FILE", "FOLDER", "MODEL", "SHARDS", "RUN")
+PLACES = ("PATH", "FILE", "FOLDER", "MODEL", "SHARDS", "RUN", "SOURCE")
 """What a setting is shown as whose value names a file or folder."""
 
 
@@ -101,8 +101,7 @@ class StrictModel(BaseModel):
         if not any(map(is_url, values)) or not (_is_path(field) or _names_places(field)):
             return value
         if not _takes_url(field):
-            first = next(filter(is_url, values))
-            raise ValueError(f"{first} is a URL, and this must lie on this machine; give a path")
+            raise ValueError("is a URL, which this cannot be; give a path of this machine")
         places = [place_of(each) if isinstance(each, str | Path) else each for each in values]
         if not _is_path(field):
             return value

@@ -39,6 +39,13 @@ class PairAgainSettings(FolderSettings):
     out: Path | None = _NEW()
 
 
+class MergeSettings(StrictModel):
+    shards: tuple[Path, ...] = setting(
+        ARGUMENTS, "Folders of one configuration.", ..., metavar="SHARDS...", url=True
+    )
+    out: Path = OUT(..., url=True)
+
+
 class InspectSettings(FolderSettings):
     rows: int = setting("Output", "Pairs on the contact sheet.", 48, ge=1)
     out: Path | None = setting(

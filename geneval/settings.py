@@ -82,7 +82,7 @@ class EvalSettings(StrictModel):
         "image and prompt.",
         None,
     )
-    out: Path = OUT(Path("eval"))
+    out: Path = OUT(Path("eval"), url=True)
 
     @model_validator(mode="before")
     @classmethod

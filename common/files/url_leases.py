@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sipo.common.files.leases import BEAT_S, STALE_S, FileStore, Leases, Mark, Owner, Store
-from sipo.common.files.urls import UrlPath
+from sipo.common.files.urls import UrlPath, require_writable
 from sipo.common.processes import this_process
 
 _CONDITIONAL = {"s3", "s3a", "gs", "gcs", "memory", "abfs", "az"}
@@ -121,6 +121,7 @@ def writing(folder: UrlPath, command: str, exclusive: bool) -> Iterator[None]:
 
     A writer that was killed on another machine is waited for until its lease is stale.
     """
+    require_writable(folder)
     if not has_leases(folder):
         _alone_or_refuse(folder)
         yield

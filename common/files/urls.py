@@ -37,6 +37,8 @@ _READ_ONLY = {
     "http": "nothing can be listed there; give s3://, gs:// or a folder",
     "https": "nothing can be listed there; give s3://, gs:// or a folder",
 }
+_WHOLE = {scheme: {"max_concurrency": 1} for scheme in ("s3", "s3a")}
+"""How a file is read whole, without asking for its size before."""
 _near: dict[str, Path] = {}
 
 
@@ -153,7 +155,7 @@ class UrlPath(PosixPath):
         if near := _near.get(str(self)):
             return near.read_bytes()
         with self.asked():
-            return bytes(self.filesystem.cat_file(self.key))
+            return bytes(self.filesystem.cat_file(self.key, **_WHOLE.get(self.scheme, {})))
 
     def read_ranges(self, places: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes at (offset, size) of each place, asked for at once."""
@@ -219,10 +221,14 @@ class UrlPath(PosixPath):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self)) from None
 
 
-def require_writable(path: UrlPath) -> None:
-    """Raises ValueError for what can only be read, OSError where there is no such bucket."""
+def refuse_read_only(path: UrlPath) -> None:
     if reason := _READ_ONLY.get(path.scheme):
         raise ValueError(f"{path} can only be read: {reason}")
+
+
+def require_writable(path: UrlPath) -> None:
+    """Raises ValueError for what can only be read, OSError where there is no such bucket."""
+    refuse_read_only(path)
     bucket = UrlPath(*path.parts[:2])
     if path.scheme != "memory" and not bucket.exists():
         raise FileNotFoundError(errno.ENOENT, "there is no such bucket", str(bucket))
@@ -261,6 +267,7 @@ def near(path: Path) -> Iterator[None]:
 @contextmanager
 def uploaded(path: UrlPath) -> Iterator[io.BufferedRandom]:
     """A file on this machine that is uploaded when the block has ended well."""
+    refuse_read_only(path)
     with tempfile.TemporaryDirectory(prefix="sipo-") as folder:
         temporary = Path(folder, path.name)
         with temporary.open("w+b") as file:

@@ -53,13 +53,13 @@ def state_of(folder: ShardFolder, number: int) -> State:
 
 def requests_of(folder: ShardFolder, number: int) -> Iterator[Request]:
     """What a shard's candidates are asked for, where every prompt has as many."""
-    config = folder.config
+    config = folder.part_of(number).config
     return requests(folder.prompts_of(number), config.candidates, config.seed)
 
 
 def _requests_with(folder: ShardFolder, number: int, keys: Iterable[str]) -> Iterator[Request]:
     """What the candidates with these keys were asked for; of --allocate they say how many it is."""
-    config = folder.config
+    config = folder.part_of(number).config
     if not config.allocate:
         yield from requests_of(folder, number)
         return

@@ -30,7 +30,8 @@ def embed_prompts(folder: ShardFolder, number: int, backbone: Backbone) -> None:
         encoded = backbone.encode_prompts(some)
         for place, text in enumerate(some):
             rows[text] = {name: tensor[place] for name, tensor in encoded.items()}
-    write_embeddings(folder.embeddings(number), rows, folder.config.sampling_digest)
+    made_by = folder.part_of(number).config.sampling_digest
+    write_embeddings(folder.embeddings(number), rows, made_by)
 
 
 def complete(folder: ShardFolder, number: int, backbone: Backbone) -> None:
