@@ -101,7 +101,7 @@ class StrictModel(BaseModel):
         if not any(map(is_url, values)) or not (_is_path(field) or _names_places(field)):
             return value
         if not _takes_url(field):
-            raise ValueError("is a URL, which this cannot be; give a path of this machine")
+            raise ValueError("a URL cannot be given here; give a path of this machine")
         places = [place_of(each) if isinstance(each, str | Path) else each for each in values]
         if not _is_path(field):
             return value

@@ -23,7 +23,6 @@ import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path, PosixPath
 from typing import IO, Any, NoReturn
 
@@ -275,11 +274,10 @@ def uploaded(path: UrlPath) -> Iterator[io.BufferedRandom]:
         path.upload(temporary)
 
 
-@lru_cache
 def _filesystem(scheme: str) -> Any:
     import fsspec
 
-    try:  # listings are never remembered: others write, too
+    try:  # fsspec keeps it, and makes another after a fork; listings are never kept: others write
         return fsspec.filesystem(scheme, use_listings_cache=False)
     except ImportError as error:
         install = f"pip install '{_EXTRAS[scheme]}'" if scheme in _EXTRAS else str(error)
