@@ -143,6 +143,7 @@ def writing(folder: UrlPath, command: str, exclusive: bool) -> Iterator[None]:
             yield
         finally:
             leases.release(mine)
+            _sweep_gone(store)
 
 
 def is_written_to(folder: UrlPath) -> bool:
@@ -161,6 +162,13 @@ def is_written_to(folder: UrlPath) -> bool:
             return False
         time.sleep(1.0)
     return bool(seen)
+
+
+def _sweep_gone(store: UrlStore) -> None:
+    """Of makers whose process is gone, which nobody else would take away."""
+    for name in store.names(f"{_MAKER}-"):
+        if (mark := store.look(name)) and mark.owner.is_gone:
+            store.remove(name, mark)
 
 
 def _claim(leases: Leases, store: UrlStore, name: str, folder: UrlPath, command: str) -> None:
