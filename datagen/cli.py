@@ -122,6 +122,19 @@ def pair(settings: asked.PairAgainSettings) -> None:
     _report(made, settings.out or settings.shards)
 
 
+@main.command(example="sipo-data merge shards-a shards-b --out shards")
+@settings_options(asked.MergeSettings)
+def merge(settings: asked.MergeSettings) -> None:
+    """Join folders that differ in seed and prompts alone into one. Samples and judges nothing.
+
+    Tars are linked where the disk can, so the folders stay as they are and no space is taken.
+    config.json keeps what each was asked under "merged".
+    """
+    from sipo.datagen.generation.merging import merge_folders
+
+    _report(merge_folders(settings.shards, settings.out), settings.out)
+
+
 @main.command(example="sipo-data inspect shards --rows 100")
 @settings_options(asked.InspectSettings)
 def inspect(settings: asked.InspectSettings) -> None:

@@ -22,7 +22,9 @@ from sipo.backbones.base import Backbone
 from sipo.backbones.fitting import encode_fitting
 from sipo.backbones.registry import load_backbone
 from sipo.common.devices import dtype_on, find_device
-from sipo.common.files.leases import FileStore, Leases
+from sipo.common.files.leases import Leases
+from sipo.common.files.url_leases import store_of
+from sipo.common.files.urls import near
 from sipo.common.ordered_threads import in_order, threads_for
 from sipo.common.pictures.picture import Clip, Suffix, from_bytes
 from sipo.common.pictures.tensors import to_tensor
@@ -84,7 +86,7 @@ def encode_folder(
     if begun:
         refuse_difference(folder.path, folder.config.as_read(), encoding, among="asked")
     with one_of_the_makers(folder.path):
-        leases = Leases(FileStore(folder.path))
+        leases = Leases(store_of(folder.path))
         with leases.beating():
             leases.wait_for("folder", every_s=0.05)
             folder = open_folder(path)  # another process may have begun
@@ -161,12 +163,13 @@ def _kept(folder: ShardFolder, number: int) -> Iterator[_Kept]:
     path = folder.tar(CANDIDATES, number)
     if not path.is_file():
         raise ValueError(f"{path} is missing; import into another --out")
-    for key, members in scan(path).items():
-        suffix = picture_in(folder.config, members)
-        if suffix is None or "json" not in members:
-            raise ValueError(f"{path} lacks a part of {key}; import into another --out")
-        picture = read_fields(path, {suffix: members[suffix]})[suffix]
-        yield _Kept(Judged.of(read_row(path, members, CandidateJson), key), suffix, picture)
+    with near(path):
+        for key, members in scan(path).items():
+            suffix = picture_in(folder.config, members)
+            if suffix is None or "json" not in members:
+                raise ValueError(f"{path} lacks a part of {key}; import into another --out")
+            picture = read_fields(path, {suffix: members[suffix]})[suffix]
+            yield _Kept(Judged.of(read_row(path, members, CandidateJson), key), suffix, picture)
 
 
 def _with_picture(kept: _Kept) -> tuple[_Kept, NDArray[np.uint8]]:

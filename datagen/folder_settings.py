@@ -13,11 +13,14 @@ from sipo.feedback import settings as feedback
 from sipo.feedback.frames import FrameScore
 
 _AS_BEFORE = "as before"
-_NEW = partial(setting, "Output", "New folder for it.", None, without="in place", metavar="NEW")
+_NEW = partial(
+    setting, "Output", "New folder for it.", None, without="in place", metavar="NEW", url=True
+)
+_SHARDS = partial(setting, ARGUMENTS, "Folder that sipo-data wrote.", ..., metavar="SHARDS")
 
 
 class FolderSettings(StrictModel):
-    shards: Path = setting(ARGUMENTS, "Folder that sipo-data wrote.", ..., metavar="SHARDS")
+    shards: Path = _SHARDS(url=True)
 
 
 class JudgeAgainSettings(FolderSettings):
@@ -37,12 +40,22 @@ class PairAgainSettings(FolderSettings):
     out: Path | None = _NEW()
 
 
+class MergeSettings(StrictModel):
+    shards: tuple[Path, ...] = setting(
+        ARGUMENTS, "Folders of one configuration.", ..., metavar="SHARDS...", url=True
+    )
+    out: Path = OUT(..., url=True)
+
+
 class InspectSettings(FolderSettings):
     rows: int = setting("Output", "Pairs on the contact sheet.", 48, ge=1)
-    out: Path | None = setting("Output", "HTML file to write.", None, without="SHARDS/contact.html")
+    out: Path | None = setting(
+        "Output", "HTML file to write.", None, without="SHARDS/contact.html", url=True
+    )
 
 
 class ReviewSettings(FolderSettings):
+    shards: Path = _SHARDS()  # answers are added to a file
     rater: str = setting("Pairs", "Name of who decides, for the record.", "rater")
     port: int = setting("Machine", "Port of the page.", 0, without="a free one")
 

@@ -16,6 +16,7 @@ from sipo.backbones.model_defaults import (
     sampler_layer,
     section_layer,
 )
+from sipo.common.files.urls import place_of
 from sipo.datagen.settings import GenerateSettings
 
 Settings = TypeVar("Settings", bound=GenerateSettings)
@@ -53,7 +54,7 @@ def complete_as(
     layer = model_layer(name).under(said)
     if said.get("prompts"):  # all of a file
         layer = layer.under(["num_prompts"])
-    begun = _as_begun(Path(str(said.get("out") or fields["out"].default)), layer)
+    begun = _as_begun(place_of(str(said.get("out") or fields["out"].default)), layer)
     told = sampler_layer(name).under(said).over(layer) if begun is None else begun
     values = (begun or layer).values
     return Completed(model.model_validate({**values, **said}), told.told)

@@ -49,7 +49,7 @@ class GenerateSettings(StrictModel):
 
     backbone: str = model.BACKBONE("mini-sd")
     weights: Path | None = model.WEIGHTS(None)
-    prompts: Path | None = feedback.PROMPTS(None)
+    prompts: Path | None = feedback.PROMPTS(None, url=True)
     suite: str | None = SUITE(None)
     num_prompts: int | None = NUM_PROMPTS(None)
     skip_prompts: int = setting("Prompts", "Prompts to leave out, the first ones.", 0, ge=0)
@@ -80,7 +80,7 @@ class GenerateSettings(StrictModel):
     devices: Devices = DEVICES("auto")
     offload: bool = model.OFFLOAD(False)
     workers: int | None = model.WORKERS(None)
-    out: Path = OUT(Path("shards"))
+    out: Path = OUT(Path("shards"), url=True)
 
     def sampler(self, default: Sampler) -> Sampler:
         """The backbone's sampler with what was asked put over it."""

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from sipo.backbones.loading.names import EMBEDDED_SUITES, is_embedded
 from sipo.backbones.settings import sampler_settings
-from sipo.common.files.leases import FileStore, Leases
+from sipo.common.files.leases import Leases
 from sipo.common.files.locks import one_of_several
+from sipo.common.files.url_leases import store_of
 from sipo.common.own_processes import processes_for, run_processes
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
@@ -148,7 +149,7 @@ def evaluate(
         run_processes(count, partial(evaluate, settings))
         return evaluation_folder.read_summary(settings.out, EvaluationSummary)
     with one_of_several(settings.out, "sipo-geneval"):
-        leases = Leases(FileStore(settings.out))
+        leases = Leases(store_of(settings.out))
         with leases.beating():
             return _evaluate(settings, work, leases, backbone, judge)
 

@@ -11,6 +11,7 @@ from pydantic import model_validator
 from sipo.backbones import settings as model
 from sipo.backbones.loading.names import check_backbone, check_name, in_embedded_world
 from sipo.backbones.loading.trained_weights import check_weights
+from sipo.common.files.urls import is_url
 from sipo.common.settings import DEVICE, DEVICES, OUT, SEED, Devices, StrictModel, setting
 from sipo.feedback import settings as feedback
 from sipo.feedback.frames import FRAMES, FrameScore
@@ -50,7 +51,7 @@ class EvalSettings(StrictModel):
         choices=SUITES,
         without="mini with mini-sd, else geneval; with --images their prompts",
     )
-    prompts: Path | None = feedback.PROMPTS(None)
+    prompts: Path | None = feedback.PROMPTS(None, url=True)
     judge: str = feedback.JUDGE(
         "mini-evaluator", without="mini-evaluator; mask2former without mini-sd"
     )
@@ -83,7 +84,7 @@ class EvalSettings(StrictModel):
         "image and prompt.",
         None,
     )
-    out: Path = OUT(Path("eval"))
+    out: Path = OUT(Path("eval"), url=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -111,6 +112,11 @@ class EvalSettings(StrictModel):
             if not in_embedded_world(self.backbone, self.suite):
                 require_published(self.judge, self.judge_weights)
             check_backbone(self.backbone)
+        if self.images and self.images.is_file() and is_url(self.out):
+            raise ValueError(
+                f"--out {self.out} is a URL, and images of a list are linked into it; give a "
+                "folder of this machine"
+            )
         if self.images:
             ignored = sorted(_SAMPLING & self.model_fields_set)
             if ignored:

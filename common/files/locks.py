@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sipo.common.files import url_leases
+from sipo.common.files.urls import UrlPath
 from sipo.common.files.writing import sweep
 
 _MAKERS = ".maker-*.lock"
@@ -21,6 +23,10 @@ def only_writer(folder: Path, command: str) -> Iterator[None]:
     `command` is who else it would be ("sipo-train"). Where a file system knows no locks (some
     network ones) nothing is refused.
     """
+    if isinstance(folder, UrlPath):
+        with url_leases.writing(folder, command, exclusive=True):
+            yield
+        return
     with _writing(folder, command, exclusive=True):
         sweep(folder)
         yield
@@ -32,6 +38,10 @@ def one_of_several(folder: Path, command: str) -> Iterator[None]:
 
     Each locks a file of its own: who looks whether somebody writes keeps nobody from writing.
     """
+    if isinstance(folder, UrlPath):
+        with url_leases.writing(folder, command, exclusive=False):
+            yield
+        return
     with _writing(folder, command, exclusive=False):
         mine = folder / _MAKERS.replace("*", f"{os.getpid():x}-{os.urandom(4).hex()}")
         begun = mine.with_suffix(".new")
@@ -67,6 +77,8 @@ def _writing(folder: Path, command: str, exclusive: bool) -> Iterator[None]:
 
 def is_written_to(folder: Path) -> bool:
     """Whether a process holds it now, as `only_writer` or as `one_of_several`."""
+    if isinstance(folder, UrlPath):
+        return url_leases.is_written_to(folder)
     return _is_locked(folder) or any(map(_is_locked, folder.glob(_MAKERS)))
 
 

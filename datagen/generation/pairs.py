@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sipo.backbones.base import Backbone
+from sipo.common.files.urls import near
 from sipo.common.files.writing import sweep, to_json
 from sipo.datagen.generation.candidates import judged_of
 from sipo.datagen.generation.pairing import Paired, pair_stream
@@ -29,7 +30,8 @@ def embed_prompts(folder: ShardFolder, number: int, backbone: Backbone) -> None:
         encoded = backbone.encode_prompts(some)
         for place, text in enumerate(some):
             rows[text] = {name: tensor[place] for name, tensor in encoded.items()}
-    write_embeddings(folder.embeddings(number), rows, folder.config.sampling_digest)
+    made_by = folder.part_of(number).config.sampling_digest
+    write_embeddings(folder.embeddings(number), rows, made_by)
 
 
 def complete(folder: ShardFolder, number: int, backbone: Backbone) -> None:
@@ -106,7 +108,8 @@ def pair_candidates(folder: ShardFolder, number: int) -> None:
             "failures": dict(total.failures),
         }
 
-    write_shard(folder.tar(PAIRS, number), samples(), more)
+    with near(path):
+        write_shard(folder.tar(PAIRS, number), samples(), more)
 
 
 def _files(folder: ShardFolder, pair: Pair, path: Path, index: CandidateIndex) -> dict[str, bytes]:

@@ -9,7 +9,8 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from sipo.common.files.leases import FileStore, Leases
+from sipo.common.files.leases import Leases
+from sipo.common.files.url_leases import store_of
 from sipo.common.shared_work import Shared
 from sipo.datagen.generation.allocation import refuse_majority
 from sipo.datagen.generation.candidates import Track, state_of, verdicts_of, write_judged
@@ -71,7 +72,7 @@ def judge_folder(
     opinion = {"judge": judge.describe(), "versions": versions}
     into = ShardFolder(where, config.with_opinion(opinion))
     with one_of_the_makers(where):
-        leases = Leases(FileStore(where))
+        leases = Leases(store_of(where))
         with leases.beating():
             leases.wait_for("folder", every_s=0.05)
             source = open_folder(path)  # another process may have begun

@@ -14,7 +14,8 @@ from itertools import chain
 from pathlib import Path
 
 from sipo.backbones.base import Backbone
-from sipo.common.files.leases import FileStore, Leases
+from sipo.common.files.leases import Leases
+from sipo.common.files.url_leases import store_of
 from sipo.common.shared_work import Alone, Shared, Work
 from sipo.datagen.generation.allocation import allocated_batches, in_order_of_prompts
 from sipo.datagen.generation.build import Job, prepare
@@ -64,7 +65,7 @@ def generate(
 def run(job: Job, out: Path, progress: bool = True) -> FolderSummary:
     """Returns when the folder is whole, whoever made it."""
     with one_of_the_makers(out):
-        leases = Leases(FileStore(out))
+        leases = Leases(store_of(out))
         with leases.beating():
             leases.wait_for("folder", every_s=0.05)
             folder = claim_folder(out, job.config, prompts_bytes(job.prompts))

@@ -37,7 +37,7 @@ class ImportSettings(StrictModel):
         metavar="FORMAT",
     )
     source: str = setting(ARGUMENTS, "File, folder or hub id to read.", ..., metavar="SOURCE")
-    out: Path = OUT(Path("shards"))
+    out: Path = OUT(Path("shards"), url=True)
     images: Path | None = _data("Folder where a list's paths begin.", None, without="the list's")
     split: str = _data("Split of a Hugging Face dataset.", "train")
     revision: str | None = _data("Revision of a Hugging Face dataset.", None, without="the newest")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import chain, groupby
 from statistics import fmean
+from typing import TypeVar
 
 from sipo.common.files.writing import write_json
 from sipo.datagen.storage.decisions import Decisions, PairName, ReviewCounts, names_of
@@ -85,6 +86,7 @@ class FolderSummary:
         return {name: value for name, value in row.items() if name not in left_out}
 
 
+Facts = TypeVar("Facts", CandidateFacts, PairFacts)
 _DROPPED = tuple(field.name for field in fields(DroppedPairs))
 _OPTIONAL = ("import", "allocated", "original", "review")
 
@@ -104,9 +106,9 @@ def summarize(folder: ShardFolder) -> FolderSummary:
     names: list[PairName] = []
     dropped: Counter[str] = Counter()
     for number in folder.numbers:
-        candidates += folder.candidates(number).samples.values()
+        candidates += _numbered(folder, number, folder.candidates(number).samples.values())
         index = folder.pairs(number)
-        pairs += index.samples.values()
+        pairs += _numbered(folder, number, index.samples.values())
         if decisions:
             names += names_of(folder, number).values()
         dropped.update({name: getattr(index, name) for name in _DROPPED})
@@ -138,11 +140,22 @@ def summarize(folder: ShardFolder) -> FolderSummary:
     )
 
 
+def _numbered(folder: ShardFolder, number: int, facts: Iterable[Facts]) -> list[Facts]:
+    """Of a shard, with the numbers of prompts that the whole folder has."""
+    before = folder.part_of(number).first_prompt
+    if not before:
+        return list(facts)
+    return [each.model_copy(update={"prompt": each.prompt + before}) for each in facts]
+
+
 def count_allocated(folder: ShardFolder) -> Allocated | None:
     """None where every prompt has as many candidates."""
     if not folder.config.allocate:
         return None
-    facts = [folder.candidates(number).samples.values() for number in folder.numbers]
+    facts = [
+        _numbered(folder, number, folder.candidates(number).samples.values())
+        for number in folder.numbers
+    ]
     return _allocated(folder.config, list(chain.from_iterable(facts)))
 
 

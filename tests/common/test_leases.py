@@ -16,6 +16,8 @@ import pytest
 from memory_leases import MemoryStore
 
 from sipo.common.files.leases import FileStore, Leases, Owner, Store
+from sipo.common.files.url_leases import UrlStore
+from sipo.common.files.urls import UrlPath, place_of
 
 ELSEWHERE = "another machine"
 
@@ -28,8 +30,12 @@ class Clock:
         return self.now
 
 
-@pytest.fixture(params=["files", "memory"])
+@pytest.fixture(params=["files", "memory", "url"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "url":
+        folder = place_of(f"memory:/{tmp_path}")
+        assert isinstance(folder, UrlPath)
+        return UrlStore(folder)
     return FileStore(tmp_path) if request.param == "files" else MemoryStore()
 
 
