@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from threading import Event, Lock, Thread
 from typing import TypeVar
+from weakref import finalize
 
 import httpx
 
@@ -72,6 +73,7 @@ class HttpCalls:
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=limits.threads),
             trust_env=not is_here(url),
         )
+        finalize(self, self._client.close)  # nobody tells a judge that it is over
         self._lock, self._calls, self._failures = Lock(), 0, 0
         self._not_before = 0.0  # time.monotonic() that the server asked to wait for
 

@@ -18,14 +18,23 @@ from PIL import Image
 
 from sipo.common.pictures.decode import UnreadableError, decode
 from sipo.feedback.judge import Judge
+from sipo.feedback.prompts.demands import check_prompts
 from sipo.feedback.prompts.prompt import Prompt, prompt_of
-from sipo.feedback.registry import JUDGES, MOST_BOXES, load_judge, split_names, vocabulary_of
+from sipo.feedback.registry import (
+    JUDGES,
+    MOST_BOXES,
+    JudgeSettings,
+    load_judge,
+    split_names,
+    vocabulary_of,
+)
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
 
 MOST_IMAGES = 256  # of a request
 MOST_CLASSES = 2000
 LOADED = 2  # judges of that many vocabularies stay loaded
 _LONGEST_NAME = 200
+_ANY = ("object",)
 
 Body = Mapping[str, Any]
 
@@ -41,15 +50,17 @@ class JudgeService:
         self,
         name: str,
         weights: str | Path | None = None,
-        settings: Path | None = None,
+        settings: str | Path | JudgeSettings | None = None,
         prompts: Sequence[Prompt] = (),
     ) -> None:
         """Loads the judge, unless it waits for a vocabulary. Raises ValueError as `load_judge`."""
         self._asked = name, weights, settings
         self._by_text = {prompt.text: prompt for prompt in prompts}
         self._classes = vocabulary_of(prompts)
+        names = [one for one, _ in split_names(name)]
+        self._detectors = ",".join(one for one in names if one in MOST_BOXES)
         self._looks_for_classes = any(
-            one in MOST_BOXES or one not in JUDGES or one == "http" for one, _ in split_names(name)
+            one in MOST_BOXES or one not in JUDGES or one == "http" for one in names
         )
         self._loaded: OrderedDict[tuple[str, ...], Judge] = OrderedDict()
         self._one_at_a_time = Lock()
@@ -60,6 +71,7 @@ class JudgeService:
         except ValueError as error:
             if self._classes or not str(error).startswith("vocabulary is empty"):
                 raise
+            self._judge(_ANY)  # what is wrong with its weights is said now
 
     @property
     def described(self) -> dict[str, object] | None:
@@ -83,6 +95,8 @@ class JudgeService:
         extra = _object(asked.get("extra") or {}, "extra")
         sent = _list(asked, "images", MOST_IMAGES)
         prompts = self._prompts(asked, extra, len(sent))
+        if self._detectors:
+            check_prompts(self._detectors, prompts, "the request")
         images = [_decoded(text) for text in sent]
         vocabulary = self._vocabulary_for(prompts, extra.get("vocabulary"))
         with self._one_at_a_time:
@@ -151,8 +165,8 @@ def _decoded(text: object) -> Image.Image | str:
     if not isinstance(text, str):
         return "image is no base64 text"
     try:
-        data = base64.b64decode(text.partition(",")[2] if text.startswith("data:") else text)
-        return decode(data, foreign=True)
+        plain = text.partition(",")[2] if text.startswith("data:") else text
+        return decode(base64.b64decode("".join(plain.split()), validate=True), foreign=True)
     except (binascii.Error, ValueError) as error:
         return str(error) if isinstance(error, UnreadableError) else "image is no base64 text"
 
