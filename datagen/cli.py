@@ -166,7 +166,7 @@ def calibrate_judge_command(settings: asked.CalibrateJudgeSettings) -> None:
 @main.command("serve-judge", example="sipo-data serve-judge mini-evaluator --port 8000")
 @settings_options(asked.ServeJudgeSettings)
 def serve_judge_command(settings: asked.ServeJudgeSettings) -> None:
-    """Answer over HTTP what JUDGE says of images, for --judge http=URL and for other programs.
+    """Answer over HTTP what judge NAME says of images, for --judge http=URL and for other programs.
 
     POST /compute takes JSON with prompts and base64 images, and gives rewards and verdicts; GET
     /health says which judge it is. Runs until Ctrl-C.
