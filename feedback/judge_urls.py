@@ -7,8 +7,11 @@ from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import urlsplit
 
-Protocol = Literal["openai", "flow-factory"]
-"""Questions to a vision chat; or images and prompts to a service that scores them."""
+Protocol = Literal["openai", "flow-factory", "unirl"]
+"""Questions to a vision chat; or images and prompts to a service that scores them (two kinds)."""
+
+COMPUTE, SCORE = "/compute", "/score"
+"""How the addresses of the two services end."""
 
 EXAMPLES = "http://127.0.0.1:8000, or http://127.0.0.1:8000/v1 of an OpenAI-compatible server"
 _SCHEME = re.compile(r"(https?):/+")
@@ -39,9 +42,17 @@ def checked_url(text: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
+def base_of(url: str) -> str:
+    """Without the end that a protocol adds itself."""
+    return next((url.removesuffix(end) for end in (COMPUTE, SCORE) if url.endswith(end)), url)
+
+
 def protocol_of(url: str) -> Protocol:
     """By convention: the base of an OpenAI-compatible server ends with its version."""
-    return "openai" if re.search(r"/v\d+$", urlsplit(url).path.rstrip("/")) else "flow-factory"
+    path = urlsplit(url).path.rstrip("/")
+    if re.search(r"/v\d+$", path):
+        return "openai"
+    return "unirl" if path.endswith(SCORE) else "flow-factory"
 
 
 def is_here(url: str) -> bool:

@@ -6,14 +6,10 @@ image causes (a wrong key, a path that is not there, a budget that is used up) e
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from http import HTTPStatus
 from threading import Event, Lock, Thread
 from typing import TypeVar
 from weakref import finalize
@@ -23,6 +19,7 @@ import httpx
 from sipo.common.files.strict_json import parse_json
 from sipo.feedback.judge_batches import JudgesMistakeError
 from sipo.feedback.judge_urls import is_here
+from sipo.feedback.remote.http_status import named, passes, remedy_of, retry_after_s
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -31,13 +28,6 @@ FIRST_WAIT_S = 0.5  # before the second try; each further one is twice as long
 LONGEST_WAIT_S = 120.0  # that a server may ask for
 MOST_REPLY = 1 << 26  # bytes
 _SAID = 160  # characters of a server's own words
-_AGAIN = {408, 425, 429}  # and all from 500 on
-_NO_ONES_IMAGE = {
-    401: "put its key into the environment variable that the setting key_env names",
-    403: "put its key into the environment variable that the setting key_env names",
-    404: "look at its URL, at the setting protocol, and at the setting model",
-    405: "look at its URL and at the setting protocol",
-}
 
 
 class CallError(ValueError):
@@ -167,14 +157,12 @@ class HttpCalls:
             raise _AgainError(f"connection broke ({type(error).__name__})") from None
         except httpx.HTTPError as error:
             raise CallError(f"no HTTP ({type(error).__name__})") from None
-        if status in _AGAIN or status >= 500:
-            raise _AgainError(_named(status), status, _retry_after(headers.get("Retry-After")))
-        if 300 <= status < 400:
-            raise self._end(f"answers {_named(status)}; give the address that it points to")
-        if status in _NO_ONES_IMAGE:
-            raise self._end(f"answers {_named(status)}; {_NO_ONES_IMAGE[status]}")
+        if passes(status):
+            raise _AgainError(named(status), status, retry_after_s(headers.get("Retry-After")))
+        if remedy := remedy_of(status):
+            raise self._end(f"answers {named(status)}; {remedy}")
         if status >= 400:
-            raise CallError(f"{_named(status)}{self._words(text)}", True, status)
+            raise CallError(f"{named(status)}{self._words(text)}", True, status)
         try:
             return parse_json(text, "reply")
         except ValueError as error:
@@ -233,21 +221,3 @@ class _AgainError(Exception):
     def __init__(self, cause: str, status: int | None = None, wait_s: float | None = None) -> None:
         super().__init__(cause)
         self.status, self.wait_s = status, wait_s
-
-
-def _named(status: int) -> str:
-    try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return str(status)
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds of a Retry-After header, which has those or a date (RFC 9110, 10.2.3)."""
-    if value is None:
-        return None
-    with suppress(ValueError):
-        return seconds if 0 <= (seconds := float(value)) < math.inf else None
-    with suppress(ValueError, OverflowError):
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    return None

@@ -1,7 +1,7 @@
 """A judge of ours over HTTP, for other programs and for `--judge http=URL`.
 
-GET /health says what it is, POST /compute judges (judge_service.py has the JSON), POST /describe
-gives the judge's description. What goes wrong is JSON with an `error`.
+GET /health says what it is, POST /compute and /score judge (judge_service.py has the JSON), POST
+/describe gives the judge's description. What goes wrong is JSON with an `error`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from typing import cast
 from sipo.common.errors import explain
 from sipo.common.files.strict_json import parse_json
 from sipo.common.local_server import LOCAL_HOSTS, LocalHandler, LocalServer
+from sipo.feedback.judge_urls import COMPUTE, SCORE
 from sipo.feedback.prompts.grammar import single_object
 from sipo.feedback.registry import MOST_BOXES, split_names
 from sipo.feedback.remote.judge_service import JudgeService
-from sipo.feedback.remote.score_replies import COMPUTE, DESCRIBE, HEALTH, OURS
+from sipo.feedback.remote.score_replies import DESCRIBE, HEALTH, OURS, REWARD
 
 MOST_BYTES = 1 << 26  # of a request
 AT_ONCE = 8  # requests that are held in memory; another is told to come again
@@ -99,11 +100,13 @@ class _Handler(LocalHandler):
             self._refuse(HTTPStatus.NOT_FOUND, f"there is GET {HEALTH} and POST {COMPUTE}")
             return
         judge = self._server.service.described
-        self.send_json({"status": "ok", "serves": OURS, "judge": judge})
+        rewards = {REWARD: ["score"]}
+        self.send_json({"status": "ok", "serves": OURS, "judge": judge, "rewards": rewards})
 
     def post(self) -> None:
         service = self._server.service
-        answer = {COMPUTE: service.compute, DESCRIBE: service.describe}.get(self.path)
+        answers = {COMPUTE: service.compute, SCORE: service.score, DESCRIBE: service.describe}
+        answer = answers.get(self.path)
         if answer is None:
             self._refuse(HTTPStatus.NOT_FOUND, f"there is POST {COMPUTE} and GET {HEALTH}")
         elif not self._has_key():

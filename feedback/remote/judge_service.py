@@ -6,17 +6,13 @@ its verdict. Raises ValueError for a request that is none.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from PIL import Image
 
-from sipo.common.pictures.decode import UnreadableError, decode
 from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.demands import check_prompts
 from sipo.feedback.prompts.prompt import Prompt, prompt_of
@@ -28,15 +24,22 @@ from sipo.feedback.registry import (
     split_names,
     vocabulary_of,
 )
+from sipo.feedback.remote.judge_requests import (
+    IDENTITY,
+    MOST_IMAGES,
+    Body,
+    decoded,
+    last_turn,
+    list_in,
+    object_in,
+    row_of,
+    vocabulary_in,
+)
+from sipo.feedback.remote.score_replies import REWARD
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
 
-MOST_IMAGES = 256  # of a request
-MOST_CLASSES = 2000
 LOADED = 2  # judges of that many vocabularies stay loaded
-_LONGEST_NAME = 200
 _ANY = ("object",)
-
-Body = Mapping[str, Any]
 
 
 class JudgeService:
@@ -80,39 +83,60 @@ class JudgeService:
 
     def describe(self, body: object) -> dict[str, object]:
         """The judge's description for the `vocabulary` of the body."""
-        given = _object(body, "the request").get("vocabulary") or ()
+        given = object_in(body, "the request").get("vocabulary") or ()
         with self._one_at_a_time:
-            return {"judge": self._judge(_vocabulary(given) or self._classes).describe()}
+            return {"judge": self._judge(vocabulary_in(given) or self._classes).describe()}
 
     def compute(self, body: object) -> dict[str, object]:
         """`rewards`, `verdicts` and `judge` for `prompts` and `images` in base64.
 
         A reward is a score in [0, 1], None where the verdict is a failure.
         """
-        asked = _object(body, "the request")
+        asked = object_in(body, "the request")
         if asked.get("videos"):
             raise ValueError("videos are not judged here; send frames as images")
-        extra = _object(asked.get("extra") or {}, "extra")
-        sent = _list(asked, "images", MOST_IMAGES)
-        prompts = self._prompts(asked, extra, len(sent))
-        if self._detectors:
-            check_prompts(self._detectors, prompts, "the request")
-        images = [_decoded(text) for text in sent]
-        vocabulary = self._vocabulary_for(prompts, extra.get("vocabulary"))
-        with self._one_at_a_time:
-            judge = self._judge(vocabulary)
-            verdicts = _judged(judge, images, prompts)
-            self.images += len(verdicts)
-            self.requests += 1
+        judge, verdicts = self._verdicts(asked, object_in(asked.get("extra") or {}, "extra"))
         return {
             "rewards": [verdict.score for verdict in verdicts],
             "verdicts": [v.model_dump(mode="json", exclude={"judge"}) for v in verdicts],
             "judge": judge.describe(),
         }
 
+    def score(self, body: object) -> dict[str, object]:
+        """The same as UniRL asks: `requests`, whose last turn of `history` has text and image.
+
+        A row of GenEval's in `metadata` goes before the text.
+        """
+        asked = list_in(object_in(body, "the request"), "requests", MOST_IMAGES)
+        items = [object_in(item, f"requests[{n}]") for n, item in enumerate(asked)]
+        turns = [last_turn(item, f"requests[{n}]") for n, item in enumerate(items)]
+        rows = [row_of(item) or turn.get("text") for item, turn in zip(items, turns, strict=True)]
+        images = [turn.get("image_b64") for turn in turns]
+        verdicts = self._verdicts({"prompts": rows, "images": images}, {})[1]
+        return {
+            "protocol_version": "1",
+            "results": [{} if v.failed else {REWARD: {"score": v.score}} for v in verdicts],
+            "errors": [{REWARD: v.failure} if v.failed else {} for v in verdicts],
+            "identities": [{name: item.get(name) for name in IDENTITY} for item in items],
+        }
+
+    def _verdicts(self, asked: Body, extra: Body) -> tuple[Judge, list[Verdict]]:
+        sent = list_in(asked, "images", MOST_IMAGES)
+        prompts = self._prompts(asked, extra, len(sent))
+        if self._detectors:
+            check_prompts(self._detectors, prompts, "the request")
+        images = [decoded(text) for text in sent]
+        vocabulary = self._vocabulary_for(prompts, extra.get("vocabulary"))
+        with self._one_at_a_time:
+            judge = self._judge(vocabulary)
+            verdicts = _judged(judge, images, prompts)
+            self.images += len(verdicts)
+            self.requests += 1
+        return judge, verdicts
+
     def _prompts(self, asked: Body, extra: Body, count: int) -> list[Prompt]:
         key = "rows" if "rows" in extra else "prompts"
-        rows = _list(extra if key == "rows" else asked, key, MOST_IMAGES)
+        rows = list_in(extra if key == "rows" else asked, key, MOST_IMAGES)
         if len(rows) != count:
             raise ValueError(f"{len(rows)} {key} for {count} images; send one prompt each")
         return [self._prompt(row, f"{key}[{number}]") for number, row in enumerate(rows)]
@@ -123,7 +147,7 @@ class JudgeService:
 
     def _vocabulary_for(self, prompts: Sequence[Prompt], given: object) -> tuple[str, ...]:
         named = vocabulary_of(prompts)
-        chosen = _vocabulary(given or ()) or self._classes or named
+        chosen = vocabulary_in(given or ()) or self._classes or named
         if self._looks_for_classes and (strange := sorted(set(named) - set(chosen))):
             raise ValueError(
                 f"class {strange[0][:80]!r} is not in the vocabulary that the judge looks for; "
@@ -158,37 +182,3 @@ def _judged(
     return [
         failed_verdict(i, judge.describe()) if isinstance(i, str) else next(said) for i in images
     ]
-
-
-def _decoded(text: object) -> Image.Image | str:
-    """The image, or why there is none."""
-    if not isinstance(text, str):
-        return "image is no base64 text"
-    try:
-        plain = text.partition(",")[2] if text.startswith("data:") else text
-        return decode(base64.b64decode("".join(plain.split()), validate=True), foreign=True)
-    except (binascii.Error, ValueError) as error:
-        return str(error) if isinstance(error, UnreadableError) else "image is no base64 text"
-
-
-def _object(value: object, what: str) -> Body:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{what} is no JSON object")
-    return value
-
-
-def _list(body: Body, key: str, most: int) -> list[Any]:
-    value = body.get(key)
-    if not isinstance(value, list) or not 0 < len(value) <= most:
-        raise ValueError(f"{key} is no list of 1 to {most}")
-    return value
-
-
-def _vocabulary(value: object) -> tuple[str, ...]:
-    """Raises ValueError for what are no class names."""
-    names = value if isinstance(value, list | tuple) else [None]
-    if len(names) > MOST_CLASSES or not all(
-        isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME for name in names
-    ):
-        raise ValueError(f"vocabulary is no list of at most {MOST_CLASSES} class names")
-    return tuple(names)

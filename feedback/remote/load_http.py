@@ -10,14 +10,21 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sipo.feedback.judge import Judge
-from sipo.feedback.judge_urls import EXAMPLES, Protocol, checked_url, is_here, protocol_of
+from sipo.feedback.judge_urls import (
+    EXAMPLES,
+    Protocol,
+    base_of,
+    checked_url,
+    is_here,
+    protocol_of,
+)
 from sipo.feedback.prompts.questions import read_questions
 from sipo.feedback.remote.chat_judge import ChatJudge, answers_of, only_model
 from sipo.feedback.remote.chat_replies import Answers
 from sipo.feedback.remote.env_keys import key_in
 from sipo.feedback.remote.http_calls import HttpCalls, Limits
-from sipo.feedback.remote.score_judge import ScoreJudge, description_served
-from sipo.feedback.remote.score_replies import COMPUTE
+from sipo.feedback.remote.score_judge import ScoreJudge, description_served, only_reward
+from sipo.feedback.remote.score_replies import FlowFactory, UniRL
 from sipo.feedback.rule.answers import THRESHOLD, AnswerRule, Mean
 from sipo.feedback.scorers.base import LinearScale, Scale, SigmoidScale
 
@@ -46,6 +53,7 @@ def load_http(
     questions: str | None = None,
     answers: Literal["auto"] | Answers | None = None,
     request: Mapping[str, object] | None = None,
+    reward: str | None = None,
     low: float | None = None,
     high: float | None = None,
     center: float | None = None,
@@ -55,12 +63,15 @@ def load_http(
 
     Raises ValueError for a server that does not answer, and for a setting of the other protocol.
     """
-    address = _address(weights, url)
-    speaks = protocol or protocol_of(address)
+    whole = _address(weights, url)
+    address, speaks = base_of(whole), protocol or protocol_of(whole)
     chat: dict[str, object] = {"model": model, "mean": mean, "questions": questions}
     chat |= {"answers": answers, "request": request}
     score: dict[str, object] = {"low": low, "high": high, "center": center, "slope": slope}
-    _refuse(score if speaks == "openai" else chat, f"protocol {speaks!r} of {address}")
+    where = f"protocol {speaks!r} of {address}"
+    _refuse({**score, "reward": reward} if speaks == "openai" else chat, where)
+    if speaks == "flow-factory":
+        _refuse({"reward": reward}, where)
     limits = Limits(timeout_s, tries, threads, most_calls, most_failures)
     calls = HttpCalls(address, _key(key_env, address, speaks), limits)
     if speaks == "openai":
@@ -70,17 +81,22 @@ def load_http(
         how = answers_of(calls, name, more, answers or "auto")
         return ChatJudge(calls, name, rule, how, more, batch, _sha256(questions))
     scale = _scale(low, high, center, slope)
-    if (served := description_served(calls, vocabulary)) is not None:
+    to_be_right = THRESHOLD if least is None else least
+    if speaks == "unirl":
+        named = UniRL(reward or only_reward(calls))
+        return ScoreJudge(calls, named, batch, threads, to_be_right, scale, None)
+    served = description_served(calls, vocabulary)
+    if served is not None:
         whose = f"the judge that sipo serves at {address}, which gives verdicts"
         _refuse({**score, "least": least}, whose)
-    least = THRESHOLD if least is None else least
-    return ScoreJudge(calls, batch, threads, least, scale, vocabulary, served)
+    shape = FlowFactory(None if served is None else tuple(vocabulary))
+    return ScoreJudge(calls, shape, batch, threads, to_be_right, scale, served)
 
 
 def _address(weights: str | Path | None, url: str | None) -> str:
     if weights is None and url is None:
         raise ValueError(f"judge 'http' has no URL; write --judge http=URL, like {EXAMPLES}")
-    found = {checked_url(str(one)).removesuffix(COMPUTE) for one in (weights, url) if one}
+    found = {checked_url(str(one)) for one in (weights, url) if one}
     if len(found) != 1:
         raise ValueError(f"judge 'http' has two URLs, {' and '.join(sorted(found))}; give one")
     return found.pop()

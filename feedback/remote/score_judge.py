@@ -11,15 +11,7 @@ from PIL import Image
 from sipo.feedback.judge_batches import Asked, JudgesMistakeError, judge_in_batches
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.remote.http_calls import CallError, HttpCalls
-from sipo.feedback.remote.score_replies import (
-    COMPUTE,
-    DESCRIBE,
-    HEALTH,
-    is_ours,
-    raw_scores,
-    score_body,
-    verdicts_in,
-)
+from sipo.feedback.remote.score_replies import DESCRIBE, HEALTH, Shape, is_ours, verdicts_in
 from sipo.feedback.rule.complaint import Complaint
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
 from sipo.feedback.scorers.base import Scale
@@ -35,19 +27,18 @@ class ScoreJudge:
     def __init__(
         self,
         calls: HttpCalls,
+        shape: Shape,
         batch: int,
         threads: int,
         least: float,
         scale: Scale | None,
-        vocabulary: Sequence[str],
         served: Mapping[str, object] | None,
     ) -> None:
-        self._calls, self._batch, self._threads = calls, batch, threads
+        self._calls, self._shape, self._batch, self._threads = calls, shape, batch, threads
         self._least, self._scale, self._served = least, scale, served
-        self._vocabulary = None if served is None else tuple(vocabulary)
 
     def describe(self) -> dict[str, object]:
-        said = {"id": "http", "protocol": "flow-factory", "url": self._calls.url}
+        said = {"id": "http", **self._shape.describe(), "url": self._calls.url}
         if self._served is not None:
             return {**said, "judge": dict(self._served)}
         scale = self._scale and {"rule": self._scale.rule, **asdict(self._scale)}
@@ -61,11 +52,11 @@ class ScoreJudge:
         """A request that is answered with a refusal is put again image by image."""
 
         def ask(some: Sequence[Asked], stop: Event) -> list[Verdict]:
-            reply = self._calls.post(COMPUTE, score_body(some, self._vocabulary), stop)
+            reply = self._calls.post(self._shape.path, self._shape.body(some), stop)
             if self._served is not None:
                 self._require_same(reply)
                 return verdicts_in(reply, len(some), description)
-            return [self._verdict(raw, description) for raw in raw_scores(reply, len(some))]
+            return [self._verdict(raw, description) for raw in self._shape.scores(reply, len(some))]
 
         parts = [batch[at : at + self._batch] for at in range(0, len(batch), self._batch)]
         verdicts: list[Verdict] = []
@@ -89,9 +80,9 @@ class ScoreJudge:
                 "serve the first one again: the same command goes on"
             )
 
-    def _verdict(self, raw: float | None, description: dict[str, object]) -> Verdict:
-        if raw is None:
-            return failed_verdict("the service gave no score", description)
+    def _verdict(self, raw: float | str, description: dict[str, object]) -> Verdict:
+        if isinstance(raw, str):
+            return failed_verdict(raw, description)
         score = self._unit(raw)
         correct = score >= self._least
         complaint = Complaint("http", "score", self._least, score)
@@ -134,3 +125,17 @@ def description_served(calls: HttpCalls, vocabulary: Sequence[str]) -> Mapping[s
         ) from None
     except (TypeError, KeyError):
         return None
+
+
+def only_reward(calls: HttpCalls) -> str:
+    """The one that a UniRL server has. Raises ValueError where it has others, too, or none."""
+    try:
+        health = calls.get(HEALTH)
+    except CallError as error:
+        raise ValueError(f"judge 'http' gets no answer at {calls.url}: {error}") from None
+    rewards = health.get("rewards") if isinstance(health, Mapping) else None
+    names = list(rewards) if isinstance(rewards, Mapping) else []
+    if len(names) != 1:
+        has = f"has the rewards {', '.join(map(str, names[:5]))}" if names else "lists no rewards"
+        raise ValueError(f"{calls.url} {has}; name one in the setting reward of judge 'http'")
+    return str(names[0])

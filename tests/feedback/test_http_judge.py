@@ -13,9 +13,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scripted_server import Call, Said, ScriptedServer, asked, chat, scripted
+from tiny_judges import tiny_vlm
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from sipo.feedback.judge import Judge
 from sipo.feedback.judge_urls import checked_url, is_here, protocol_of
@@ -120,6 +124,39 @@ def test_a_server_that_refuses_to_give_log_probabilities() -> None:
     assert server.calls[-1].body["top_k"] == 1
 
 
+def test_a_model_behind_a_url_has_the_scores_that_it_has_as_vlm(tmp_path: Path) -> None:
+    """By all of its tokens, where real servers show the 20 likeliest."""
+    folder = tiny_vlm(tmp_path / "vlm")
+    model = AutoModelForImageTextToText.from_pretrained(folder).eval()
+    processor = AutoProcessor.from_pretrained(folder)
+
+    def script(call: Call) -> Said:
+        (image, text) = call.body["messages"][0]["content"]
+        data = base64.b64decode(image["image_url"]["url"].partition(",")[2])
+        shown = {"type": "image", "image": Image.open(io.BytesIO(data)).convert("RGB")}
+        inputs = processor.apply_chat_template(
+            [{"role": "user", "content": [shown, text]}],
+            **{"tokenize": True, "add_generation_prompt": True},
+            **{"return_dict": True, "return_tensors": "pt"},
+        )
+        with lock, torch.no_grad():
+            likely = model(**inputs).logits[0, -1].log_softmax(-1).tolist()
+        names = [processor.tokenizer.decode([token]) for token in range(len(likely))]
+        rows = [{"token": t, "logprob": p} for t, p in zip(names, likely, strict=True)]
+        return Said({"choices": [{"logprobs": {"content": [{"top_logprobs": rows}]}}]})
+
+    lock, noise = Lock(), np.random.default_rng(0).integers(0, 256, (56, 56, 3), np.uint8)
+    asked_of = [(Image.fromarray(noise), prompt) for prompt in (CAT, TWO)]
+    with scripted(script) as server:
+        there = judged(chat_judge(server, model="tiny", least=0.001), *asked_of)
+    here = judged(load_judge("vlm", folder, (), {"vlm": {"least": 0.001}}), *asked_of)
+    for mine, theirs in zip(here, there, strict=True):
+        assert mine.score is not None
+        assert theirs.score == pytest.approx(mine.score, abs=1e-6)
+        assert (theirs.correct, len(theirs.complaints)) == (mine.correct, len(mine.complaints))
+        assert theirs.evidence.keys() == mine.evidence.keys()
+
+
 @pytest.mark.parametrize(
     ("first", "answer", "chance"),
     [
@@ -197,6 +234,29 @@ def test_scores_of_other_ranges() -> None:
         assert judged(preferred, (RED, CAT), (BLUE, CAT))[0].score == 0.5
         with pytest.raises(ValueError, match=r"gave the score 21; say its range by .* low and hi"):
             judged(score_judge(server), (RED, CAT), (BLUE, CAT))
+
+
+def test_unirls_rewards_by_name() -> None:
+    def script(call: Call) -> Said:
+        results = [{"hps": {"v2": 0.75, "v1": 0.1}}, {}]
+        return Said({"protocol_version": "1", "results": results, "errors": [{}, {"hps": "dark"}]})
+
+    with scripted(script, health={"status": "ok", "rewards": {"hps": ["v2", "v1"]}}) as server:
+        judge = load_judge("http", f"{server.url}/score", ("cat",))
+        good, dark = judged(judge, (RED, CAT), (BLUE, plain_text("rain")))
+    assert (good.score, dark.failure) == (0.75, "the service says: dark")
+    (call,) = server.calls
+    first, second = call.body["requests"]
+    assert (call.path, first["required_rewards"]) == ("/score", ["hps"])
+    assert (second["history"][0]["text"], first["metadata"]) == ("rain", CAT.to_row())
+    assert judge.describe() == {
+        **{"id": "http", "protocol": "unirl", "reward": "hps", "url": server.url},
+        **{"least": 0.5, "scale": None},
+    }
+    says = "has the rewards a, b; name one in the setting reward"
+    several = scripted(script, health={"rewards": {"a": [], "b": []}})
+    with several as server, pytest.raises(ValueError, match=says):
+        load_judge("http", f"{server.url}/score", ())
 
 
 def refusing(said: Said) -> Callable[[Call], Said]:
@@ -385,7 +445,7 @@ def test_which_key_goes_where(monkeypatch: pytest.MonkeyPatch) -> None:
         ("http://host:8000/v1", "http://host:8000/v1", "openai"),
         ("https://api.openai.com/v1/", "https://api.openai.com/v1", "openai"),
         ("http:/host:8000", "http://host:8000", "flow-factory"),  # as pathlib has it
-        ("http://[::1]:80/score", "http://[::1]:80/score", "flow-factory"),
+        ("http://[::1]:80/score", "http://[::1]:80/score", "unirl"),
     ],
 )
 def test_urls(url: str, whole: str, protocol: str) -> None:
@@ -414,6 +474,7 @@ def test_a_url_with_a_secret_is_refused_without_repeating_it(url: str) -> None:
     [
         ({}, "has no URL; write --judge http=URL"),
         ({"url": "http://127.0.0.1:9", "model": "m"}, "setting model: has no effect on protocol"),
+        ({"url": "http://127.0.0.1:9", "reward": "m"}, "setting reward: has no effect on proto"),
         ({"url": "http://127.0.0.1:9/v1", "low": 0.0}, "setting low: has no effect on protocol"),
         ({"url": "http://127.0.0.1:9", "low": 0.0}, "give both of low and high"),
         ({"url": "http://127.0.0.1:9", "low": 1, "high": 1}, "low: 1 is not under high, 1"),

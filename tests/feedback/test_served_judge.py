@@ -101,7 +101,26 @@ def test_flow_factorys_request_has_rewards_and_ours_has_reasons(fake: JudgeServe
         assert (row["correct"], row["reason"]) == (verdict.correct, verdict.reason)
         assert len(row["complaints"]) == len(verdict.complaints)
     health = ask(fake, b"", "/health", "GET")
-    assert health == (200, {"status": "ok", "serves": "sipo judge", "judge": {"id": "fake"}})
+    assert health[1].items() >= {"status": "ok", "serves": "sipo judge"}.items()
+    assert (health[1]["judge"], health[1]["rewards"]) == ({"id": "fake"}, {"sipo": ["score"]})
+
+
+def test_unirls_request_has_the_same_scores(evaluator: JudgeServer) -> None:
+    prompts = [CAT, grammar.counting("dog", 2)]
+    here = load_judge("mini-evaluator", None, ("cat", "dog"), LOW).judge([IMAGE] * 2, prompts)
+    there = load_judge("http", f"{evaluator.url}/score", ("cat", "dog"))
+    theirs = there.judge([IMAGE] * 2, prompts)
+    assert [verdict.score for verdict in theirs] == [verdict.score for verdict in here]
+    turn = {"text": "rain", "image_b64": png()}
+    item = {"history": [turn], "required_rewards": ["hps"], "request_id": "a"}
+    status, said = ask(evaluator, {"requests": [item]}, "/score")
+    assert (status, said["error"]) == (
+        422,
+        "requests[0] asks for ['hps']; the one reward here is 'sipo'",
+    )
+    known = {**item, "required_rewards": ["sipo"], "metadata": CAT.to_row()}
+    said = ask(evaluator, {"requests": [known]}, "/score")[1]
+    assert (said["errors"], said["identities"][0]["request_id"]) == ([{}], "a")
 
 
 def test_a_prompt_is_known_by_its_text(evaluator: JudgeServer) -> None:
