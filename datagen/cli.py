@@ -205,6 +205,27 @@ def calibrate_judge_command(settings: asked.CalibrateJudgeSettings) -> None:
     click.echo(f"written: {settings.out}")
 
 
+@main.command("serve-judge", example="sipo-data serve-judge mini-evaluator --port 8000")
+@settings_options(asked.ServeJudgeSettings)
+def serve_judge_command(settings: asked.ServeJudgeSettings) -> None:
+    """Answer over HTTP what judge NAME says of images, for --judge http=URL and for other programs.
+
+    POST /compute takes JSON with prompts and base64 images, and gives rewards and verdicts; GET
+    /health says which judge it is. Runs until Ctrl-C.
+    """
+    no_loading_bars()
+    from sipo.feedback.prompts.prompt import read_prompts
+    from sipo.feedback.remote.env_keys import key_in
+    from sipo.feedback.remote.judge_server import serve_judge
+    from sipo.feedback.remote.judge_service import JudgeService
+
+    key = key_in(settings.key_env, "--key-env") if settings.key_env else None
+    prompts = read_prompts(settings.prompts) if settings.prompts else ()
+    named = settings.judge, settings.judge_weights, settings.judge_settings
+    service = JudgeService(*named, prompts=prompts)
+    serve_judge(settings.judge, service, settings.port, settings.host, key, click.echo)
+
+
 @main.command(
     "import",
     example="sipo-data import pickapic pickapic_v2/data/ --backbone mini-sd --out shards/pickapic",

@@ -74,6 +74,28 @@ class CalibrateJudgeSettings(StrictModel):
     out: Path = setting("Output", "JSON file of --judge-settings to write.", Path("judge.json"))
 
 
+class ServeJudgeSettings(StrictModel):
+    judge: str = feedback.JUDGES_NAMED(
+        ARGUMENTS, "Judge to serve, or module:attribute of your own; several are one judge.", ...
+    )
+    judge_weights: Path | None = feedback.JUDGE_WEIGHTS(None)
+    judge_settings: Path | None = feedback.JUDGE_SETTINGS(None)
+    prompts: Path | None = setting(
+        "Prompts",
+        "Prompts that requests send by their text: a detector takes clauses and classes from here.",
+        None,
+        without="clauses and classes come with each request",
+    )
+    host: str = setting("Machine", "Address to listen on; 0.0.0.0 is all of them.", "127.0.0.1")
+    port: int = setting("Machine", "Port to listen on; 0 is a free one.", 8000, ge=0, le=65535)
+    key_env: str | None = setting(
+        "Machine",
+        "Environment variable with a key that whoever asks must send as a bearer token.",
+        None,
+        without="no key is asked for",
+    )
+
+
 class EncodingSettings(StrictModel):
     """How a backbone's VAE and text encoders are run."""
 
