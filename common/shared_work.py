@@ -57,7 +57,7 @@ class Shared(Work):
     def claimed(self) -> Iterator[int]:
         """Those that nobody has now, each leased; what others have made by now is left out."""
         for number in this_process().first_its_own(sorted(self.left)):
-            name = self._name(number)
+            name = self.name_of(number)
             if not self._leases.claim(name):
                 continue
             if name in self._leases.taken_over:
@@ -68,8 +68,12 @@ class Shared(Work):
                 yield number
 
     def made(self, number: int) -> None:
-        self._leases.release(self._name(number))
+        self._leases.release(self.name_of(number))
         self.left.discard(number)
+
+    def again(self, number: int) -> None:
+        """It is still this process's, and whoever it had make it has left it: put that away."""
+        self._tidy(number)
 
     def until_done(self, make: Callable[[], None]) -> None:
         """`make` what can be claimed, again until nothing is left, whoever made it."""
@@ -79,5 +83,5 @@ class Shared(Work):
             if len(self.left) == before:
                 time.sleep(POLL_S)
 
-    def _name(self, number: int) -> str:
+    def name_of(self, number: int) -> str:
         return f"{self._kind}-{number:06d}"

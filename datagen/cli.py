@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sipo.backbones.model_defaults import Completed
+from sipo.common.cluster.runner_settings import check_runner
 from sipo.common.commands import Commands
 from sipo.common.errors import UserError
 from sipo.common.options import DRY_RUN, settings_options
@@ -41,11 +42,20 @@ def generate(asked: Completed[GenerateSettings], dry_run: bool) -> None:
     """
     settings = asked.settings
     check_models(settings)  # before the libraries that take seconds to import
+    check_runner(settings)
     no_loading_bars()
     from sipo.datagen.generation.build import prepare
     from sipo.datagen.generation.dry_run import plan_lines
+    from sipo.datagen.generation.ray_run import generate_on_ray
     from sipo.datagen.generation.run import run
 
+    if settings.runner == "ray":
+        if asked.told:
+            click.echo(asked.told)
+        if not dry_run:
+            _report(generate_on_ray(settings), settings.out)
+            return
+        settings = settings.model_copy(update={"workers": None})  # it tries a batch here
     job = prepare(settings, continuing=not dry_run)
     if asked.told:
         click.echo(asked.told)

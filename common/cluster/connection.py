@@ -1,0 +1,134 @@
+"""A Ray cluster: the one that RAY_ADDRESS names, one that runs on this machine, or one for now."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from sipo.common.errors import reason_of
+
+PATIENCE_S = 60.0
+STORE_BYTES = 200_000_000
+"""For what workers send each other, which is little: pictures of a batch, at most."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """Of a node, for one worker."""
+
+    cpus: float
+    gpus: float
+
+    @classmethod
+    def with_gpus(cls, gpus: float) -> Share:
+        """A core beside them: it starts kernels and writes files."""
+        return cls(1, gpus)
+
+    def options(self) -> dict[str, float]:
+        return {"num_cpus": self.cpus, "num_gpus": self.gpus}
+
+    def __str__(self) -> str:
+        cards = f" and {self.gpus:g} GPU" if self.gpus else ""
+        return f"{self.cpus:g} CPU{cards}"
+
+    def fits_in(self, node: Mapping[str, float]) -> int:
+        """How many a node holds; a part of a card is of one card."""
+        by_cpus = int(node.get("CPU", 0) // self.cpus)
+        cards = node.get("GPU", 0)
+        if not self.gpus:
+            return by_cpus
+        by_gpus = int(cards) * int(1 / self.gpus) if self.gpus < 1 else int(cards // self.gpus)
+        return min(by_cpus, by_gpus)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """`ray` is the module; `is_ours` where it was started here and ends with the command."""
+
+    ray: Any
+    is_ours: bool
+
+    def nodes(self) -> list[Mapping[str, float]]:
+        """Resources of those that are alive now."""
+        return [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+
+    @property
+    def has_cards(self) -> bool:
+        return any(node.get("GPU", 0) >= 1 for node in self.nodes())
+
+    def wait_for(self, answers: list[Any], whose: str) -> None:
+        """Says once whose answers are long in coming."""
+        _, missing = self.ray.wait(answers, num_returns=len(answers), timeout=PATIENCE_S)
+        if missing:
+            say(f"still waiting for {whose}, to be started by the cluster and to load")
+            self.ray.wait(missing, num_returns=len(missing))
+
+    def room_for(self, share: Share, others: Share | None = None, count: int = 0) -> int:
+        """Workers that its nodes hold beside `count` others, one at least: it may grow."""
+        room = sum(share.fits_in(node) for node in self.nodes())
+        if others and share.gpus >= 1 and others.gpus:
+            room -= ceil(ceil(others.gpus * count) / share.gpus)
+        elif others and not share.gpus and not others.gpus:
+            room -= count
+        return max(1, room)
+
+
+def say(sentence: str) -> None:
+    """On standard error, beside a bar."""
+    logging.getLogger(__name__).warning(sentence)
+
+
+@contextmanager
+def connected() -> Iterator[Cluster]:
+    """Raises ValueError where Ray is not installed or its cluster cannot be reached."""
+    ray = _module()
+    if ray.is_initialized():  # whoever did that ends it
+        yield Cluster(ray, False)
+        return
+    on_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        is_ours = _connect(ray)
+        if on_main:
+            signal.signal(signal.SIGTERM, before)  # Ray takes it: a stop is ours to deal with
+        yield Cluster(ray, is_ours)
+    finally:
+        ray.shutdown()
+        if on_main:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _module() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise ValueError(
+            f"--runner 'ray' needs a package that is not here ({reason_of(error)}); "
+            "pip install 'sipo[ray]'"
+        ) from None
+    return ray
+
+
+def _connect(ray: Any) -> bool:
+    """Whether the cluster was started for this."""
+    said = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+    named = os.environ.get("RAY_ADDRESS")
+    try:
+        ray.init(address=named or "auto", **said)
+        return False
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        if named:
+            raise ValueError(
+                f"RAY_ADDRESS {named!r} cannot be reached ({reason_of(error)}); start a cluster "
+                "there with `ray start --head`, or unset it to use this machine alone"
+            ) from None
+    ray.init(address="local", include_dashboard=False, object_store_memory=STORE_BYTES, **said)
+    return True

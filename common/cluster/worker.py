@@ -1,0 +1,34 @@
+"""What is so in a worker of a Ray cluster, whose process began elsewhere."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a command was given. Of `cores` the worker has so many for its arithmetic."""
+
+    folder: str
+    cores: int = 1
+
+    @classmethod
+    def here(cls) -> Place:
+        return cls(os.getcwd())
+
+    def enter(self) -> None:
+        """Relative paths and modules of one's own are then found as there, where it is shared."""
+        if os.path.isdir(self.folder):
+            os.chdir(self.folder)
+
+
+def require_shared(file: Path, folder: Path) -> None:
+    """Raises ValueError where a file of the command's folder is not to be seen from here."""
+    if not file.is_file():
+        raise ValueError(
+            f"{str(folder)!r} is another folder on node {socket.gethostname()}, or none; give one "
+            "that all nodes of the cluster share"
+        )
