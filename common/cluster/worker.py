@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a command was given. Of `cores` the worker has so many for its arithmetic."""
+    """Where a command was given, and where it finds modules."""
 
     folder: str
-    cores: int = 1
+    modules: tuple[str, ...]
 
     @classmethod
     def here(cls) -> Place:
-        return cls(os.getcwd())
+        return cls(os.getcwd(), tuple(sys.path))
 
     def enter(self) -> None:
         """Relative paths and modules of one's own are then found as there, where it is shared."""
         if os.path.isdir(self.folder):
             os.chdir(self.folder)
+        sys.path += [path for path in self.modules if path not in sys.path]
 
 
 def require_shared(file: Path, folder: Path) -> None:
