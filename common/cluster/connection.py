@@ -87,8 +87,10 @@ def say(sentence: str) -> None:
 
 @contextmanager
 def connected() -> Iterator[Cluster]:
-    """Raises ValueError where Ray is not installed or its cluster cannot be reached."""
-    ray = _module()
+    """Raises ValueError where the cluster cannot be reached. Ray is there: `check_runner`."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
     if ray.is_initialized():  # whoever did that ends it
         yield Cluster(ray, False)
         return
@@ -103,18 +105,6 @@ def connected() -> Iterator[Cluster]:
         ray.shutdown()
         if on_main:
             signal.signal(signal.SIGTERM, before)
-
-
-def _module() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise ValueError(
-            f"--runner 'ray' needs a package that is not here ({reason_of(error)}); "
-            "pip install 'sipo[ray]'"
-        ) from None
-    return ray
 
 
 def _connect(ray: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib.util import find_spec
 from typing import Literal
 
 from pydantic import BaseModel
@@ -51,7 +52,8 @@ MOST_TRIES = 3
 
 
 def check_runner(settings: BaseModel) -> None:
-    """Raises ValueError for settings of Ray without it, and for parts of cards it cannot give."""
+    """Raises ValueError for settings of Ray without it, for parts of cards that it cannot give, and
+    where it is not installed."""
     asked = {name: getattr(settings, name) for name in OF_RAY}
     given = [f"--{name.replace('_', '-')} {n:g}" for name, n in asked.items() if n is not None]
     if getattr(settings, "runner", None) != "ray":
@@ -70,3 +72,5 @@ def check_runner(settings: BaseModel) -> None:
             f"--judge-workers {asked['judge_workers']} has no effect without --judge-gpus, which "
             "gives the judge workers of its own; give both or none"
         )
+    if find_spec("ray") is None:
+        raise ValueError("--runner 'ray' needs the package ray; pip install 'sipo[ray]'")
