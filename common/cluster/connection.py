@@ -1,4 +1,4 @@
-"""A Ray cluster: the one that RAY_ADDRESS names, one that runs on this machine, or one for now."""
+"""A Ray cluster: the one that RAY_ADDRESS names, or one that is started for a command."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ class Share:
 
 @dataclass(frozen=True)
 class Cluster:
-    """`ray` is the module; `is_ours` where it was started here and ends with the command."""
+    """`ray` is the module, connected; what is started for a command stays as large as it is."""
 
     ray: Any
-    is_ours: bool
+    may_grow: bool = True
 
     def nodes(self) -> list[Mapping[str, float]]:
         """Resources of those that are alive now."""
@@ -71,12 +71,21 @@ class Cluster:
             self.ray.wait(missing, num_returns=len(missing))
 
     def room_for(self, share: Share, others: Share | None = None, count: int = 0) -> int:
-        """Workers that its nodes hold beside `count` others, one at least: it may grow."""
+        """Workers that its nodes hold beside `count` others; one at least where it may grow.
+
+        Raises ValueError where there is no room and will be none.
+        """
         room = sum(share.fits_in(node) for node in self.nodes())
         if others and share.gpus >= 1 and others.gpus:
             room -= ceil(ceil(others.gpus * count) / share.gpus)
         elif others and not share.gpus and not others.gpus:
             room -= count
+        if room < 1 and not self.may_grow:
+            beside = f" beside {count} for the judge, each of {others}" if others else ""
+            raise ValueError(
+                f"this machine has no room for a worker, which needs {share}{beside}; set "
+                "--gpus-per-worker or --judge-gpus lower, or RAY_ADDRESS to a larger cluster"
+            )
         return max(1, room)
 
 
@@ -92,15 +101,15 @@ def connected() -> Iterator[Cluster]:
     import ray
 
     if ray.is_initialized():  # whoever did that ends it
-        yield Cluster(ray, False)
+        yield Cluster(ray)
         return
     on_main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
     try:
-        is_ours = _connect(ray)
+        is_named = _connect(ray)
         if on_main:
             signal.signal(signal.SIGTERM, before)  # Ray takes it: a stop is ours to deal with
-        yield Cluster(ray, is_ours)
+        yield Cluster(ray, may_grow=is_named)
     finally:
         ray.shutdown()
         if on_main:
@@ -108,17 +117,17 @@ def connected() -> Iterator[Cluster]:
 
 
 def _connect(ray: Any) -> bool:
-    """Whether the cluster was started for this."""
-    said = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
-    named = os.environ.get("RAY_ADDRESS")
-    try:
-        ray.init(address=named or "auto", **said)
+    """Whether it is one that was there."""
+    said = {"log_to_driver": False, "logging_level": logging.ERROR}
+    address = os.environ.get("RAY_ADDRESS")
+    if not address:
+        ray.init(address="local", include_dashboard=False, object_store_memory=STORE_BYTES, **said)
         return False
+    try:
+        ray.init(address=address, **said)
+        return True
     except (ConnectionError, RuntimeError, ValueError) as error:
-        if named:
-            raise ValueError(
-                f"RAY_ADDRESS {named!r} cannot be reached ({reason_of(error)}); start a cluster "
-                "there with `ray start --head`, or unset it to use this machine alone"
-            ) from None
-    ray.init(address="local", include_dashboard=False, object_store_memory=STORE_BYTES, **said)
-    return True
+        raise ValueError(
+            f"RAY_ADDRESS {address!r} cannot be reached ({reason_of(error)}); start a cluster "
+            "there with `ray start --head`, or unset it to use this machine alone"
+        ) from None

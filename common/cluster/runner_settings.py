@@ -15,8 +15,8 @@ Runner = Literal["local", "ray"]
 RUNNER = partial(
     setting,
     "Machine",
-    "Who does the work: this process, or workers in the Ray cluster of RAY_ADDRESS; without that "
-    "in one that runs on this machine, or is started for it.",
+    "Who does the work: this process, or workers in the Ray cluster that RAY_ADDRESS names; "
+    "without that in one of this machine, started for the command.",
 )
 WORKERS = partial(
     setting,

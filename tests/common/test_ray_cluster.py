@@ -135,7 +135,14 @@ NODES = [
 def test_as_many_as_the_cluster_holds(
     gpus: float, judge_gpus: float | None, judges: int, workers: int
 ) -> None:
-    cluster = Cluster(SimpleNamespace(nodes=lambda: NODES), is_ours=False)
+    cluster = Cluster(SimpleNamespace(nodes=lambda: NODES))
     judge = None if judge_gpus is None else Share.with_gpus(judge_gpus)
     assert cluster.room_for(Share.with_gpus(gpus), judge, judges) == workers
     assert cluster.has_cards
+
+
+def test_one_machine_that_has_no_room_is_said() -> None:
+    cluster = Cluster(SimpleNamespace(nodes=lambda: NODES[3:]), may_grow=False)
+    assert cluster.room_for(Share.with_gpus(0)) == 2
+    with pytest.raises(ValueError, match=r"no room for a worker, .* 1 CPU and 0\.5 GPU;"):
+        cluster.room_for(Share.with_gpus(0.5))
