@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from sipo.common.files.leases import Leases
 from sipo.common.processes import this_process
@@ -21,6 +22,22 @@ class Work:
 
     def made(self, number: int) -> None:
         raise NotImplementedError
+
+
+class Pieces(Protocol):
+    """Work that others make for this process."""
+
+    @property
+    def left(self) -> Collection[int]: ...
+
+    def claimed(self) -> Iterator[int]: ...
+
+    def made(self, number: int) -> None: ...
+
+    def again(self, number: int) -> None:
+        """It is still this process's, and whoever had begun it has left it: put that away."""
+
+    def name_of(self, number: int) -> str: ...
 
 
 @dataclass
@@ -72,7 +89,6 @@ class Shared(Work):
         self.left.discard(number)
 
     def again(self, number: int) -> None:
-        """It is still this process's, and whoever it had make it has left it: put that away."""
         self._tidy(number)
 
     def until_done(self, make: Callable[[], None]) -> None:

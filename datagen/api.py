@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sipo.common.cluster.runner_settings import check_runner
+from sipo.common.cluster.runner_settings import check_runner, refuse_loaded
 from sipo.common.errors import in_python_words
 from sipo.common.python_api import given, takes
 from sipo.datagen.generate_defaults import complete
@@ -56,18 +56,9 @@ def generate(
     if asked.runner == "ray":
         from sipo.datagen.generation.ray_run import generate_on_ray
 
-        _refuse_loaded(backbone=loaded, judge=own_judge)
+        refuse_loaded(backbone=loaded, judge=own_judge)
         return generate_on_ray(asked, rows, progress)
     return run(asked, rows, loaded, own_judge, progress)
-
-
-def _refuse_loaded(**given_objects: object) -> None:
-    for name, loaded in given_objects.items():
-        if loaded is not None:
-            raise ValueError(
-                f"--runner 'ray' loads models in its workers, and {name} is one that is loaded "
-                "here; give its name, or module:attribute of what makes it"
-            )
 
 
 def open_pairs(*folders: str | Path) -> PairDataset:

@@ -10,8 +10,9 @@ from typing import Any
 
 from PIL import Image
 
-from sipo.common.cluster.connection import Cluster, Share
+from sipo.common.cluster.connection import Cluster
 from sipo.common.cluster.crew import MOST_DEATHS
+from sipo.common.cluster.shares import Shares
 from sipo.common.cluster.worker import Place
 from sipo.common.resume_guard import first_difference
 from sipo.feedback.judge import Judge
@@ -54,19 +55,23 @@ class RemoteJudge:
 
 @contextmanager
 def judged_by(
-    cluster: Cluster, load: Callable[[], Judge], share: Share, number: int
-) -> Iterator[RemoteJudge]:
-    """`number` workers, which are there when the block begins and gone when it has ended.
+    cluster: Cluster, load: Callable[[], Judge], shares: Shares
+) -> Iterator[RemoteJudge | None]:
+    """By workers that are there when the block begins and gone when it has ended; None where the
+    judge is to have none of its own.
 
     Raises what `load` does, and ValueError where they are not all the same judge.
     """
+    if shares.judge is None:
+        yield None
+        return
     start = cluster.ray.remote(JudgeWorker).options(
-        **share.options(), max_restarts=MOST_DEATHS, max_task_retries=MOST_DEATHS
+        **shares.judge.options(), max_restarts=MOST_DEATHS, max_task_retries=MOST_DEATHS
     )
-    workers = [start.remote(load, Place.here()) for _ in range(number)]
+    workers = [start.remote(load, Place.here()) for _ in range(shares.judges)]
     try:
         answers = [worker.describe.remote() for worker in workers]
-        cluster.wait_for(answers, f"a judge, which needs {share}")
+        cluster.wait_for(answers, f"a judge, which needs {shares.judge}")
         described = [asked(answer) for answer in answers]
         for other in described[1:]:
             if difference := first_difference(described[0], other):

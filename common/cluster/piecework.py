@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from sipo.common.cluster.connection import say
 from sipo.common.cluster.crew import MOST_DEATHS, Actor, Crew, Ref, Said, Worker
 from sipo.common.errors import explain, reason_of
-from sipo.common.shared_work import POLL_S, Shared
+from sipo.common.shared_work import POLL_S, Pieces
 
 AHEAD = 2
 """Pieces that a worker has in hand, so that it begins one while the other comes to its end."""
@@ -25,19 +25,23 @@ _LINE = re.compile(r'File "([^"]+)", line (\d+)')
 
 class Piecework(Generic[Said, Made]):
     """`make` asks a worker for a piece, `told` is given what comes back, and `admit` raises for a
-    worker that is not to have any. A piece that raises is tried `tries` times."""
+    worker that is not to have any. A piece that raises is tried `tries` times. `look` is called
+    now and then."""
 
     def __init__(
         self,
         crew: Crew[Said],
-        work: Shared,
+        work: Pieces,
         make: Callable[[Actor, int], Ref],
         told: Callable[[Made], object],
         admit: Callable[[Said], object],
         tries: int,
+        ahead: int = AHEAD,
+        look: Callable[[], object] = lambda: None,
     ) -> None:
         self._crew, self._ray, self._work = crew, crew.ray, work
         self._make, self._told, self._admit, self._tries = make, told, admit, tries
+        self._ahead, self._look = ahead, look
         self._again: deque[int] = deque()
         self._failures: Counter[int] = Counter()
         self._deaths: Counter[int] = Counter()
@@ -74,6 +78,7 @@ class Piecework(Generic[Said, Made]):
                     worker.in_hand[self._make(worker.actor, number)] = number
             if more or self._again or self._in_hand():
                 self._settle(self._crew.wait(POLL_S))
+                self._look()
         if self._ends:
             raise self._ends
 
@@ -95,7 +100,7 @@ class Piecework(Generic[Said, Made]):
         ready = [worker for worker in self._crew.workers if worker.admitted]
         unclaimed = len(self._work.left) - len(self._in_hand())
         alone = bool(self._again and self._failures[self._again[0]])
-        most = 1 if alone or unclaimed <= len(ready) else AHEAD
+        most = 1 if alone or unclaimed <= len(ready) else self._ahead
         free = [w for w in ready if len(w.in_hand) < most and not self._tries_again(w)]
         return min(free, key=lambda worker: len(worker.in_hand), default=None)
 
@@ -136,7 +141,7 @@ class Piecework(Generic[Said, Made]):
             self._make_again(number)
         else:
             times = f" in {tried} tries" if tried > 1 else ""
-            self._end(f"{name} failed{times}: {what}; the others are kept")
+            self._end(f"{name} failed{times}: {what}; what is done is kept")
 
     def _lost(self, number: int, error: Exception) -> None:
         self._deaths[number] += 1
@@ -146,7 +151,7 @@ class Piecework(Generic[Said, Made]):
             name = self._work.name_of(number)
             self._end(
                 f"{self._deaths[number]} workers died while they made {name} ({reason_of(error)}), "
-                "perhaps for want of memory; the others are kept"
+                "perhaps for want of memory; what is done is kept"
             )
 
     def _make_again(self, number: int) -> None:

@@ -74,3 +74,13 @@ def check_runner(settings: BaseModel) -> None:
         )
     if find_spec("ray") is None:
         raise ValueError("--runner 'ray' needs the package ray; pip install 'sipo[ray]'")
+
+
+def refuse_loaded(**given: object) -> None:
+    """Raises ValueError for a model or judge that this process holds."""
+    for name, loaded in given.items():
+        if loaded is not None:
+            raise ValueError(
+                f"--runner 'ray' loads models in its workers, and {name} is one that is loaded "
+                "here; give its name, or module:attribute of what makes it"
+            )

@@ -30,7 +30,11 @@ class Place:
 def require_shared(file: Path, folder: Path) -> None:
     """Raises ValueError where a file of the command's folder is not to be seen from here."""
     if not file.is_file():
-        raise ValueError(
-            f"{str(folder)!r} is another folder on node {socket.gethostname()}, or none; give one "
-            "that all nodes of the cluster share"
-        )
+        raise elsewhere(folder)
+
+
+def elsewhere(folder: Path) -> ValueError:
+    return ValueError(
+        f"{str(folder)!r} is another folder on node {socket.gethostname()}, or none; give one that "
+        "all nodes of the cluster share"
+    )

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
-from sipo.common.cluster.connection import Cluster, Share, connected
+from sipo.common.cluster.connection import Cluster, connected
 from sipo.common.cluster.crew import Actor, Crew, Ref
 from sipo.common.cluster.piecework import AHEAD, Piecework
 from sipo.common.cluster.runner_settings import MOST_TRIES, check_runner
+from sipo.common.cluster.shares import Shares
 from sipo.common.cluster.worker import Place
 from sipo.common.resume_guard import first_difference
 from sipo.common.shared_work import Shared
@@ -31,7 +32,7 @@ from sipo.datagen.storage.folder_guard import refuse_early
 from sipo.datagen.storage.folder_summary import FolderSummary
 from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.feedback.prompts.prompt import Prompt
-from sipo.feedback.ray_judge import RemoteJudge, judged_by
+from sipo.feedback.ray_judge import judged_by
 from sipo.feedback.rule.verdict import Verdict
 
 
@@ -64,51 +65,20 @@ def _refuse_early(settings: GenerateSettings, prompts: Sequence[Prompt]) -> None
 def _makers(
     cluster: Cluster, settings: GenerateSettings, asked: list[Prompt], once: list[Prompt]
 ) -> Iterator[Crew[FolderConfig]]:
-    plan = _Shares.of(settings, cluster)
-    with plan.judges(cluster, settings, once) as judge:
+    shares = Shares.of(settings, cluster)
+    with judged_by(cluster, partial(load_judge_for, settings, once), shares) as judge:
         start = cluster.ray.remote(ShardMaker).options(
-            **plan.maker.options(), max_concurrency=AHEAD + 1, scheduling_strategy="SPREAD"
+            **shares.sampler.options(), max_concurrency=AHEAD + 1, scheduling_strategy="SPREAD"
         )
-        on_cpu = settings.device == "auto" and not plan.maker.gpus
-        theirs = {"workers": 1, "device": "cpu" if on_cpu else settings.device}
+        theirs = {"workers": 1, "device": shares.device(settings.device)}
         given = settings.model_copy(update=theirs), cluster.ray.put(asked), Place.here(), judge
         with Crew[FolderConfig](
             cluster,
             lambda: start.remote(*given),
-            lambda: settings.workers or plan.room(cluster),
-            str(plan.maker),
+            lambda: shares.wanted(cluster),
+            str(shares.sampler),
         ) as crew:
             yield crew
-
-
-@dataclass(frozen=True)
-class _Shares:
-    """Of the cluster: who samples, and who judges where the judge has workers of its own."""
-
-    maker: Share
-    judge: Share | None
-    judges_count: int
-
-    @classmethod
-    def of(cls, settings: GenerateSettings, cluster: Cluster) -> _Shares:
-        asked, of_judge = settings.gpus_per_worker, settings.judge_gpus
-        gpus = asked if asked is not None else float(cluster.has_cards)
-        judge = None if of_judge is None else Share.with_gpus(of_judge)
-        return cls(Share.with_gpus(gpus), judge, settings.judge_workers or 1)
-
-    def room(self, cluster: Cluster) -> int:
-        return cluster.room_for(self.maker, self.judge, self.judges_count)
-
-    @contextmanager
-    def judges(
-        self, cluster: Cluster, settings: GenerateSettings, prompts: Sequence[Prompt]
-    ) -> Iterator[RemoteJudge | None]:
-        if self.judge is None:
-            yield None
-            return
-        load = partial(load_judge_for, settings, prompts)
-        with judged_by(cluster, load, self.judge, self.judges_count) as judge:
-            yield judge
 
 
 def _make_shards(

@@ -10,7 +10,7 @@ from threading import Lock
 import torch
 
 from sipo.common.cluster.given_work import GivenWork
-from sipo.common.cluster.worker import Place, require_shared
+from sipo.common.cluster.worker import Place, elsewhere, require_shared
 from sipo.common.quiet_libraries import no_loading_bars
 from sipo.datagen.generation.build import prepare
 from sipo.datagen.generation.run import make_shards
@@ -56,6 +56,8 @@ class ShardMaker:
         with self._lock:
             if self._given is None:
                 require_shared(folder.path / FILE, folder.path)
+                if FolderConfig.read(folder.path).as_read() != folder.config.as_read():
+                    raise elsewhere(folder.path)
                 self._given = GivenWork(partial(make_shards, self._job, folder, track=self._see))
             return self._given
 

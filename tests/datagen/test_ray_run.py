@@ -25,7 +25,7 @@ BUS = "a photo of a bus and a boat"  # of shard 2
 def _cluster() -> Iterator[None]:
     import ray
 
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     ray.init(
         address="local",
         num_cpus=2,
