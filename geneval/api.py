@@ -59,7 +59,7 @@ def evaluate(
         asked = combined(EvalSettings, asked, {"prompts": file})
     check_runner(asked)
     if asked.runner == "ray":
-        from sipo.geneval.ray_run import evaluate_on_ray
+        from sipo.geneval.evaluate_on_ray import evaluate_on_ray
 
         refuse_loaded(backbone=loaded, judge=own_judge)
         return evaluate_on_ray(asked)

@@ -63,7 +63,7 @@ def main(settings: EvalSettings, dry_run: bool) -> None:
     """
     check_runner(settings)
     from sipo.geneval.evaluate import evaluate, plan
-    from sipo.geneval.ray_run import evaluate_on_ray
+    from sipo.geneval.evaluate_on_ray import evaluate_on_ray
     from sipo.geneval.tables import evaluation_table
 
     sampler = sampler_layer(settings.backbone).under(settings.model_fields_set)

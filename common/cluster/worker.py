@@ -8,6 +8,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import BaseModel
+
+from sipo.common.files.text import STDIN
+
 
 @dataclass(frozen=True)
 class Place:
@@ -25,6 +29,17 @@ class Place:
         if os.path.isdir(self.folder):
             os.chdir(self.folder)
         sys.path += [path for path in self.modules if path not in sys.path]
+
+
+def refuse_pipes(settings: BaseModel, *names: str) -> None:
+    """Raises ValueError for a file among these settings that only the command's process can read."""
+    for name in names:
+        path: Path | None = getattr(settings, name)
+        if path is not None and (path == STDIN or (path.exists() and not path.is_file())):
+            raise ValueError(
+                f"--{name.replace('_', '-')} {str(path)!r} is a pipe, which the workers of "
+                "--runner 'ray' cannot read; give a file"
+            )
 
 
 def require_shared(file: Path, folder: Path) -> None:

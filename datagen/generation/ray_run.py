@@ -17,7 +17,7 @@ from sipo.common.cluster.crew import Actor, Crew, Ref
 from sipo.common.cluster.piecework import AHEAD, Piecework
 from sipo.common.cluster.runner_settings import MOST_TRIES, check_runner
 from sipo.common.cluster.shares import Shares
-from sipo.common.cluster.worker import Place
+from sipo.common.cluster.worker import Place, refuse_pipes
 from sipo.common.resume_guard import first_difference
 from sipo.common.shared_work import Shared
 from sipo.datagen.generation.build import check_judge, check_some, check_words, load_judge_for
@@ -41,6 +41,7 @@ def generate_on_ray(
 ) -> FolderSummary:
     """As `generate`; models are loaded by the workers alone."""
     check_runner(settings)
+    refuse_pipes(settings, "judge_settings")
     check_words(settings)
     asked = list(prompts) if prompts is not None else asked_prompts(settings)
     once = without_repeats(asked)

@@ -15,11 +15,13 @@ from needs import needs
 from sipo.common.cluster.connection import Cluster, Share
 from sipo.common.cluster.given_work import GivenWork
 from sipo.common.cluster.runner_settings import check_runner
+from sipo.common.cluster.worker import refuse_pipes
 from sipo.common.shared_work import Work
 from sipo.datagen.api import generate
 from sipo.datagen.cli import main
 from sipo.datagen.settings import GenerateSettings
 from sipo.feedback.fake import FakeJudge
+from sipo.geneval.settings import EvalSettings
 
 PATIENCE_S = 30
 
@@ -92,6 +94,13 @@ def test_what_was_begun_and_is_not_made_is_an_error() -> None:
 def test_settings_that_cannot_be_met(asked: dict[str, object], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         check_runner(GenerateSettings.model_validate(asked))
+
+
+def test_what_only_this_process_can_read_is_refused() -> None:
+    settings = EvalSettings.model_validate({"prompts": "-", "judge_settings": __file__})
+    refuse_pipes(settings, "judge_settings", "judge_weights")
+    with pytest.raises(ValueError, match=r"^--prompts '-' is a pipe"):
+        refuse_pipes(settings, "judge_settings", "prompts")
 
 
 def test_without_ray_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

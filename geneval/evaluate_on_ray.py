@@ -21,7 +21,7 @@ from sipo.common.cluster.crew import Crew
 from sipo.common.cluster.piecework import Piecework
 from sipo.common.cluster.runner_settings import MOST_TRIES, OF_RAY, check_runner
 from sipo.common.cluster.shares import Shares
-from sipo.common.cluster.worker import Place, require_shared
+from sipo.common.cluster.worker import Place, refuse_pipes, require_shared
 from sipo.common.quiet_libraries import no_loading_bars
 from sipo.feedback.judge import Judge
 from sipo.feedback.ray_judge import judged_by
@@ -83,6 +83,7 @@ class Turns:
 def evaluate_on_ray(settings: EvalSettings) -> EvaluationSummary:
     """As `evaluate`; models are loaded by the workers alone."""
     check_runner(settings)
+    refuse_pipes(settings, "judge_settings", "prompts")
     work = plan(settings)
     made: list[EvaluationSummary] = []
     with connected() as cluster:

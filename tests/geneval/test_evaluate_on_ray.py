@@ -14,7 +14,7 @@ from written_prompts import write_prompts
 
 from sipo.feedback.prompts import grammar
 from sipo.geneval.evaluate import evaluate
-from sipo.geneval.ray_run import evaluate_on_ray
+from sipo.geneval.evaluate_on_ray import evaluate_on_ray
 from sipo.geneval.settings import EvalSettings
 
 pytestmark = [needs("ray", "ray"), pytest.mark.slow]
