@@ -6,13 +6,14 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
+from types import FrameType
 from typing import Any
 
-from sipo.common.errors import reason_of
+from sipo.common.errors import Terminated, reason_of
 
 PATIENCE_S = 60.0
 STORE_BYTES = 200_000_000
@@ -103,17 +104,36 @@ def connected() -> Iterator[Cluster]:
     if ray.is_initialized():  # whoever did that ends it
         yield Cluster(ray)
         return
-    on_main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGTERM)
+    with _own_sigterm() as take_back:
+        try:
+            is_named = _connect(ray)
+            take_back()
+            yield Cluster(ray, may_grow=is_named)
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[Callable[[], object]]:
+    """Ray takes the signal when it connects, what is yielded takes it back; and where Ray makes a
+    Ctrl-C of it, as it does of whatever stops its waiting, `Terminated` is raised."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    before, seen = signal.getsignal(signal.SIGTERM), list[int]()
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        raise Terminated
+
     try:
-        is_named = _connect(ray)
-        if on_main:
-            signal.signal(signal.SIGTERM, before)  # Ray takes it: a stop is ours to deal with
-        yield Cluster(ray, may_grow=is_named)
+        yield lambda: signal.signal(signal.SIGTERM, terminate)
+    except KeyboardInterrupt as stop:
+        if seen and not isinstance(stop, Terminated):
+            raise Terminated from stop
+        raise
     finally:
-        ray.shutdown()
-        if on_main:
-            signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, before)
 
 
 def _connect(ray: Any) -> bool:

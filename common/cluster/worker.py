@@ -32,7 +32,7 @@ class Place:
 
 
 def refuse_pipes(settings: BaseModel, *names: str) -> None:
-    """Raises ValueError for a file among these settings that only the command's process can read."""
+    """Raises ValueError for a file among these settings that only this process can read."""
     for name in names:
         path: Path | None = getattr(settings, name)
         if path is not None and (path == STDIN or (path.exists() and not path.is_file())):
