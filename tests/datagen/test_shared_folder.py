@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sipo.backbones.base import Backbone
-from sipo.common.files.leases import STALE_S
+from sipo.common.files.leases import STALE_S, FileStore, Owner
 from sipo.common.processes import Process, this_process
 from sipo.datagen.generation.build import prepare
 from sipo.datagen.generation.run import generate, make_shard
@@ -86,6 +87,16 @@ def test_what_a_killed_process_had_begun_the_other_makes(
     assert time.monotonic() - began < STALE_S - 20  # at once, not when the lease has gone stale
     assert alive.returncode == 0
     assert bytes_of(asked.out) == bytes_of(shards)
+
+
+def test_the_lease_of_a_shard_that_a_dead_process_made_goes(
+    settings: GenerateSettings, shards: Path, tiny_backbone: Backbone
+) -> None:
+    whole, me = bytes_of(shards), Owner.this_process()
+    FileStore(shards).create("shard-000001", replace(me, pid=2**30, key="dead"))
+    asked = settings.model_copy(update={"out": shards})
+    generate(asked, backbone=tiny_backbone, judge=FakeJudge(), progress=False)
+    assert bytes_of(shards) == whole
 
 
 def test_a_shard_is_a_function_of_its_number(
