@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from sipo.common.files.leases import Leases
 from sipo.common.pace import Pace
@@ -37,6 +38,22 @@ class Work:
 
     def made(self, number: int) -> None:
         raise NotImplementedError
+
+
+class Pieces(Protocol):
+    """Work that others make for this process."""
+
+    @property
+    def left(self) -> Collection[int]: ...
+
+    def claimed(self) -> Iterator[int]: ...
+
+    def made(self, number: int) -> None: ...
+
+    def again(self, number: int) -> None:
+        """It is still this process's, and whoever had begun it has left it: put that away."""
+
+    def name_of(self, number: int) -> str: ...
 
 
 @dataclass
@@ -100,10 +117,13 @@ class Shared(Work):
         self._searched = self._searched or not todo
 
     def made(self, number: int) -> None:
-        self._leases.release(self._name(number))
+        self._leases.release(self.name_of(number))
         self.left.discard(number)
         self._tell(number)
         self._pace.made()
+
+    def again(self, number: int) -> None:
+        self._tidy(number)
 
     def until_done(self, make: Callable[[], None]) -> None:
         """`make` what can be claimed, again until nothing is left, whoever made it."""
@@ -130,7 +150,7 @@ class Shared(Work):
         return self._chance.sample(numbers, min(LOOKS, len(numbers)))
 
     def _claim(self, number: int) -> bool:
-        name = self._name(number)
+        name = self.name_of(number)
         if not self._leases.claim(name):
             return False
         if name in self._leases.taken_over:
@@ -159,5 +179,5 @@ class Shared(Work):
         for listener in _listeners:
             listener(self._kind, self._at_first, number)
 
-    def _name(self, number: int) -> str:
+    def name_of(self, number: int) -> str:
         return f"{self._kind}-{number:06d}"

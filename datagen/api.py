@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sipo.common.cluster.runner_settings import check_runner, refuse_loaded
 from sipo.common.errors import in_python_words
 from sipo.common.python_api import given, takes
 from sipo.datagen.generate_defaults import complete
@@ -52,6 +53,12 @@ def generate(
         out=out,
     )
     asked = complete(said, loaded.name if loaded else None).settings
+    check_runner(asked)
+    if asked.runner == "ray":
+        from sipo.datagen.generation.ray_run import generate_on_ray
+
+        refuse_loaded(backbone=loaded, judge=own_judge)
+        return generate_on_ray(asked, rows, progress)
     if loaded is None and own_judge is None:
         return several_processes.generate(asked, rows, progress)
     return run(asked, rows, loaded, own_judge, progress)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sipo.backbones.model_defaults import Completed
+from sipo.common.cluster.runner_settings import check_runner
 from sipo.common.commands import Commands
 from sipo.common.errors import UserError
 from sipo.common.options import DRY_RUN, settings_options
@@ -44,9 +45,19 @@ def generate(asked: Completed[GenerateSettings], dry_run: bool) -> None:
     """
     settings = asked.settings
     check_models(settings)  # before the libraries that take seconds to import
+    check_runner(settings)
     no_loading_bars()
     from sipo.common.own_processes import processes_for
 
+    if settings.runner == "ray":
+        from sipo.datagen.generation.ray_run import generate_on_ray
+
+        if not dry_run:
+            if asked.told:
+                click.echo(asked.told)
+            _report(generate_on_ray(settings), settings.out)
+            return
+        settings = settings.model_copy(update={"workers": None})  # it tries a batch here
     if dry_run or processes_for(settings.devices, settings.device) == 1:
         from sipo.datagen.generation.build import prepare
         from sipo.datagen.generation.dry_run import plan_lines

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from sipo.backbones import settings as model
 from sipo.backbones.loading.names import check_backbone
 from sipo.backbones.loading.trained_weights import check_weights
+from sipo.common.cluster import runner_settings as ray
 from sipo.common.settings import DEVICE, DEVICES, OUT, SEED, Devices, StrictModel, setting
 from sipo.feedback import settings as feedback
 from sipo.feedback.frames import FRAMES, FrameScore
@@ -79,7 +80,12 @@ class GenerateSettings(StrictModel):
     device: str = DEVICE("auto")
     devices: Devices = DEVICES("auto")
     offload: bool = model.OFFLOAD(False)
-    workers: int | None = model.WORKERS(None)
+    runner: ray.Runner = ray.RUNNER("local")
+    workers: int | None = ray.WORKERS(None)
+    gpus_per_worker: float | None = ray.GPUS_PER_WORKER(None)
+    judge_gpus: float | None = ray.JUDGE_GPUS(None)
+    judge_workers: int | None = ray.JUDGE_WORKERS(None)
+    tries: int | None = ray.TRIES(None)
     out: Path = OUT(Path("shards"), url=True)
 
     def sampler(self, default: Sampler) -> Sampler:

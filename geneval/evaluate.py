@@ -161,14 +161,9 @@ def _evaluate(
     backbone: Backbone | None,
     judge: Judge | None,
 ) -> EvaluationSummary:
-    judge = judge or load_judge(
-        settings.judge,
-        settings.judge_weights,
-        vocabulary_of(work.prompts),
-        settings.judge_settings,
-    )
+    judge = judge or load_judge_for(settings, work.prompts)
     _require_company(judge, settings, work)
-    backbone = None if settings.images else backbone or _load(settings)
+    backbone = None if settings.images else backbone or load_backbone_for(settings)
     clips = backbone.fps is not None if backbone else layout.is_clip(_first(work))
     _check_clip_settings(settings, clips)
     if clips:
@@ -292,7 +287,12 @@ def _sample(
     return config
 
 
-def _load(settings: EvalSettings) -> Backbone:
+def load_judge_for(settings: EvalSettings, prompts: Sequence[Prompt]) -> Judge:
+    named, classes = (settings.judge, settings.judge_weights), vocabulary_of(prompts)
+    return load_judge(*named, classes, settings.judge_settings)
+
+
+def load_backbone_for(settings: EvalSettings) -> Backbone:
     from sipo.backbones.faster import refuse_unavailable
     from sipo.backbones.placement import place
     from sipo.backbones.registry import load_backbone

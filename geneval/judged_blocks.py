@@ -27,6 +27,11 @@ BATCHES = 8
 _FILES = ".verdicts-*.json"
 
 
+def count_blocks(folder: Path) -> int:
+    """Those that are judged by now, of an evaluation that is not counted yet."""
+    return sum(1 for _ in folder.glob(_FILES))
+
+
 class JudgedBlocks:
     """`images_sha256` is that of all of them: verdicts of other images do not hold."""
 

@@ -11,6 +11,7 @@ from pydantic import model_validator
 from sipo.backbones import settings as model
 from sipo.backbones.loading.names import check_backbone, check_name, in_embedded_world
 from sipo.backbones.loading.trained_weights import check_weights
+from sipo.common.cluster import runner_settings as ray
 from sipo.common.files.urls import is_url
 from sipo.common.settings import DEVICE, DEVICES, OUT, SEED, Devices, StrictModel, setting
 from sipo.feedback import settings as feedback
@@ -77,7 +78,12 @@ class EvalSettings(StrictModel):
     device: str = DEVICE("auto")
     devices: Devices = DEVICES("auto")
     offload: bool = model.OFFLOAD(False)
-    workers: int | None = model.WORKERS(None)
+    runner: ray.Runner = ray.RUNNER("local")
+    workers: int | None = ray.WORKERS(None)
+    gpus_per_worker: float | None = ray.GPUS_PER_WORKER(None)
+    judge_gpus: float | None = ray.JUDGE_GPUS(None)
+    judge_workers: int | None = ray.JUDGE_WORKERS(None)
+    tries: int | None = ray.TRIES(None)
     images: Path | None = setting(
         "Data",
         "Images to score instead of sampling: a folder in GenEval's layout, or a CSV or JSONL with "

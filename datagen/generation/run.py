@@ -8,7 +8,7 @@ is made, and what a process leaves undone when it dies another makes.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -40,12 +40,16 @@ from sipo.datagen.generation.progress import candidates_bar
 from sipo.datagen.generation.prompts import prompts_bytes
 from sipo.datagen.generation.types import Batch, Kept, Right
 from sipo.datagen.settings import GenerateSettings
+from sipo.datagen.storage.folder_config import FolderConfig
 from sipo.datagen.storage.folder_guard import claim_folder, one_of_the_makers
 from sipo.datagen.storage.folder_summary import FolderSummary, finish
 from sipo.datagen.storage.local_backbones import remember
 from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.prompt import Prompt
+
+Make = Callable[[ShardFolder, Shared, Track], None]
+"""Makes what can be claimed now of a folder's shards."""
 
 
 def generate(
@@ -64,18 +68,41 @@ def generate(
 
 def run(job: Job, out: Path, progress: bool = True) -> FolderSummary:
     """Returns when the folder is whole, whoever made it."""
+    models = job.backbone.name, job.weights
+    return make_folder(out, job.config, job.prompts, models, partial(make_shards, job), progress)
+
+
+def make_folder(
+    out: Path,
+    config: FolderConfig,
+    prompts: Sequence[Prompt],
+    models: tuple[str, Path | None],
+    make: Make,
+    progress: bool = True,
+) -> FolderSummary:
+    """The same by any `make`, which is asked until nothing is left. `models` are backbone and
+    weights as they were typed."""
     with one_of_the_makers(out):
         leases = Leases(store_of(out))
         with leases.beating():
             leases.wait_for("folder", every_s=0.05)
-            folder = claim_folder(out, job.config, prompts_bytes(job.prompts))
-            remember(out, job.backbone.name, job.weights)
+            folder = claim_folder(out, config, prompts_bytes(prompts))
+            remember(out, *models)
             leases.release("folder")
             tidy = partial(sweep_shard, folder)
             work = Shared(folder.numbers, partial(is_whole, folder), leases, "shard", tidy)
             with candidates_bar(folder, sorted(work.left), progress) as track:
-                work.until_done(lambda: make_shards(job, folder, work, track))
+                work.until_done(lambda: make(folder, work, track))
+            _sweep_leases(out, leases)
             return finish(folder)
+
+
+def _sweep_leases(folder: Path, leases: Leases) -> None:
+    """Of shards that were whole when a killed process could not say so any more."""
+    for left in folder.glob(".shard-*.lease"):
+        name = left.stem.removeprefix(".")
+        if leases.claim(name):
+            leases.release(name)
 
 
 def make_shard(job: Job, folder: ShardFolder, number: int) -> None:

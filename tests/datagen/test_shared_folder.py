@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from sources import PX, listed
 
 from sipo.backbones.base import Backbone
-from sipo.common.files.leases import STALE_S
+from sipo.common.files.leases import STALE_S, FileStore, Owner
 from sipo.common.processes import Process, this_process
 from sipo.datagen import several_processes
 from sipo.datagen.encode import encode_folder
@@ -148,6 +149,16 @@ def test_two_encode_one_folder(tiny_backbone: Backbone, tmp_path: Path) -> None:
     work = partial(encode_folder, folders[1], backbone=tiny_backbone, progress=False)
     at_once(work, work)
     assert bytes_of(folders[0]) == bytes_of(folders[1])
+
+
+def test_the_lease_of_a_shard_that_a_dead_process_made_goes(
+    settings: GenerateSettings, shards: Path, tiny_backbone: Backbone
+) -> None:
+    whole, me = bytes_of(shards), Owner.this_process()
+    FileStore(shards).create("shard-000001", replace(me, pid=2**30, key="dead"))
+    asked = settings.model_copy(update={"out": shards})
+    generate(asked, backbone=tiny_backbone, judge=FakeJudge(), progress=False)
+    assert bytes_of(shards) == whole
 
 
 def test_a_shard_is_a_function_of_its_number(
