@@ -30,7 +30,7 @@ def read(*words: object) -> dict[str, object]:
 def hundred(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Prompts."""
     path = tmp_path_factory.mktemp("hundred") / "prompts.jsonl"
-    rows = ({"tag": "text", "prompt": f"a cat with {number} stripes"} for number in range(100))
+    rows = ({"tag": "text", "include": [], "prompt": f"a cat, {number}"} for number in range(100))
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
