@@ -125,7 +125,7 @@ def empty_config(shards: int) -> tuple[FolderConfig, bytes]:
     """Of a folder with a prompt a shard."""
     from sipo.datagen.storage.folder_config import FORMAT, FolderConfig
 
-    prompts = b'{"tag": "", "prompt": "a cat"}\n' * shards
+    prompts = b'{"tag": "text", "prompt": "a cat"}\n' * shards
     row = {
         "format": FORMAT,
         "backbone": {"name": "none", "family": "none", "weights_sha256": "0"},

@@ -60,6 +60,11 @@ def check_runner(settings: BaseModel) -> None:
         if given:
             raise ValueError(f"{given[0]} has no effect without --runner ray; leave it out")
         return
+    if (devices := getattr(settings, "devices", "auto")) != "auto":
+        raise ValueError(
+            f"--devices {devices} has no effect with --runner ray, whose workers --workers counts; "
+            "leave it out"
+        )
     for name in ("gpus_per_worker", "judge_gpus"):
         cards = asked[name]
         if cards is not None and cards > 1 and cards % 1:

@@ -22,6 +22,7 @@ class Measured:
     candidates: int
     seconds: float
     bytes: float
+    latents: float  # of these bytes
 
 
 def measured(job: Job, candidates: int | None = None) -> Measured:
@@ -35,7 +36,8 @@ def measured(job: Job, candidates: int | None = None) -> Measured:
     with spread(job.make, job.workers) as made:
         kept = list(chain.from_iterable(batch.items for batch in made(batches)))
     seconds = (time.perf_counter() - started) / len(kept)
-    return Measured(len(kept), seconds, sum(map(_bytes, kept)) / len(kept))
+    latents = sum(len(one.files["latents.npy"]) for one in kept)
+    return Measured(len(kept), seconds, sum(map(_bytes, kept)) / len(kept), latents / len(kept))
 
 
 def plan_lines(job: Job, out: Path) -> list[str]:

@@ -11,7 +11,7 @@ _COUNTED = {"generate": "images", "train": "pairs", "evaluate": "images"}
 
 
 def plan_lines(settings: PlanSettings, made: Estimate) -> list[str]:
-    device = "device like this one" if settings.measure else device_of(settings).name
+    device = "process like this one" if settings.measure else device_of(settings).name
     on = f"{settings.device_count} x {device}" if settings.device_count > 1 else f"one {device}"
     money = "" if made.money is None else f", {made.money:,.2f} in money"
     kept = "measured in `make demo`" if settings.keep_rate == KEEP_RATE else "as --keep-rate says"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 from sipo.backbones.cost.cards import MEASURED_ON, TFLOPS
@@ -13,7 +14,7 @@ from sipo.datagen.planning.settings import PlanSettings
 from sipo.datagen.settings import GenerateSettings
 
 TRIED = 2
-"""Images of --measure."""
+"""Images of --measure that count."""
 
 
 def plan_of(settings: PlanSettings) -> Estimate:
@@ -62,22 +63,21 @@ def _count(settings: GenerateSettings) -> int:
 
 
 def _measured(settings: PlanSettings) -> Estimate:
-    """As `generate` would begin, with two candidates of it."""
+    """As `generate` would begin, in one process, with two candidates of it; one more before them,
+    since the first waits for kernels and libraries."""
     from sipo.datagen.generation.build import prepare
     from sipo.datagen.generation.dry_run import measured
-    from sipo.datagen.storage.latent_files import to_npy
 
-    job = prepare(settings, continuing=False)
+    job = replace(prepare(settings, continuing=False), workers=1)
     backbone, sampler = job.backbone, job.sampler
     text = sum(row.nbytes for row in backbone.encode_prompts([""]).values())
+    measured(job, 1)
     made = measured(job, TRIED)
-    [one] = backbone.sample([job.prompts[0].text], [0], sampler.model_copy(update={"steps": 1}))
-    latents = len(to_npy(one.latents))
     rows = 1 if backbone.guidance_scale(sampler.guidance) == 1 else 2
     what = (
         f"measured: {made.candidates} images sampled, judged and encoded here on "
-        f"{job.config.device}, {made.seconds:.3g} s each"
+        f"{job.config.device} by one process, {made.seconds:.3g} s each"
     )
     rate = measured_rate(made.seconds, rows, sampler.steps, what)
-    sizes = Sizes(made.bytes - latents, latents, text)
+    sizes = Sizes(made.bytes - made.latents, made.latents, text)
     return estimate(settings, len(job.prompts), rate, sizes, looks=0)

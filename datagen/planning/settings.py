@@ -50,7 +50,7 @@ class PlanSettings(GenerateSettings):
     measure: bool = setting(
         "Machine", "Sample and judge two images first, and go by how long that takes.", False
     )
-    json_: bool = setting("Output", "Print JSON.", False)
+    json_: bool = setting("Output", "Print the plan as JSON.", False)
 
     @property
     def device_count(self) -> int:

@@ -26,30 +26,39 @@ def read(*words: object) -> dict[str, object]:
     return made
 
 
-def test_forty_thousand_pictures_of_flux(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def hundred(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prompts."""
+    path = tmp_path_factory.mktemp("hundred") / "prompts.jsonl"
+    rows = ({"tag": "text", "include": [], "prompt": f"a cat, {number}"} for number in range(100))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_pictures_of_flux(monkeypatch: pytest.MonkeyPatch, hundred: Path) -> None:
     def no_model(*_: object) -> None:
         raise AssertionError("no model is loaded, and nobody is asked")
 
-    monkeypatch.setattr("sipo.common.hub.cached_unless_reachable", no_model)
     monkeypatch.setattr("sipo.backbones.loading.names.cached_unless_reachable", no_model)
-    asked = ["--backbone", FLUX, "--num-prompts", 5000, "--candidates", 8, "--price", 2]
+    asked = ["--backbone", FLUX, "--prompts", hundred, "--candidates", 8, "--price", 2]
     one = read(*asked)
-    assert (one["candidates"], one["shards"]) == (40_000, 625)
+    assert (one["candidates"], one["shards"]) == (800, 13)
     generate = one["stages"][0]  # type: ignore[index]
-    assert 50 < generate["device_hours"] < 75
+    assert 50 < 50 * generate["device_hours"] < 75  # of forty thousand
     assert one["money"] == pytest.approx(2 * one["wall_hours"])  # type: ignore[operator]
-    many = read(*asked, "--devices", 100)
+    many = read(*asked, "--devices", 10)
     assert many["device_hours"] == pytest.approx(one["device_hours"])
     hours = many["stages"][0]["wall_hours"]  # type: ignore[index]
-    assert hours == pytest.approx(7 / 625 * generate["device_hours"])  # the fullest has 7 shards
-    code, said = run(*asked, "--devices", 100)
+    assert hours == pytest.approx(2 * 8 / 100 * generate["device_hours"])  # two shards of eight
+    code, said = run(*asked, "--devices", 10)
     assert code == 0
-    for part in ("100 x h100", "measured:", "counted:", "assumed:", "625 shards", "in money"):
+    for part in ("10 x h100", "measured:", "counted:", "assumed:", "13 shards", "in money"):
         assert part in said
 
 
-def test_disk_is_what_shards_hold() -> None:
-    made = read("--backbone", FLUX, "--num-prompts", 8, "--candidates", 2, "--keep-rate", 1)
+def test_disk_is_what_shards_hold(hundred: Path) -> None:
+    asked = ["--backbone", FLUX, "--prompts", hundred, "--num-prompts", 8, "--candidates", 2]
+    made = read(*asked, "--keep-rate", 1)
     picture, latents = 1.25 * 1024**2, 4 * 16 * 128 * 128
     assert made["candidate_bytes"] == 16 * (picture + latents + 2048)
     assert made["pairs"] == 8  # two candidates are one pair
