@@ -29,7 +29,7 @@ from typing import IO, Any, NoReturn
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]+):(/+)")
 """A drive (C:/) has one letter."""
 _BLOCK = 1 << 20  # bytes that are read ahead where a file is read through
-_IN_MEMORY = 1 << 26  # bytes that are uploaded in one piece
+_IN_MEMORY = 1 << 26  # bytes; a larger file is uploaded from the disk
 _EXTRAS = {"s3": "sipo[s3]", "s3a": "sipo[s3]", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs"}
 _READ_ONLY = {
     "hf": "every file would be a commit of its own; write to a folder and upload that",

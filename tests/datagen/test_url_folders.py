@@ -15,7 +15,7 @@ from data_commands import bytes_of, refused, run
 from object_stores import put, s3_bucket
 
 from sipo.backbones.base import Backbone
-from sipo.common.files import url_leases
+from sipo.common.files import url_leases, urls
 from sipo.common.files.leases import Leases, Owner
 from sipo.common.files.url_leases import UrlStore, has_leases
 from sipo.common.files.urls import UrlPath, is_url, place_of
@@ -102,8 +102,12 @@ def test_the_other_commands_take_it(shards: Path, there: UrlPath, tmp_path: Path
     assert f"{there}/pairs-000000.tar is truncated or changed" in damaged.output
 
 
-def test_a_file_is_there_when_it_is_whole(bucket: str) -> None:
-    path = remote(f"{bucket}/whole/file")
+@pytest.mark.parametrize("most", [1, 1 << 26])  # the first is a large file's way
+def test_a_file_is_there_when_it_is_whole(
+    bucket: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(urls, "_IN_MEMORY", most)
+    path = remote(f"{bucket}/whole-{most}/file")
     with pytest.raises(ZeroDivisionError), atomic(path) as file:
         file.write(bytes(1 // 0))
     assert not path.exists()
@@ -160,12 +164,12 @@ def test_no_such_bucket_is_said(bucket: str) -> None:
 @pytest.mark.parametrize(
     ("room", "words", "said"),
     [
-        ("datagen", "generate --out hf://datasets/a/b --backbone nowhere", "nowhere"),
         ("datagen", "generate --out nostore://b/x", "no store that fsspec knows"),
         ("datagen", "generate --out memory://", "names no folder of a store"),
         ("datagen", "generate --weights memory://b/x", "a URL cannot be given here"),
         ("datagen", "generate --backbone memory://b/x", "a URL cannot be given here"),
         ("datagen", "review memory://b/x", "a URL cannot be given here"),
+        ("datagen", "merge memory://b/x memory://b/y --out z", "does not exist"),
         ("datagen", "export memory://b/x --out memory://b/y", "a URL cannot be given here"),
         ("datagen", "import folder memory://b/x --out y", "a URL cannot be given here"),
         ("datagen", "validate memory://b/nothing", "does not exist"),
