@@ -141,7 +141,14 @@ def _connect(ray: Any) -> bool:
     said = {"log_to_driver": False, "logging_level": logging.ERROR}
     address = os.environ.get("RAY_ADDRESS")
     if not address:
-        ray.init(address="local", include_dashboard=False, object_store_memory=STORE_BYTES, **said)
+        alone = {"include_dashboard": False, "object_store_memory": STORE_BYTES}
+        try:
+            ray.init(address="local", **alone, **said)
+        except Exception as error:  # it raises that
+            raise ChildProcessError(
+                f"Ray cannot be started on this machine ({reason_of(error)}); run the same command "
+                "again when it is less busy, or name a cluster by RAY_ADDRESS"
+            ) from None
         return False
     try:
         ray.init(address=address, **said)
