@@ -7,13 +7,13 @@ loading torch or a model.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 
 from sipo.backbones.loading.model_folders import INDEX
+from sipo.common.files.strict_json import load_json
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def _is_of(folder: Path, model: Counted) -> bool:
 def _read(file: Path) -> dict[str, object]:
     """Nothing of one that cannot be read: `generate` says what is wrong with it."""
     try:
-        read = json.loads(file.read_bytes())
+        read = load_json(file.read_bytes())
     except (OSError, ValueError):
         return {}
     return read if isinstance(read, dict) else {}

@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
+from sipo.common.files.strict_json import load_json
+
 STALE_S = 90.0
 BEAT_S = 15.0
 
@@ -214,7 +216,7 @@ def _read(path: Path) -> Mark | None:
     except FileNotFoundError:
         return None
     try:
-        return Mark(Owner(**json.loads(text)), beat)
+        return Mark(Owner(**load_json(text)), beat)
     except (ValueError, TypeError):
         return Mark(Owner("", 0, ""), beat)
 

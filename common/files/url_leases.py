@@ -19,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sipo.common.files.leases import BEAT_S, STALE_S, FileStore, Leases, Mark, Owner, Store
+from sipo.common.files.strict_json import load_json
 from sipo.common.files.urls import UrlPath, require_writable
 from sipo.common.processes import this_process
 
@@ -55,7 +56,7 @@ class UrlStore:
 
     def look(self, name: str) -> Mark | None:
         try:
-            row = json.loads(self._path(name).read_bytes())
+            row = load_json(self._path(name).read_bytes())
             return Mark(Owner(row["machine"], row["pid"], row["key"]), row["beat"])
         except FileNotFoundError:
             return None

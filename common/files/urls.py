@@ -147,7 +147,7 @@ class UrlPath(PosixPath):
             binary: Any = near.open("rb")
         else:
             with self.asked():
-                binary = self.filesystem.open(self.key, "rb", block_size=_BLOCK)
+                binary = self.filesystem.open(self.key, mode="rb", block_size=_BLOCK)
         return binary if "b" in mode else io.TextIOWrapper(binary, encoding or "utf-8")
 
     def read_bytes(self) -> bytes:
