@@ -88,7 +88,7 @@ class FolderSummary:
 
 
 class Seen(NamedTuple):
-    """Of a candidate what is counted, with the folder's number of its prompt; there may be millions."""
+    """Of a candidate what is counted, `prompt` as the folder numbers it; there may be millions."""
 
     prompt: int
     tag: str
