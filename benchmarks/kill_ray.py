@@ -66,7 +66,11 @@ def command(asked: argparse.Namespace, out: Path) -> list[str]:
 
 def judged(out: Path) -> Counter[str]:
     notes = out.with_name(f"{out.name}-judged")
-    lines = (text for path in notes.glob("judged-*") for text in path.read_text(encoding="utf-8").splitlines())
+    lines = (
+        text
+        for path in notes.glob("judged-*")
+        for text in path.read_text(encoding="utf-8").splitlines()
+    )
     return Counter(lines)
 
 

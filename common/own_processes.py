@@ -18,19 +18,30 @@ from typing import NoReturn, cast
 
 from tqdm import tqdm
 
-from sipo.common.processes import was_launched
+from sipo.common.processes import this_process
 from sipo.common.shared_work import tell_of_pieces
 from sipo.common.spawning import end_with, environment, without_script
 
 
-def processes_for(asked: str, device: str) -> int:
-    """How many to start: 1 where this process is to do the work itself.
+def processes_for(asked: str, device: str, loaded: bool = False) -> int:
+    """How many to start: 1 where this process is to do the work itself, as it is where it was
+    launched beside others, or where a model of it is `loaded` here.
 
-    Raises ValueError for more cards than there are, and for several on one that `device` names.
+    Raises ValueError for several that cannot be: then, with more cards than there are, and on one
+    that `device` names.
     """
-    if was_launched() or asked == "1":
-        return 1
-    if device == "cpu" and asked == "auto":
+    launched = this_process().count
+    if launched > 1 and asked not in ("auto", "1"):
+        raise ValueError(
+            f"--devices {asked} has no effect on one of {launched} processes that were launched "
+            "together; leave it out"
+        )
+    if loaded and asked not in ("auto", "1"):
+        raise ValueError(
+            f"--devices {asked} needs model and judge by name, which every process loads, and one "
+            "is loaded here; leave it out, or give names"
+        )
+    if launched > 1 or loaded or asked == "1" or (device == "cpu" and asked == "auto"):
         return 1
     import torch
 

@@ -30,15 +30,7 @@ _LAUNCHERS = (
     ("RANK", "WORLD_SIZE", "LOCAL_RANK"),  # torchrun, accelerate launch
     ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),  # srun
 )
-
-
 _ARRAY = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT")
-
-
-def was_launched(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether somebody has started the processes already."""
-    pairs = [names[:2] for names in _LAUNCHERS] + [_ARRAY]
-    return any(set(names) <= environment.keys() for names in pairs)
 
 
 def this_process(environment: Mapping[str, str] = os.environ) -> Process:

@@ -130,6 +130,7 @@ class Shared(Work):
         while self.left:
             make()
             time.sleep(self.pause_s())
+        self._leases.free_left(f"{self._kind}-")
 
     def pause_s(self) -> float:
         """Between two looks; none where the last one found something to do, or nothing is left."""

@@ -39,6 +39,7 @@ def generate(
     Returns what the folder holds. Raises ValueError for what cannot be met, TypeError for a
     keyword that is none.
     """
+    from sipo.common.own_processes import processes_for
     from sipo.datagen import several_processes
     from sipo.datagen.generation.run import generate as run
 
@@ -54,13 +55,11 @@ def generate(
     )
     asked = complete(said, loaded.name if loaded else None).settings
     check_runner(asked)
-    if asked.runner == "ray":
-        from sipo.datagen.generation.ray_run import generate_on_ray
-
-        refuse_loaded(backbone=loaded, judge=own_judge)
-        return generate_on_ray(asked, rows, progress)
     if loaded is None and own_judge is None:
         return several_processes.generate(asked, rows, progress)
+    if asked.runner == "ray":
+        refuse_loaded(backbone=loaded, judge=own_judge)
+    processes_for(asked.devices, asked.device, loaded=True)  # refuses several
     return run(asked, rows, loaded, own_judge, progress)
 
 

@@ -49,33 +49,27 @@ def generate(asked: Completed[GenerateSettings], dry_run: bool) -> None:
     no_loading_bars()
     from sipo.common.own_processes import processes_for
 
-    if settings.runner == "ray":
-        from sipo.datagen.generation.ray_run import generate_on_ray
+    here = settings.runner == "local" and processes_for(settings.devices, settings.device) == 1
+    if not (here or dry_run):
+        from sipo.datagen import several_processes
 
-        if not dry_run:
-            if asked.told:
-                click.echo(asked.told)
-            _report(generate_on_ray(settings), settings.out)
-            return
-        settings = settings.model_copy(update={"workers": None})  # it tries a batch here
-    if dry_run or processes_for(settings.devices, settings.device) == 1:
-        from sipo.datagen.generation.build import prepare
-        from sipo.datagen.generation.dry_run import plan_lines
-        from sipo.datagen.generation.run import run
-
-        job = prepare(settings, continuing=not dry_run)  # what is wrong is said first
         if asked.told:
             click.echo(asked.told)
-        if dry_run:
-            click.echo("\n".join(plan_lines(job, settings.out)))
-            return
-        _report(run(job, settings.out), settings.out)
+        _report(several_processes.generate(settings), settings.out)
         return
-    from sipo.datagen import several_processes
+    from sipo.datagen.generation.build import prepare
+    from sipo.datagen.generation.dry_run import plan_lines
+    from sipo.datagen.generation.run import run
 
+    if settings.runner == "ray":
+        settings = settings.model_copy(update={"workers": None})  # a batch is tried here
+    job = prepare(settings, continuing=not dry_run)  # what is wrong is said first
     if asked.told:
         click.echo(asked.told)
-    _report(several_processes.generate(settings), settings.out)
+    if dry_run:
+        click.echo("\n".join(plan_lines(job, settings.out)))
+        return
+    _report(run(job, settings.out), settings.out)
 
 
 @main.command(

@@ -1,4 +1,5 @@
-"""The commands that make or change a folder, by several processes of this machine."""
+"""The commands that make or change a folder, by several processes of this machine or by a Ray
+cluster's workers."""
 
 from __future__ import annotations
 
@@ -18,6 +19,10 @@ def generate(
     settings: GenerateSettings, prompts: Sequence[Prompt] | None = None, progress: bool = True
 ) -> FolderSummary:
     """Each of these is done by as many processes as --devices says."""
+    if settings.runner == "ray":
+        from sipo.datagen.generation.ray_run import generate_on_ray
+
+        return generate_on_ray(settings, prompts, progress)
     count = processes_for(settings.devices, settings.device)
     return _by(count, partial(_generate, settings, prompts, progress), settings.out, progress)
 

@@ -144,9 +144,9 @@ def evaluate(
     Raises ValueError for missing images, other settings in the same folder and unknown names.
     """
     work = plan(settings, judge)
-    count = processes_for(settings.devices, settings.device)
-    if count > 1 and backbone is None and judge is None:
-        run_processes(count, partial(evaluate, settings))
+    loaded = backbone is not None or judge is not None
+    if (count := processes_for(settings.devices, settings.device, loaded)) > 1:
+        run_processes(count, partial(evaluate, settings.model_copy(update={"devices": "auto"})))
         return evaluation_folder.read_summary(settings.out, EvaluationSummary)
     with one_of_several(settings.out, "sipo-geneval"):
         leases = Leases(store_of(settings.out))

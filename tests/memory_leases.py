@@ -26,3 +26,6 @@ class MemoryStore:
             return False
         del self.marks[name]
         return True
+
+    def names(self, of: str) -> list[str]:
+        return [name for name in self.marks if name.startswith(of)]

@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -76,6 +76,9 @@ class Store(Protocol):
     def remove(self, name: str, mark: Mark) -> bool:
         """False where it is no longer that owner's: released, or taken by somebody else."""
 
+    def names(self, of: str) -> Iterable[str]:
+        """Those that begin so, of leases that are there; it may be late."""
+
 
 class Leases:
     """Those of one process."""
@@ -111,6 +114,12 @@ class Leases:
         mark = self._store.look(name)
         if mark is not None and mark.owner == self.owner:
             self._store.remove(name, mark)
+
+    def free_left(self, of: str) -> None:
+        """Of pieces that were done when a killed process could not say so any more."""
+        for name in self._store.names(of):
+            if self.claim(name):
+                self.release(name)
 
     def beat(self) -> None:
         """What is held stays held."""
@@ -202,6 +211,10 @@ class FileStore:
                 os.link(away, path)
         away.unlink(missing_ok=True)
         return was_theirs
+
+    def names(self, of: str) -> list[str]:
+        found = self.folder.glob(f".{of}*.lease")
+        return [path.name.removeprefix(".").removesuffix(".lease") for path in found]
 
     def _path(self, name: str) -> Path:
         return self.folder / f".{name}.lease"

@@ -101,6 +101,9 @@ class _NoStore:
     def remove(self, name: str, mark: Mark) -> bool:
         return True
 
+    def names(self, of: str) -> list[str]:
+        return []
+
 
 def has_leases(folder: UrlPath) -> bool:
     """Whether the store refuses what is to be put "where none is" and one is: tried once."""

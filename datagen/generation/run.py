@@ -93,16 +93,7 @@ def make_folder(
             work = Shared(folder.numbers, partial(is_whole, folder), leases, "shard", tidy)
             with candidates_bar(folder, sorted(work.left), progress) as track:
                 work.until_done(lambda: make(folder, work, track))
-            _sweep_leases(out, leases)
             return finish(folder)
-
-
-def _sweep_leases(folder: Path, leases: Leases) -> None:
-    """Of shards that were whole when a killed process could not say so any more."""
-    for left in folder.glob(".shard-*.lease"):
-        name = left.stem.removeprefix(".")
-        if leases.claim(name):
-            leases.release(name)
 
 
 def make_shard(job: Job, folder: ShardFolder, number: int) -> None:

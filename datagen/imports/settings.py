@@ -90,11 +90,9 @@ def check_import(settings: ImportSettings) -> None:
         raise ValueError(f"--images {str(settings.images)!r} is no folder; give the images' root")
 
 
-def config_of(
-    settings: ImportSettings, files: Sequence[Path], candidates: int | None = None
-) -> FolderConfig:
-    """`config.json` of an import that begins: no paths and no times. `candidates` of each prompt,
-    where it has no pairs."""
+def config_of(settings: ImportSettings, files: Sequence[Path]) -> FolderConfig:
+    """`config.json` of an import that begins: no paths and no times."""
+    candidates = settings.candidates  # None of pairs
     clips = {} if settings.frames is None else {"fps": settings.fps}
     packages = ("pillow", "av") if clips else ("pillow",)
     asked = settings.model_dump(

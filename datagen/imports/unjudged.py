@@ -46,12 +46,12 @@ def most(settings: ImportSettings, files: list[Path]) -> int:
 
 def rows(settings: ImportSettings, files: list[Path]) -> Rows:
     root = Root(_root(settings, files), settings.follow_links)
-    count = settings.candidates or most(settings, files)
+    assert settings.candidates is not None, "counted before"
     for group in _groups(settings, files):
         if isinstance(group, Dropped):
             yield group
         else:
-            yield row_or_dropped(group.key, partial(_row, group, root, count))
+            yield row_or_dropped(group.key, partial(_row, group, root, settings.candidates))
 
 
 def _row(group: Group, root: Root, count: int) -> CandidatesRow:

@@ -72,19 +72,19 @@ def import_pairs(settings: ImportSettings, progress: bool = True) -> FolderSumma
     format_ = load_format(settings.format)
     files = format_.files(settings)
     with only_writer(settings.out):
-        folder = claim_import(
-            settings.out, config_of(settings, files, _candidates(settings, files))
-        )
+        settings = _counted(settings, files)
+        folder = claim_import(settings.out, config_of(settings, files))
         if _is_left(folder):
             with tqdm(unit="pair", desc="Pairs", disable=not progress) as bar, quiet_pillow():
                 folder = _write(folder, settings, format_.rows(settings, files), bar)
         return finish(folder)
 
 
-def _candidates(settings: ImportSettings, files: list[Path]) -> int | None:
-    if settings.format != UNJUDGED:
-        return None
-    return max(2, settings.candidates or most(settings, files))
+def _counted(settings: ImportSettings, files: list[Path]) -> ImportSettings:
+    """With the number of candidates, where it has candidates and nobody said how many."""
+    if settings.format != UNJUDGED or settings.candidates:
+        return settings
+    return settings.model_copy(update={"candidates": max(2, most(settings, files))})
 
 
 def _is_left(folder: ShardFolder) -> bool:

@@ -27,7 +27,22 @@ def test_on_a_cpu_only_those_that_are_asked_for(asked: str, device: str, count: 
 def test_who_was_launched_starts_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert processes_for("4", "cpu") == 1
+    assert processes_for("auto", "cpu") == 1
+    with pytest.raises(ValueError, match="one of 2 processes that were launched together"):
+        processes_for("4", "cpu")
+
+
+def test_who_was_launched_alone_may_start_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a job of one task, in which Slurm counts it."""
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    assert processes_for("3", "cpu") == 3
+
+
+def test_what_is_loaded_here_cannot_be_shared() -> None:
+    assert processes_for("auto", "cpu", loaded=True) == 1
+    with pytest.raises(ValueError, match="--devices 2 needs model and judge by name"):
+        processes_for("2", "cpu", loaded=True)
 
 
 @pytest.mark.parametrize("words", [["--devices", "0"], ["--devices", "two"]])

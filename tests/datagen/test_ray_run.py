@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from needs import needs
+from small_cluster import small_cluster
 from watched_judge import WatchedJudge
 
 from sipo.datagen.generation.ray_run import generate_on_ray
@@ -23,19 +23,8 @@ BUS = "a photo of a bus and a boat"  # of shard 2
 
 @pytest.fixture(scope="module")
 def _cluster() -> Iterator[None]:
-    import ray
-
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=80_000_000,
-        log_to_driver=False,
-        logging_level="ERROR",
-    )
-    yield
-    ray.shutdown()
+    with small_cluster():
+        yield
 
 
 @pytest.fixture

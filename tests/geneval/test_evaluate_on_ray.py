@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from needs import needs
+from small_cluster import small_cluster
 from watched_judge import WatchedJudge
 from written_prompts import write_prompts
 
@@ -23,19 +23,8 @@ PROMPTS = [grammar.single_object(name) for name in ("cat", "dog", "bird", "car",
 
 @pytest.fixture
 def cluster() -> Iterator[None]:
-    import ray
-
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=80_000_000,
-        log_to_driver=False,
-        logging_level="ERROR",
-    )
-    yield
-    ray.shutdown()
+    with small_cluster():
+        yield
 
 
 def files(folder: Path) -> dict[str, bytes]:
