@@ -17,6 +17,7 @@ from sipo.backbones.loading.quantized import quantization
 from sipo.backbones.loading.trained_weights import check_weights
 from sipo.backbones.model_defaults import SAMPLER_FILE as SAMPLER_FILE
 from sipo.backbones.model_defaults import sampler_of
+from sipo.common.files.urls import place_of
 from sipo.common.plugins import find_part, installed_names, near_first
 from sipo.common.quiet_libraries import no_collection
 
@@ -66,7 +67,7 @@ def load_backbone(
     if sampler := sampler_of(path, Sampler):
         backbone.default_sampler = sampler
     if weights is not None:
-        backbone.load_weights(Path(weights), option)
+        backbone.load_weights(place_of(weights), option)
     backbone.denoiser.requires_grad_(False).eval()
     return backbone
 

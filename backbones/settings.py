@@ -52,6 +52,7 @@ WEIGHTS = partial(
     "Trained weights: a run of sipo-train, a LoRA's .safetensors file, or its folder.",
     also="lora_path lora_weights",
     without="the model as it is",
+    url=True,
 )
 DTYPE = partial(
     setting,

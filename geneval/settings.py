@@ -89,6 +89,7 @@ class EvalSettings(StrictModel):
         "Images to score instead of sampling: a folder in GenEval's layout, or a CSV or JSONL with "
         "image and prompt.",
         None,
+        url=True,
     )
     out: Path = OUT(Path("eval"), url=True)
 
@@ -118,11 +119,13 @@ class EvalSettings(StrictModel):
             if not in_embedded_world(self.backbone, self.suite):
                 require_published(self.judge, self.judge_weights)
             check_backbone(self.backbone)
-        if self.images and self.images.is_file() and is_url(self.out):
-            raise ValueError(
-                f"--out {self.out} is a URL, and images of a list are linked into it; give a "
-                "folder of this machine"
-            )
+        if self.images and self.images.is_file():
+            for option, place in (("out", self.out), ("images", self.images)):
+                if is_url(place):
+                    raise ValueError(
+                        f"--{option} {place} is a URL, and images of a list are linked into --out; "
+                        "give a folder of this machine"
+                    )
         if self.images:
             ignored = sorted(_SAMPLING & self.model_fields_set)
             if ignored:

@@ -20,7 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sipo.backbones.loading.trained_weights import find_weights
 from sipo.common.files.locks import only_writer
+from sipo.common.files.urls import UrlPath
 from sipo.common.fitting_batches import give_back_memory
 from sipo.geneval import evaluation_folder
 from sipo.geneval.evaluate import evaluate
@@ -168,7 +170,10 @@ def _write(settings: LoopSettings, ledger: Ledger, course: Course) -> LoopSummar
 
 
 def _link(link: Path, weights: Path | None) -> None:
-    """To the best policy, beside it; there is none for the base."""
+    """To the best policy, beside it; there is none for the base. A store has no links: a copy."""
+    if isinstance(link, UrlPath):
+        _copy(link, weights)
+        return
     beside = link.with_name(f".{link.name}.tmp")
     for old in (beside, link):
         if old.is_dir() and not old.is_symlink():  # of a copy that followed links
@@ -179,6 +184,19 @@ def _link(link: Path, weights: Path | None) -> None:
     else:
         beside.symlink_to(weights.relative_to(link.parent))
         os.replace(beside, link)
+
+
+def _copy(target: UrlPath, weights: Path | None) -> None:
+    for name in target.files():
+        (target / name).unlink(missing_ok=True)
+    if weights is None:
+        return
+    found = find_weights(weights)
+    if found.lora is not None:
+        (target / found.lora.name).upload(found.lora)
+    elif found.whole is not None:
+        for path in (path for path in found.whole.rglob("*") if path.is_file()):
+            (target / path.relative_to(found.whole)).upload(path)
 
 
 def _generate(asked: GenerateSettings, prompts: list[Prompt]) -> None:

@@ -41,7 +41,7 @@ _stage = partial(setting, "Other", metavar="NAME=VALUE")
 
 class LoopSettings(StrictModel):
     rounds: int = setting("Training", "Rounds after the base.", 1, ge=1)
-    out: Path = OUT(Path("runs/loop"))
+    out: Path = OUT(Path("runs/loop"), url=True)
     backbone: str = model.BACKBONE("mini-sd")
     seed: int = SEED(0)
     devices: Devices = DEVICES("auto")

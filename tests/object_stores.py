@@ -10,7 +10,7 @@ from unittest import mock
 
 import pytest
 
-from sipo.common.files.urls import place_of
+from sipo.common.files.urls import UrlPath, place_of
 
 
 @contextmanager
@@ -35,7 +35,13 @@ def s3_bucket() -> Iterator[str]:
             server.stop()
 
 
+def remote(url: str) -> UrlPath:
+    path = place_of(url)
+    assert isinstance(path, UrlPath)
+    return path
+
+
 def put(folder: Path, url: str) -> None:
     """A folder's files under a URL."""
     for path in folder.iterdir():
-        place_of(f"{url}/{path.name}").upload(path)  # type: ignore[attr-defined]
+        remote(f"{url}/{path.name}").upload(path)

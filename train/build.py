@@ -25,6 +25,7 @@ from sipo.common.devices import (
     use_tensor_cores,
 )
 from sipo.common.files.locks import is_written_to
+from sipo.common.files.working_folders import working_folder
 from sipo.datagen.storage.shard_folder import split_shards
 from sipo.feedback.prompts.demands import check_prompts, require_published
 from sipo.feedback.registry import load_judge, vocabulary_of
@@ -109,7 +110,8 @@ def open_source(settings: TrainSettings, policy: Policy, data: Data) -> Source:
     prompts = cast("PromptDataset", data)
     weights = Path(settings.judge_weights) if settings.judge_weights else None
     judge = load_judge(settings.judge, weights, vocabulary_of(prompts.prompts))
-    return Trajectories(policy, prompts, judge, settings, Path(settings.out) / "trajectories")
+    folder = working_folder(settings.out) / "trajectories"
+    return Trajectories(policy, prompts, judge, settings, folder)
 
 
 def open_backbone(settings: TrainSettings, data: Data, divided: bool = False) -> Backbone:

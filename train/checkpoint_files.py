@@ -21,6 +21,7 @@ from sipo.common.errors import reason_of
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.text import read_text
 from sipo.common.files.torch_files import read_torch
+from sipo.common.files.working_folders import WorkingFolder
 from sipo.common.files.writing import write_text
 from sipo.common.files.yaml_files import to_yaml
 from sipo.common.resume_guard import first_difference, refuse
@@ -81,10 +82,19 @@ class RunSummary:
         return {**vars(self), "last": self.last or {}}
 
 
+def run_folder(settings: TrainSettings) -> WorkingFolder:
+    """--out. Of what goes to a store a checkpoint's mark and the summary are last."""
+    return WorkingFolder(settings.out, _how_late)
+
+
+def _how_late(name: str) -> int:
+    return 2 if name == SUMMARY else 1 if name.rpartition("/")[2] in (COMPLETE, STEP) else 0
+
+
 def checkpoints(out: Path) -> list[Path]:
     """The complete ones, oldest first. Copies by another name are none."""
-    marks = out.glob(f"checkpoint-*/{COMPLETE}")
-    return sorted((m.parent for m in marks if _NAME.fullmatch(m.parent.name)), key=step_of)
+    named = (path for path in out.glob("checkpoint-*") if _NAME.fullmatch(path.name))
+    return sorted((path for path in named if (path / COMPLETE).exists()), key=step_of)
 
 
 def step_of(checkpoint: Path) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
+from sipo.common.files.working_folders import working_folder
 from sipo.train import checkpoint_files
 from sipo.train.checkpoint_files import STATE, SavePolicy
 from sipo.train.checkpoint_tensors import FILES, TENSORS, state_file, taken_out
@@ -74,7 +75,8 @@ class Checkpointer:
 
         if self.accelerator.is_main_process:
             limit = self.settings.checkpoints_total_limit
-            checkpoint_files.new_checkpoint(Path(self.settings.out), step, write, limit, between)
+            out = working_folder(self.settings.out)
+            checkpoint_files.new_checkpoint(out, step, write, limit, between)
         else:
             write(None)
         self.saved_at = time.monotonic()

@@ -12,6 +12,7 @@ from sipo.backbones.loading.names import check_backbone
 from sipo.backbones.loading.trained_weights import check_weights
 from sipo.backbones.model_defaults import Completed
 from sipo.common.commands import Commands
+from sipo.common.files.urls import place_of
 from sipo.common.files.yaml_files import YamlMap
 from sipo.common.options import DRY_RUN, Argument, Value, settings_options
 from sipo.common.quiet_libraries import no_loading_bars
@@ -106,7 +107,7 @@ def calibrate(given: Given, config: str | None) -> None:
     backbone.to(accelerator.device)
     curve = measure_curve(settings, backbone, pairs, accelerator.device)
     click.echo(as_text(curve))
-    click.echo(f"See {write_curve(curve, Path(settings.out))}")
+    click.echo(f"See {write_curve(curve, place_of(settings.out))}")
 
 
 class PlotSettings(StrictModel):

@@ -28,6 +28,7 @@ from sipo.backbones.loading.trained_weights import find_weights
 from sipo.backbones.loading.unread import copied, fuse
 from sipo.backbones.placement import lay_out
 from sipo.common.files.stored_tensors import StoredTensor
+from sipo.common.files.urls import place_of
 from sipo.common.files.writing import atomic
 from sipo.train.distributed.fsdp import copy_rows, save_whole, shard, whole_on_main
 from sipo.train.lora_linear import use_fewer_passes
@@ -88,7 +89,7 @@ class Policy:
             self.copies["base"] = copied(self.denoiser)
         if settings.init_weights:
             # The text's half of a LoRA would neither be trained nor saved: it is refused.
-            self.backbone.load_weights(Path(settings.init_weights), INIT, text=False)
+            self.backbone.load_weights(place_of(settings.init_weights), INIT, text=False)
             if getattr(self.denoiser, "peft_config", None):
                 fuse(self.denoiser)
         self.copies |= {name: copied(self.denoiser) for name in COPIES if name in needed}

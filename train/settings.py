@@ -101,7 +101,7 @@ class TrainSettings(StrictModel):
         without="all are mixed",
         ge=1,
     )
-    out: str = OUT("", metavar="PATH", without="runs/OBJECTIVE")
+    out: str = OUT("", metavar="PATH", without="runs/OBJECTIVE", url=True)
     backbone: str = model.BACKBONE("", without="what the shards say")
     objective: ObjectiveName = OBJECTIVE("sipo")
     max_train_steps: int | None = MAX_TRAIN_STEPS(None)
@@ -213,7 +213,7 @@ class TrainSettings(StrictModel):
         also="lora_target_modules target_modules lora_layers",
         without="the backbone's attention",
     )
-    init_weights: str = _weights("Run or LoRA file to start from.", "", metavar="PATH")
+    init_weights: str = _weights("Run or LoRA file to start from.", "", metavar="PATH", url=True)
     reference: Literal["base", "init", "moving"] = _loss(
         "Model that rewards are measured against, init: --init_weights, moving: policy's average.",
         "base",

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from sipo.backbones.base import Backbone
 from sipo.common.files.locks import only_writer
+from sipo.common.files.working_folders import WorkingFolder
 from sipo.train import checkpoint_files
 from sipo.train.auto_beta import AutoBeta
 from sipo.train.build import (
@@ -74,7 +75,8 @@ def train(
     last = data.last_step if isinstance(data, Turns) else None
     plan = make_plan(settings, len(data), accelerator.num_processes, last)
     settings.timestep_range(backbone.num_train_timesteps)
-    out = Path(settings.out)
+    folder = checkpoint_files.run_folder(settings)
+    out = folder.here
     facts = checkpoint_files.Facts(
         data=data.fingerprint(),
         backbone_weights=backbone.weights_sha256() if accelerator.is_main_process else "",
@@ -85,18 +87,20 @@ def train(
         facts["objective"] = part.provenance()
     if backbone.part is not None:
         facts["backbone"] = backbone.part
-    alone = only_writer(out, "sipo-train") if accelerator.is_main_process else nullcontext()
-    with alone:
-        if accelerator.is_main_process:
+    main = accelerator.is_main_process
+    alone = only_writer(folder.place, "sipo-train") if main else nullcontext()
+    with alone, folder.fetched(accelerator.is_local_main_process):
+        if main:
             checkpoint_files.open_run(out, settings, facts)
         accelerator.wait_for_everyone()
         resume = checkpoint_files.checkpoint_to_resume(out, settings)
         done = checkpoint_files.finished(out, resume, plan.end, settings)
         if resume and done:
-            accelerator.print(f"{out} is finished ({resume.name}); nothing to do")
+            accelerator.print(f"{folder.place} is finished ({resume.name}); nothing to do")
+            accelerator.wait_for_everyone()  # all have read it
             return done
         policy = Policy(backbone, settings, behaviour_of(settings, data, backbone))
-        trainer = Trainer(settings, plan, accelerator, policy, data)
+        trainer = Trainer(settings, plan, accelerator, policy, data, folder)
         if resume:
             trainer.load(resume)
         return trainer.run(stopping or Stopping())
@@ -112,9 +116,10 @@ class Trainer:
         accelerator: Accelerator,
         policy: Policy,
         data: Data,
+        folder: WorkingFolder,
     ) -> None:
         self.settings, self.plan, self.accelerator = settings, plan, accelerator
-        self.policy, self.out, self.done = policy, Path(settings.out), 0
+        self.policy, self.folder, self.out, self.done = policy, folder, folder.here, 0
         self.stopping = Stopping()
         self.row_sums = torch.zeros(())  # of `sum_metrics`, since the last row of the log
         self.loss = find_objective(settings.objective).loss
@@ -180,14 +185,22 @@ class Trainer:
                 stop, due = stats.stop, self.checkpointer.due(self.done)
                 if (due or ended or stop or stats.late) and not self.last_good():
                     self.checkpointer.save(self.done, self.row_sums, not (due or ended))
+                    self.upload()
         if recorder is not None:
             recorder.close()
+        self.upload()
         if stop and not (ended or self.done == self.plan.end):
             self.accelerator.wait_for_everyone()  # the first that ends takes the others with it
             raise stopping.interrupt(self.stopped())
         self.finish()
+        self.upload()
         self.accelerator.wait_for_everyone()
         return checkpoint_files.summary_of(self.out)
+
+    def upload(self) -> None:
+        """To where --out is, if that is a URL; all wait in what comes next."""
+        if self.accelerator.is_main_process:
+            self.folder.upload()
 
     def recorder(self) -> Recorder:
         return Recorder(self.settings, self.plan, self.done, self.row_sums, self.policy_saver)
@@ -201,9 +214,10 @@ class Trainer:
 
     def stopped(self) -> str:
         """The last word of a run that was asked to stop."""
-        kept, again = self.out / f"checkpoint-{self.done}", "the same command again"
+        kept, again = f"{self.folder.place}/checkpoint-{self.done}", "the same command again"
         if self.settings.resume_from_checkpoint != "latest":
-            again = f"the same command with --resume_from_checkpoint {kept}"
+            named = f"checkpoint-{self.done}" if self.folder.there else kept
+            again = f"the same command with --resume_from_checkpoint {named}"
         return f"stopped at step {self.done} of {self.plan.steps}; kept {kept}; {again} goes on"
 
     def validate(self) -> Look | str | None:
@@ -301,7 +315,7 @@ class Trainer:
         rows = read_rows(self.out / "log.jsonl")
         seen = self.done * self.plan.pairs_per_step
         summary = RunSummary(
-            out=str(self.out),
+            out=str(self.folder.place),
             steps=self.done,
             pairs_seen=seen,
             epochs=round(seen / self.plan.dataset_pairs, 3),

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from sipo.backbones.loading.lora_layers import Layers, Role, is_of_text, place_of, split_role
+from sipo.backbones.loading.trained_weights import PEFT_CONFIG
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.tensor_files import AGAIN, not_finite, read_header, read_tensors
 from sipo.common.quiet_libraries import quiet
@@ -30,7 +31,6 @@ FORMS = (
     "LoRAs load in the layouts of diffusers, peft and kohya, and in others that diffusers converts"
 )
 ADAPTER = "default_0"  # as diffusers calls the first
-CONFIG = "adapter_config.json"  # peft's, beside its file
 METADATA = "lora_adapter_metadata"  # diffusers', in a file's header
 SAME = 1e-3  # relative; half precision rounds what a converter scales
 _TENSORS: dict[Role, str] = {
@@ -265,7 +265,7 @@ def _config(file: Path, networks: Mapping[str, nn.Module]) -> dict[str, dict[str
                 own := {k[len(name) + 1 :]: v for k, v in whole.items() if k.startswith(f"{name}.")}
             )
         }
-    beside = file.parent / CONFIG
+    beside = file.parent / PEFT_CONFIG
     if not beside.is_file():
         return {}
     return {next(iter(networks)): _parsed(beside.read_bytes(), beside)}

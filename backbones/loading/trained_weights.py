@@ -12,9 +12,12 @@ from pathlib import Path
 
 from sipo.backbones.loading.model_folders import check_model
 from sipo.common.files.tensor_files import read_header, refuse_no_weights, refuse_pickle
+from sipo.common.files.urls import place_of
+from sipo.common.files.working_folders import at_hand
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
 PEFT_FILE = "adapter_model.safetensors"  # as peft's own save_pretrained names it
+PEFT_CONFIG = "adapter_config.json"  # beside its file
 DENOISERS = ("unet", "transformer")
 """The subfolders in which diffusers checkpoints keep one."""
 MARKS = ("lora", "lokr_", "hada_", "dora_scale", ".diff")
@@ -57,10 +60,19 @@ def check_lora(file: Path, option: str) -> None:
 def find_weights(
     path: str | Path, option: str = "--weights", denoisers: Sequence[str] = DENOISERS
 ) -> Weights:
-    """Where they lie. `denoisers` are the subfolders a whole denoiser may be in."""
+    """Where they lie on this machine: by URL they are fetched. `denoisers` are the subfolders a
+    whole denoiser may be in."""
     if not str(path):
         raise ValueError(f"{option} is empty; give {_FORMS}, or leave it out")
-    path = Path(path)
+    found = _find(place_of(path), option, denoisers)
+    if found.whole is not None:
+        return Weights(whole=at_hand(found.whole, denoisers))
+    assert found.lora is not None
+    beside = at_hand(found.lora.parent, (found.lora.name, PEFT_CONFIG))
+    return Weights(lora=beside / found.lora.name)
+
+
+def _find(path: Path, option: str, denoisers: Sequence[str]) -> Weights:
     if not path.exists():
         raise ValueError(f"{option} {str(path)!r} does not exist; give {_FORMS}")
     if path.is_file():

@@ -165,6 +165,21 @@ class UrlPath(PosixPath):
             found = self.filesystem.cat_ranges(files, starts, ends, on_error="raise")
         return [bytes(each) for each in found]
 
+    def files(self) -> dict[str, str]:
+        """What is in it and below, by relative names (a/b): what changes when the content does."""
+        try:
+            with self.asked():
+                found = self.filesystem.find(self.key, detail=True, refresh=True)
+        except FileNotFoundError:
+            return {}
+        start = len(self.key.rstrip("/")) + 1
+        return {name[start:]: _content_mark(entry) for name, entry in found.items() if name[start:]}
+
+    def download(self, target: Path) -> None:
+        """The whole of a file."""
+        with self.asked():
+            self.filesystem.get_file(self.key, str(target))
+
     def upload(self, source: Path) -> None:
         """Of a whole file; it is there when all of it is."""
         with self.asked():
@@ -254,8 +269,7 @@ def near(path: Path) -> Iterator[None]:
         return
     with tempfile.TemporaryDirectory(prefix="sipo-") as folder:
         copy = Path(folder, path.name)
-        with path.asked():
-            path.filesystem.get_file(path.key, str(copy))
+        path.download(copy)
         _near[str(path)] = copy
         try:
             yield
@@ -288,6 +302,12 @@ def _filesystem(scheme: str) -> Any:
         ) from None
     except Exception as error:
         raise OSError(errno.EIO, _said(error), f"{scheme}://") from error
+
+
+def _content_mark(entry: dict[str, Any]) -> str:
+    """Stores call it by different names."""
+    names = ("ETag", "etag", "md5Hash", "blob_id", "LastModified", "mtime", "created")
+    return f"{entry.get('size')} {next((entry[n] for n in names if entry.get(n)), '')}"
 
 
 def _said(error: Exception) -> str:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from data_commands import bytes_of, refused, run
-from object_stores import put, s3_bucket
+from object_stores import put, remote, s3_bucket
 
 from sipo.backbones.base import Backbone
 from sipo.common.files import url_leases, urls
@@ -43,12 +43,6 @@ def there(bucket: str, shards: Path, request: pytest.FixtureRequest) -> UrlPath:
     url = f"{bucket}/{request.node.originalname}/shards"
     put(shards, url)
     return remote(url)
-
-
-def remote(url: str) -> UrlPath:
-    path = place_of(url)
-    assert isinstance(path, UrlPath)
-    return path
 
 
 def test_what_is_missing_is_made_with_the_same_bytes(
@@ -166,7 +160,7 @@ def test_no_such_bucket_is_said(bucket: str) -> None:
     [
         ("datagen", "generate --out nostore://b/x", "no store that fsspec knows"),
         ("datagen", "generate --out memory://", "names no folder of a store"),
-        ("datagen", "generate --weights memory://b/x", "a URL cannot be given here"),
+        ("datagen", "generate --weights memory://b/x", "does not exist"),
         ("datagen", "generate --backbone memory://b/x", "a URL cannot be given here"),
         ("datagen", "review memory://b/x", "a URL cannot be given here"),
         ("datagen", "merge memory://b/x memory://b/y --out z", "does not exist"),
@@ -174,10 +168,10 @@ def test_no_such_bucket_is_said(bucket: str) -> None:
         ("datagen", "import folder memory://b/x --out y", "a URL cannot be given here"),
         ("datagen", "validate memory://b/nothing", "does not exist"),
         ("train", "--data memory://b/nothing", "does not exist"),
-        ("train", "--data x --out memory://b/x", "a URL cannot be given here"),
+        ("train", "--data x --resume_from_checkpoint memory://b/x", "a URL cannot be given here"),
         ("train", "plot memory://b/x", "a URL cannot be given here"),
-        ("geneval", "--images memory://b/x", "a URL cannot be given here"),
-        ("loop", "--out memory://b/x", "a URL cannot be given here"),
+        ("geneval", "--images memory://b/x", "is not a folder"),
+        ("loop", "--judge-weights memory://b/x", "a URL cannot be given here"),
     ],
 )
 def test_what_takes_no_url_says_so_and_makes_no_folder(

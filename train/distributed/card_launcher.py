@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from sipo.common.files.urls import place_of
 from sipo.common.files.writing import write_text
 from sipo.common.files.yaml_files import to_yaml
 from sipo.common.own_processes import processes_for
@@ -61,4 +62,4 @@ def train_launched(settings: TrainSettings, count: int) -> RunSummary:
             f"training by {count} processes ended with status {status}, for the reason they say "
             "above; the same command goes on"
         )
-    return summary_of(Path(settings.out))
+    return summary_of(place_of(settings.out))

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
-from pathlib import Path
 
 from torch import multiprocessing
 from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, start_processes
 
 from sipo.common.cpu_workers import workers_for
 from sipo.common.devices import find_device
+from sipo.common.files.urls import place_of
 from sipo.common.quiet_libraries import no_collection, no_loading_bars
 from sipo.common.spawning import end_with, environment, without_script
 from sipo.train.checkpoint_files import RunSummary, summary_of
@@ -57,6 +57,8 @@ def train_on_cores(settings: TrainSettings) -> RunSummary:
         raise ValueError(
             f"--workers {count} cannot share --train_batch_size {batch} evenly; give a multiple"
         )
+    if str(settings.out).startswith("memory:"):
+        raise ValueError(f"--out {settings.out} is this process's alone; give --workers 1 with it")
     share = settings.model_copy(update={"train_batch_size": batch // count, "workers": 1})
     spawned = multiprocessing.get_context("spawn")
     raised, told = spawned.SimpleQueue(), spawned.Event()
@@ -74,7 +76,7 @@ def train_on_cores(settings: TrainSettings) -> RunSummary:
             error = raised.get()
             stopped = isinstance(error, KeyboardInterrupt)
             raise stopping.interrupt(str(error)) if stopped else error from None
-    return summary_of(Path(settings.out))
+    return summary_of(place_of(settings.out))
 
 
 def _group(count: int) -> Group:

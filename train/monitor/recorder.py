@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from torch import Tensor
 from tqdm import tqdm
 
+from sipo.common.files.urls import place_of
+from sipo.common.files.working_folders import working_folder
 from sipo.train import checkpoint_files
 from sipo.train.checkpoint_files import SavePolicy
 from sipo.train.monitor.health import COLLAPSE, WINNER_ERROR, Health
@@ -36,14 +37,14 @@ class Recorder:
         policy as it is.
         """
         self.settings, self.plan, self.sums = settings, plan, sums
-        self.saver, self.out = saver, Path(settings.out)
+        self.saver, self.out = saver, working_folder(settings.out)
         self.log = Log(self.out, step, settings.report_to)
         self.health = Health(settings=settings.model_dump())
         for earlier in self.log.rows():
             self.health.look(earlier)
         if settings.keep_best and self.health.best:
             checkpoint_files.best_step(self.out)
-        self.bar = tqdm(total=plan.pairs, unit="pairs", desc=self.out.name)
+        self.bar = tqdm(total=plan.pairs, unit="pairs", desc=place_of(settings.out).name)
         self.bar.update(step * plan.pairs_per_step)
         self.began, self.began_at = time.monotonic(), step
 

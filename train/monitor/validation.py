@@ -14,6 +14,7 @@ from PIL import Image
 
 from sipo.backbones.base import Sampler
 from sipo.backbones.seeds import image_seed
+from sipo.common.files.working_folders import working_folder
 from sipo.common.files.writing import atomic
 from sipo.common.pictures.sharpness import sharpness
 from sipo.common.statistics import OVERALL, Difference, differences
@@ -103,7 +104,7 @@ class Validation:
         judged = in_turn(on_every_process(judge_share))
         verdicts = [verdict for verdict, _ in judged]
         if shown := in_turn(for_the_main_one(pictures)):
-            _sheet(shown, Path(self.settings.out) / "validation" / f"step-{step}.png")
+            _sheet(shown, working_folder(self.settings.out) / "validation" / f"step-{step}.png")
         if self.has_seen and all(verdict.failed for verdict in verdicts):
             return _none_judged(verdicts)
         seen = summarise(asked, verdicts)
