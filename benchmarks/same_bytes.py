@@ -3,8 +3,9 @@
     python benchmarks/same_bytes.py [--num-prompts 64] [--candidates 5] [WAY ...]
 
 Makes one folder a way on the embedded world, compares every file with those of one process, and
-prints seconds. On a CPU one process samples on all cores already; `--alone` keeps it to one, and
-each of the others too, which is how cards are: the ratio is what a second card would give.
+prints seconds. On a CPU one process samples on all cores already, also where it has one thread:
+`--alone` binds the one process to a core and each of two to its own (array, srun), which is how
+cards are: the ratio is what a second card would give.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 WAYS = ("one", "devices", "torchrun", "array", "srun")
@@ -24,17 +26,20 @@ HERE = {**os.environ, "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
 GENERATE = ["-m", "sipo.datagen.cli", "generate"]
 
 
-def started(way: str, words: list[str]) -> list[subprocess.Popen[bytes]]:
+def started(way: str, words: list[str], alone: bool) -> list[subprocess.Popen[bytes]]:
     """Two processes, or one that starts them."""
     python = [sys.executable]
     if way == "one":
-        return [begin([*python, *GENERATE, *words])]
+        return [begin([*python, *GENERATE, *words], core=0 if alone else None)]
     if way == "devices":
         return [begin([*python, *GENERATE, *words, "--devices", "2"])]
     if way == "torchrun":
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
         return [begin([*python, *launcher, *GENERATE, *words])]
-    return [begin([*python, *GENERATE, *words], place_in(way, rank)) for rank in range(2)]
+    return [
+        begin([*python, *GENERATE, *words], place_in(way, rank), rank if alone else None)
+        for rank in range(2)
+    ]
 
 
 def place_in(way: str, rank: int) -> dict[str, str]:
@@ -47,9 +52,12 @@ def place_in(way: str, rank: int) -> dict[str, str]:
     return {name: str(value) for name, value in names.items()}
 
 
-def begin(words: list[str], more: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-    quiet = subprocess.DEVNULL
-    return subprocess.Popen(words, env={**HERE, **(more or {})}, stdout=quiet)
+def begin(
+    words: list[str], more: Mapping[str, str] | None = None, core: int | None = None
+) -> subprocess.Popen[bytes]:
+    bind = None if core is None else partial(os.sched_setaffinity, 0, {core})
+    environment = {**HERE, **(more or {})}
+    return subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, preexec_fn=bind)
 
 
 def differing(first: Path, second: Path) -> list[str]:
@@ -63,8 +71,10 @@ def main() -> None:
     parser.add_argument("ways", nargs="*", default=WAYS, metavar="WAY", help=", ".join(WAYS))
     parser.add_argument("--num-prompts", type=int, default=64)
     parser.add_argument("--candidates", type=int, default=5)
-    parser.add_argument("--alone", action="store_true", help="one core a process")
+    parser.add_argument("--alone", action="store_true", help="one core a process: array, srun")
     asked = parser.parse_args()
+    if asked.alone:
+        asked.ways = [way for way in asked.ways if way in ("array", "srun")]
     words = [f"--num-prompts={asked.num_prompts}", f"--candidates={asked.candidates}"]
     words += ["--workers=1"] * asked.alone
     wrong = False
@@ -72,7 +82,7 @@ def main() -> None:
         for way in dict.fromkeys(("one", *asked.ways)):
             out = Path(root) / way
             began = time.monotonic()
-            for process in started(way, [*words, f"--out={out}"]):
+            for process in started(way, [*words, f"--out={out}"], asked.alone):
                 wrong |= process.wait() != 0
             seconds = time.monotonic() - began
             others = differing(Path(root) / "one", out)
