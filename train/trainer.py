@@ -18,6 +18,7 @@ from diffusers.optimization import get_scheduler
 from torch import Tensor
 
 from sipo.backbones.base import Backbone
+from sipo.common.bars import say
 from sipo.common.files.locks import only_writer
 from sipo.train import checkpoint_files
 from sipo.train.auto_beta import AutoBeta
@@ -93,7 +94,8 @@ def train(
         resume = checkpoint_files.checkpoint_to_resume(out, settings)
         done = checkpoint_files.finished(out, resume, plan.end, settings)
         if resume and done:
-            accelerator.print(f"{out} is finished ({resume.name}); nothing to do")
+            if accelerator.is_main_process:
+                say(f"{out} is finished ({resume.name}); nothing to do")
             return done
         policy = Policy(backbone, settings, behaviour_of(settings, data, backbone))
         trainer = Trainer(settings, plan, accelerator, policy, data)

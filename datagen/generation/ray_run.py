@@ -20,7 +20,7 @@ from sipo.common.cluster.shares import Shares
 from sipo.common.cluster.worker import Place, refuse_pipes
 from sipo.common.resume_guard import first_difference
 from sipo.common.shared_work import Shared
-from sipo.datagen.generation.build import check_judge, check_some, check_words, load_judge_for
+from sipo.datagen.generation.build import check_words, load_judge_for
 from sipo.datagen.generation.candidates import Track
 from sipo.datagen.generation.config import known_early
 from sipo.datagen.generation.prompts import asked_prompts, without_repeats

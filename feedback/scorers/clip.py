@@ -18,8 +18,6 @@ from sipo.feedback.judge_weights import describe_folder, find_folder
 if TYPE_CHECKING:
     from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer, PreTrainedConfig
 
-VIT_L = "openai/clip-vit-large-patch14"
-VIT_H = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 """Of CLIP's images, per channel of RGB in [0, 1] (Radford et al. 2021, open code)."""

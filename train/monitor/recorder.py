@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor
-from tqdm import tqdm
 
+from sipo.common.bars import bar, say
 from sipo.train import checkpoint_files
 from sipo.train.checkpoint_files import SavePolicy
 from sipo.train.monitor.health import COLLAPSE, WINNER_ERROR, Health
@@ -43,8 +42,8 @@ class Recorder:
             self.health.look(earlier)
         if settings.keep_best and self.health.best:
             checkpoint_files.best_step(self.out)
-        self.bar = tqdm(total=plan.pairs, unit="pairs", desc=self.out.name)
-        self.bar.update(step * plan.pairs_per_step)
+        self.validated = ""  # overall of the last validation, as it is shown
+        self.bar = bar(plan.pairs, self.out.name, "pairs", done=step * plan.pairs_per_step)
         self.began, self.began_at = time.monotonic(), step
 
     @property
@@ -77,16 +76,21 @@ class Recorder:
         if warnings := self.health.look(row):
             row["warnings"] = warnings
         for warning in warnings:
-            self.bar.write(f"warning at step {stats.step}: {warning}", file=sys.stderr)
+            say(f"warning at step {stats.step}: {warning}")
         if self.settings.keep_best and self.health.is_best(stats.step):
             checkpoint_files.keep_best(self.out, stats.step, self.saver())
         pairs = (stats.step - self.began_at) * self.plan.pairs_per_step
         row["pairs_per_s"] = round(pairs / (time.monotonic() - self.began), 2)
         self.log.write(row)
-        shown = {"loss": row["loss"]}
+        shown = {"loss": f"{row['loss']:.3f}"}
         if "psi_w" in row:
-            shown |= {"psi_w": row["psi_w"], "psi_l": row["psi_l"]}
-        self.bar.set_postfix({name: f"{value:.3f}" for name, value in shown.items()})
+            shown |= {"psi_w": f"{row['psi_w']:+.3f}", "psi_l": f"{row['psi_l']:+.3f}"}
+            shown["acc"] = f"{row['implicit_acc']:.2f}"
+        if seen is not None and not isinstance(seen, str):
+            self.validated = f"{seen['overall']:.3f}"
+        if self.validated:
+            shown["valid"] = self.validated
+        self.bar.set_postfix(shown)
         self.began, self.began_at = time.monotonic(), stats.step
 
     def close(self) -> None:
