@@ -30,12 +30,12 @@ def refuse_impossible(settings: GenerateSettings) -> None:
     to see first; the rest is found by `prepare`."""
     check_device(settings.device)
     check_bits(settings.quantize)
+    check_models(settings)
     prompts = without_repeats(asked_prompts(settings))
     check_some(prompts)
     check_judge(settings, prompts)
     named = settings.judge, settings.judge_weights, vocabulary_of(prompts)
     check_judge_weights(*named, settings.judge_settings)
-    check_models(settings)
     require_room(settings.out, len(prompts) * settings.candidates * candidate_bytes(settings))
 
 

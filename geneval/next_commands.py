@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sipo.common.command_words import command
 from sipo.common.files.text import read_json
 from sipo.common.files.urls import is_url
-from sipo.geneval.comparison.paired import Comparison
 from sipo.geneval.evaluation_folder import CONFIG, SUMMARY
 from sipo.geneval.settings import EvalSettings
+
+if TYPE_CHECKING:
+    from sipo.geneval.comparison.paired import Comparison
 
 ALIKE = ("prompts", "images_per_prompt", "detector", "seeds", "sampler")
 """Of two evaluations that can be compared and differ in the policy, or in nothing."""

@@ -15,7 +15,6 @@ from sipo.common.command_words import command
 from sipo.common.files.urls import is_url
 from sipo.common.settings import DEVICE, DEVICES, OUT, SEED, Devices, StrictModel, setting
 from sipo.feedback import settings as feedback
-from sipo.feedback.frames import FRAMES, FrameScore
 from sipo.feedback.prompts.demands import require_published
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
 from sipo.feedback.prompts.suites import SUITES, load_suite
@@ -58,8 +57,8 @@ class EvalSettings(StrictModel):
     )
     judge_weights: Path | None = feedback.JUDGE_WEIGHTS(None)
     judge_settings: Path | None = feedback.JUDGE_SETTINGS(None)
-    judged_frames: int = feedback.JUDGED_FRAMES(FRAMES)
-    frame_score: FrameScore = feedback.FRAME_SCORE("mean")
+    judged_frames: int = feedback.JUDGED_FRAMES(feedback.FRAMES)
+    frame_score: feedback.FrameScore = feedback.FRAME_SCORE("mean")
     images_per_prompt: int = IMAGES_PER_PROMPT(
         4, also="n_samples num_images_per_prompt", without="4; with --images those that are there"
     )
