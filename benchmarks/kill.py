@@ -185,7 +185,7 @@ def main() -> None:
         tried = trainings(root / "calm") if asked.stage == "rounds" else {}
         kills = runs = 0
         moments = []
-        shown = bar(asked.kills, "Kills", "kill")
+        shown = bar(asked.kills, "Kills", "kills")
         while kills < asked.kills:
             out = root / f"killed-{runs}"
             words = command(asked, asked.stage, out, shards)

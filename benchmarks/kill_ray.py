@@ -172,7 +172,7 @@ def main() -> None:
         end(run([*command(asked, root / "calm"), "--workers", "2"], root))
         calm, needed = fingerprint(root / "calm"), judged(root / "calm")
         nodes = TwoNodes()
-        shown = bar(asked.kills, "Kills", "kill")
+        shown = bar(asked.kills, "Kills", "kills")
         while killed.total() < asked.kills:
             out = root / f"killed-{runs}"
             words = [*command(asked, out), "--runner", "ray"]

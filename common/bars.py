@@ -29,8 +29,7 @@ LINE_S = 30.0
 def bar(total: int | None, what: str, unit: str, done: int = 0, shown: bool = True) -> Bar:
     """Over `total` pieces of which `done` are done; closed by `with`. None is not known.
 
-    Of several processes the first alone shows it. `set_postfix(correct="0.61", refresh=False)` are
-    the numbers that matter beside it.
+    Of several processes the first alone shows it. `numbers` puts those that matter next to it.
     """
     kind: type[Bar] = Bar if on_terminal() else Lines
     return kind(
@@ -45,15 +44,27 @@ def bar(total: int | None, what: str, unit: str, done: int = 0, shown: bool = Tr
     )
 
 
+def numbers(shown: Bar, **found: str) -> None:
+    """The numbers that matter, the first the most: a narrow terminal cuts off the last."""
+    facts = ", ".join(f"{name} {number}" for name, number in found.items())
+    shown.set_postfix_str(facts, refresh=False)
+
+
 def say(text: str) -> None:
     """A line on standard error, above a bar where there is one."""
     tqdm.write(text, sys.stderr)
 
 
 def on_terminal() -> bool:
-    """Whether a line can be drawn again: on a terminal, and in a notebook."""
-    dumb = os.environ.get("TERM") == "dumb"
-    return (sys.stderr.isatty() and not dumb) or "ipykernel" in sys.modules
+    """Whether a line can be drawn again: on a terminal that says its size, and in a notebook."""
+    if "ipykernel" in sys.modules:
+        return True
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return False
+    try:
+        return all(os.get_terminal_size(sys.stderr.fileno()))
+    except (OSError, ValueError):
+        return False
 
 
 class Lines(Bar):
@@ -85,27 +96,30 @@ class Lines(Bar):
 
 
 def line(facts: Mapping[str, object]) -> str:
-    """Of tqdm's `format_dict`: "Candidates: 640 of 1,920 img, 33 %, 14 img/s, 91 s left"."""
-    count, total, unit = _whole(facts["n"]), facts["total"], facts["unit"]
-    passed, begun = float(str(facts["elapsed"])), _whole(facts["initial"])
-    ended = total is None or count >= _whole(total)
+    """Of tqdm's `format_dict`: "Candidates: 640 of 1,920 img, 33 %, 14.1 img/s, 91 s left"."""
+    count, begun = _whole(facts["n"]), _whole(facts["initial"])
+    total = None if facts["total"] is None else _whole(facts["total"])
+    unit, passed = str(facts["unit"]).strip(), float(str(facts["elapsed"]))
     mean = (count - begun) / passed if passed else 0.0
-    rate = mean if ended or not facts["rate"] else float(str(facts["rate"]))
-    parts = [f"{count:,}{unit}" if ended else f"{count:,} of {_whole(total):,}{unit}"]
-    if ended:
-        parts[0] += f" in {duration(passed)}"
+    parts = []
+    if total is None or count >= total:
+        parts += [f"{count:,} {unit} in {duration(passed)}", _pace(mean, unit)]
     else:
-        parts.append(f"{100 * count // _whole(total)} %")
-    if rate > 0:
-        parts.append(
-            f"{rate:.3g}{unit}/s" if rate >= 1 else f"{1 / rate:.3g} s/{str(unit).strip()}"
-        )
-    if rate > 0 and not ended:
-        parts.append(f"{duration((_whole(total) - count) / rate)} left")
-    if facts["postfix"]:
-        parts.append(str(facts["postfix"]))
+        rate = float(str(facts["rate"] or mean))
+        parts += [f"{count:,} of {total:,} {unit}, {100 * count // total} %", _pace(rate, unit)]
+        parts += [f"{duration((total - count) / rate)} left"] if rate else []
+    parts += [str(facts["postfix"])] if facts["postfix"] else []
     what = str(facts["prefix"]).removesuffix(": ")
-    return f"{what}: {', '.join(parts)}"
+    return f"{what}: {', '.join(filter(None, parts))}"
+
+
+def _pace(rate: float, unit: str) -> str:
+    """ "14.1 img/s", "3.2 s/img"; "" of none."""
+    if rate <= 0:
+        return ""
+    if rate < 1:
+        return f"{1 / rate:.3g} s/{unit}"
+    return f"{rate:,.0f} {unit}/s" if rate >= 100 else f"{rate:.3g} {unit}/s"
 
 
 def _whole(number: object) -> int:

@@ -20,6 +20,7 @@ from torch import Tensor
 from sipo.backbones.base import Backbone
 from sipo.backbones.fitting import encode_fitting
 from sipo.backbones.registry import load_backbone
+from sipo.backbones.text_limits import say_lost
 from sipo.common.bars import bar
 from sipo.common.devices import dtype_on, find_device
 from sipo.common.files.leases import Leases
@@ -81,6 +82,7 @@ def encode_folder(
             refuse_difference(folder.path, folder.config.as_read(), early, among="asked")
         backbone = load_backbone(name, dtype=dtype)
         backbone.to(on)
+    say_lost(backbone, list(dict.fromkeys(prompt.text for prompt in folder.prompts)))
     encoding = _encoding(folder, asked, backbone, how)
     if begun:
         refuse_difference(folder.path, folder.config.as_read(), encoding, among="asked")
@@ -104,7 +106,7 @@ def _encode_shared(
 ) -> None:
     whole, tidy = partial(is_whole, folder), partial(sweep_shard, folder)
     work = Shared(folder.numbers, whole, leases, "shard", tidy)
-    with bar(len(work.left), "Encoding", "shard", shown=progress) as shown:
+    with bar(len(work.left), "Encoding", "shards", shown=progress) as shown:
 
         def make() -> None:
             for number in work.claimed():

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from sipo.common.bars import bar
+from sipo.common.bars import bar, numbers
 from sipo.common.files.leases import Leases
 from sipo.common.files.text import read_json
 from sipo.common.files.writing import to_json, write_json
@@ -67,7 +67,7 @@ class JudgedBlocks:
                 nonlocal judged, correct
                 if not verdict.failed:
                     judged, correct = judged + 1, correct + verdict.correct
-                    shown.set_postfix(correct=f"{correct / judged:.2f}", refresh=False)
+                    numbers(shown, correct=f"{correct / judged:.2f}")
                 shown.update()
 
             def make() -> None:

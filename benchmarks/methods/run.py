@@ -97,7 +97,7 @@ def main() -> None:
             f"sipo-data generate --num-prompts {asked.prompts} --candidates {asked.candidates} "
             f"--seed 1 --out {asked.out / 'shards'}"
         )
-        with ThreadPoolExecutor(asked.jobs) as pool, bar(len(left), "Arms", "run") as shown:
+        with ThreadPoolExecutor(asked.jobs) as pool, bar(len(left), "Arms", "runs") as shown:
             running = {pool.submit(run, job, asked): job for job in left}
             for done in as_completed(running):
                 results.add(running[done], done.result())

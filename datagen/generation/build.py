@@ -10,6 +10,7 @@ from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.faster import refuse_unavailable, speed_up
 from sipo.backbones.placement import place
 from sipo.backbones.registry import DTYPES, load_backbone
+from sipo.backbones.text_limits import say_lost
 from sipo.common.cpu_workers import workers_for
 from sipo.common.devices import dtype_on, find_device
 from sipo.datagen.generation import sampling
@@ -132,6 +133,7 @@ def prepare(
         )
         place(backbone, device, settings.offload)
     check_clip_settings(settings, backbone)
+    say_lost(backbone, [prompt.text for prompt in once])
     if backbone.fps is not None:
         judge = FrameJudge(judge, settings.judged_frames, settings.frame_score)
     sampler = backbone.sized(settings.sampler(backbone.default_sampler))

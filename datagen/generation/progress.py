@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sipo.common.bars import bar
+from sipo.common.bars import bar, numbers
 from sipo.datagen.generation.candidates import Track
 from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.feedback.rule.verdict import Verdict
@@ -24,7 +24,7 @@ def candidates_bar(folder: ShardFolder, todo: Sequence[int], progress: bool) -> 
             nonlocal judged, correct
             if not verdict.failed:
                 judged, correct = judged + 1, correct + verdict.correct
-                shown.set_postfix(correct=f"{correct / judged:.2f}", refresh=False)
+                numbers(shown, correct=f"{correct / judged:.2f}")
             shown.update()
 
         yield track

@@ -73,7 +73,7 @@ def import_pairs(settings: ImportSettings, progress: bool = True) -> FolderSumma
         settings = _counted(settings, files)
         folder = claim_import(settings.out, config_of(settings, files))
         if _is_left(folder):
-            with bar(None, "Pairs", "pair", shown=progress) as shown, quiet_pillow():
+            with bar(None, "Importing", "pairs", shown=progress) as shown, quiet_pillow():
                 folder = _write(folder, settings, format_.rows(settings, files), shown)
         return finish(folder)
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import torch
 
-from sipo.common.bars import bar
+from sipo.common.bars import bar, numbers
 
 
 class Stateful(Protocol):
@@ -73,7 +73,7 @@ def run_steps(
                 row |= {"step": k + 1, "elapsed_s": round(time.monotonic() - began, 1)}
                 with (out / "log.jsonl").open("a", encoding="utf-8") as log:
                     log.write(json.dumps(row) + "\n")
-                shown.set_postfix({n: f"{v:.4f}" for n, v in row.items() if n in sums})
+                numbers(shown, **{n: f"{v:.4f}" for n, v in row.items() if n in sums})
                 sums = {}
             if is_main and ((k + 1) % save_every == 0 or k + 1 == steps):
                 state = {name: part.state_dict() for name, part in parts.items()}

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from sipo.common.bars import bar, say
+from sipo.common.bars import bar, numbers, say
 from sipo.train import checkpoint_files
 from sipo.train.checkpoint_files import SavePolicy
 from sipo.train.monitor.health import COLLAPSE, WINNER_ERROR, Health
-from sipo.train.monitor.log_rows import Look
+from sipo.train.monitor.log_rows import Look, Row
 from sipo.train.monitor.metrics import Log, StepStats, row_of
 from sipo.train.run_length import RunLength
 from sipo.train.settings import TrainSettings
@@ -42,7 +42,7 @@ class Recorder:
             self.health.look(earlier)
         if settings.keep_best and self.health.best:
             checkpoint_files.best_step(self.out)
-        self.validated = ""  # overall of the last validation, as it is shown
+        self.validated: dict[str, str] = {}  # overall of the last validation
         self.bar = bar(plan.pairs, self.out.name, "pairs", done=step * plan.pairs_per_step)
         self.began, self.began_at = time.monotonic(), step
 
@@ -82,16 +82,17 @@ class Recorder:
         pairs = (stats.step - self.began_at) * self.plan.pairs_per_step
         row["pairs_per_s"] = round(pairs / (time.monotonic() - self.began), 2)
         self.log.write(row)
-        shown = {"loss": f"{row['loss']:.3f}"}
-        if "psi_w" in row:
-            shown |= {"psi_w": f"{row['psi_w']:+.3f}", "psi_l": f"{row['psi_l']:+.3f}"}
-            shown["acc"] = f"{row['implicit_acc']:.2f}"
         if seen is not None and not isinstance(seen, str):
-            self.validated = f"{seen['overall']:.3f}"
-        if self.validated:
-            shown["valid"] = self.validated
-        self.bar.set_postfix(shown)
+            self.validated = {"valid": f"{seen['overall']:.3f}"}
+        self._show(row)
         self.began, self.began_at = time.monotonic(), stats.step
+
+    def _show(self, row: Row) -> None:
+        rewards = {}
+        if "psi_w" in row:
+            rewards["psi"] = f"{row['psi_w']:+.2f}/{row['psi_l']:+.2f}"
+            rewards["acc"] = f"{row['implicit_acc']:.2f}"
+        numbers(self.bar, loss=f"{row['loss']:.3f}", **rewards, **self.validated)
 
     def close(self) -> None:
         self.bar.close()
