@@ -1,6 +1,6 @@
 """Words that a model never hears: what its text encoders cut off of a prompt, said once.
 
-diffusers says it for every batch, and also where a second encoder reads the rest; it is told not to.
+diffusers says it for every batch, and also where a second encoder reads on; it is told not to.
 """
 
 from __future__ import annotations
@@ -8,16 +8,21 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
 
 from sipo.backbones.base import Backbone
 from sipo.common.bars import say
 from sipo.common.processes import this_process
 
 NAMED = 3  # prompts of a sentence
-_THEIRS = "The following part of your input was truncated"
+_THEIRS = (
+    "The following part of your input was truncated",
+    "Token indices sequence length is longer",
+)
 
 
 def say_lost(backbone: Backbone, texts: Sequence[str]) -> None:
@@ -53,7 +58,7 @@ def limit_of(pipeline: DiffusionPipeline) -> int:
     return max((limit for _, limit in _readers(pipeline)), default=0)
 
 
-def _readers(pipeline: DiffusionPipeline) -> Iterator[tuple[object, int]]:
+def _readers(pipeline: DiffusionPipeline) -> Iterator[tuple[Any, int]]:
     """Tokenizers, and how many tokens of a text are read: CLIP has its positions, others what
     diffusers' `encode_prompt` takes."""
     asked = inspect.signature(pipeline.encode_prompt).parameters.get("max_sequence_length")
@@ -65,18 +70,18 @@ def _readers(pipeline: DiffusionPipeline) -> Iterator[tuple[object, int]]:
         yield tokenizer, int(asked.default) if further and asked and asked.default else own
 
 
-def _cut(tokenizer: object, limit: int, text: str) -> str:
+def _cut(tokenizer: Any, limit: int, text: str) -> str:
     """What stands after the last token that is read; "" where nothing does."""
-    assert callable(tokenizer)
     ids = tokenizer(text, truncation=False, verbose=False)["input_ids"]
     left = ids[limit - 1 : -1] if len(ids) > limit else []
-    return str(getattr(tokenizer, "decode")(left)).strip() if left else ""  # noqa: B009
+    return str(tokenizer.decode(left)).strip() if left else ""
 
 
-def _said_here(record: logging.LogRecord) -> bool:
+def _not_theirs(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith(_THEIRS)
 
 
-diffusers_logging.get_logger("diffusers")  # its handler is made with the first logger
-for handler in logging.getLogger("diffusers").handlers:
-    handler.addFilter(_said_here)
+for library in (diffusers_logging, transformers_logging):
+    library.get_logger(__name__)  # a library's handler is made with its first logger
+    for handler in logging.getLogger(library.__name__.partition(".")[0]).handlers:
+        handler.addFilter(_not_theirs)

@@ -36,7 +36,7 @@ def bar(total: int | None, what: str, unit: str, done: int = 0, shown: bool = Tr
         total=total,
         initial=done,
         desc=what,
-        unit=f" {unit}",
+        unit=unit,
         file=sys.stderr,
         dynamic_ncols=kind is Bar,
         leave=kind is Bar,
@@ -118,7 +118,7 @@ def _pace(rate: float, unit: str) -> str:
     if rate <= 0:
         return ""
     if rate < 1:
-        return f"{1 / rate:.3g} s/{unit}"
+        return f"{1 / rate:.3g} s/{unit.removesuffix('s')}"
     return f"{rate:,.0f} {unit}/s" if rate >= 100 else f"{rate:.3g} {unit}/s"
 
 
