@@ -66,7 +66,8 @@ def main(settings: EvalSettings, dry_run: bool) -> None:
     the numbers and all they depend on. The same command again continues where it stopped.
     """
     refuse_json_plan(dry_run)
-    refuse_impossible(settings)  # before the libraries that take seconds to import
+    if not dry_run:
+        refuse_impossible(settings)  # before the libraries that take seconds to import
     check_runner(settings)
     from sipo.geneval.evaluate import evaluate, plan
     from sipo.geneval.evaluate_on_ray import evaluate_on_ray

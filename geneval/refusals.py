@@ -19,12 +19,12 @@ def refuse_impossible(settings: EvalSettings) -> None:
     to see first; of prompts that lie with images the rest is found later."""
     check_device(settings.device)
     check_bits(settings.quantize)
+    settings.check()
     prompts = wanted_prompts(settings)
     source = settings.prompts or settings.suite or "mini"
     if prompts:
         check_prompts(settings.judge, prompts, source, settings.judge_settings)
     named = settings.judge, settings.judge_weights, vocabulary_of(prompts)
     check_judge_weights(*named, settings.judge_settings)
-    settings.check()
     images = 0 if settings.images else len(prompts) * settings.images_per_prompt
     require_room(settings.out, IMAGE_BYTES * images)

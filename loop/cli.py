@@ -53,13 +53,14 @@ def main(settings: LoopSettings, dry_run: bool) -> None:
     What is not given is as the model's defaults.json says, where it has one, else as below. The
     same command again continues where it stopped; a higher --rounds goes on from there.
     """
-    from sipo.loop.refusals import refuse_impossible
+    from sipo.loop.refusals import check, refuse_impossible
 
     refuse_json_plan(dry_run)
-    refuse_impossible(settings)  # before the libraries that take seconds to import
     if dry_run:
+        check(settings)
         end(None, _describe(settings), typed_again("--dry-run"))
         return
+    refuse_impossible(settings)  # before the libraries that take seconds to import
     no_loading_bars()
     from sipo.loop.report import headline, sentence_of_test
     from sipo.loop.rounds import loop

@@ -111,8 +111,8 @@ def devices() -> Iterator[Check]:
         )
     from sipo.common.devices import has_bf16
 
-    memory = machine.memory_bytes()
-    has = f", {size(memory)} of memory" if memory else ""
+    of_machine = machine.memory_bytes()
+    has = f", {size(of_machine)} of memory" if of_machine else ""
     yield Check("cpu", "ok", f"{machine.processor()}{has}, {'' if has_bf16() else 'no '}bfloat16")
 
 

@@ -26,11 +26,12 @@ from sipo.datagen.storage.folder_summary import FolderSummary, finish
 from sipo.datagen.storage.shard_folder import ShardFolder, open_folder, require_embeddings
 from sipo.datagen.storage.shard_index import CANDIDATES
 from sipo.feedback.ensemble import require_company
-from sipo.feedback.frames import FrameJudge, FrameScore
+from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.demands import check_prompts
 from sipo.feedback.registry import load_judge, vocabulary_of
 from sipo.feedback.rule.verdict import Verdict
+from sipo.feedback.settings import FrameScore
 
 
 def judge_folder(

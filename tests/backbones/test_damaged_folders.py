@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from sipo.backbones.loading.names import check_backbone
 from sipo.backbones.loading.trained_weights import LORA_FILE, check_weights
 from sipo.backbones.registry import load_backbone
+from sipo.common import hub
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 TEXT = "text_encoder/model.safetensors"
