@@ -17,7 +17,7 @@ from sipo.common.quiet_libraries import no_loading_bars
 from sipo.common.settings import ARGUMENTS, StrictModel, setting
 from sipo.recipes import recipe_option
 from sipo.train.next_commands import after_plot, after_training
-from sipo.train.refusals import refuse_impossible
+from sipo.train.refusals import SAMPLING, refuse_impossible
 from sipo.train.settings import SettingError, TrainSettings, make_settings, read_yaml
 from sipo.train.train_defaults import complete
 
@@ -95,18 +95,19 @@ def calibrate(given: Given, config: str | None) -> None:
 
     Writes weights.json and weights.png to --out, prints the table, and trains nothing.
     """
-    from sipo.train.distributed.accelerate_env import as_launched
-    from sipo.train.monitor.weight_calibration import as_text, measure_curve, write_curve
     from sipo.train.objective.registry import find_objective
 
     asked = _resolve(config, given).settings
-    refuse_impossible(asked)
-    settings = as_launched(asked)
-    if find_objective(settings.objective).data == "rollouts":
+    if asked.objective in SAMPLING or find_objective(asked.objective).data == "rollouts":
         raise ValueError(
-            f"--objective {settings.objective!r} learns from no pairs, which a curve is measured "
+            f"--objective {asked.objective!r} learns from no pairs, which a curve is measured "
             "on; leave it out"
         )
+    refuse_impossible(asked)
+    from sipo.train.distributed.accelerate_env import as_launched
+    from sipo.train.monitor.weight_calibration import as_text, measure_curve, write_curve
+
+    settings = as_launched(asked)
     pairs, backbone, accelerator = _open(settings)
     backbone.to(accelerator.device)
     curve = measure_curve(settings, backbone, pairs, accelerator.device)

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from sipo.backbones.registry import load_backbone
-from sipo.train import build, cli, trainer
+from sipo.train import build, cli, refusals, trainer
 from sipo.train.cli import main
 from sipo.train.monitor.plot import PANELS, _names
 from sipo.train.monitor.weight_calibration import measure_curve
@@ -27,6 +27,7 @@ from sipo.train.settings import TrainSettings, make_settings, read_yaml
 @pytest.fixture
 def shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "open_data", lambda settings: MemoryPairs(5))
+    monkeypatch.setattr(refusals, "read_folder", lambda folder: None)  # of "d", which is none
 
 
 def sipo_train(*arguments: str) -> tuple[int, str]:
