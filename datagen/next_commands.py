@@ -37,6 +37,10 @@ def generate_command(settings: GenerateSettings) -> str:
 
 
 def after_export(settings: ExportSettings) -> str:
-    """The one reader that knows all the formats."""
-    read = f"from datasets import load_dataset; print(load_dataset({str(settings.out)!r}))"
-    return command("python", "-c", read)
+    """The one reader that knows all the formats; of WebDataset it would take the indexes first."""
+    named = repr(str(settings.out))
+    if settings.format == "webdataset":
+        named = f"'webdataset', data_files={str(settings.out / '*.tar')!r}"
+    return command(
+        "python", "-c", f"from datasets import load_dataset; print(load_dataset({named}))"
+    )

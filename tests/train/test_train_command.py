@@ -58,7 +58,7 @@ def test_yaml_then_command_line(tmp_path: Path, tiny_folder: Path, shards: None)
     model = ["--pretrained-model-name-or-path", str(tiny_folder)]
     code, text = sipo_train(str(file), *model, "--beta-dpo", "500", "--no-mask", "--dry-run")
     assert code == 0, text
-    plan = json.loads(text[text.index("{\n") :])
+    plan, _ = json.JSONDecoder().raw_decode(text[text.index("{\n") :])
     wanted = {"beta_dpo": 500, "rank": 8, "mask": False, "out": str(tmp_path / "run")}
     assert wanted.items() <= plan["settings"].items()
     assert (plan["pairs"], plan["steps"], plan["epochs"]) == (5, 2, 6.4)  # 25 pairs in 16s
