@@ -195,7 +195,7 @@ def validate(settings: asked.FolderSettings) -> None:
     from sipo.datagen.storage.validate import find_damage
 
     shards = settings.shards
-    damage, count = list(find_damage(shards)), open_folder(shards).config.shards
+    damage, count = list(find_damage(shards, progress=True)), open_folder(shards).config.shards
     facts = {"out": str(shards), "shards": count, "whole": not damage, "damage": damage}
     if damage:
         end(facts, damage)
