@@ -62,6 +62,11 @@ def test_it_is_said_without_torch(tmp_path: Path) -> None:
         ("hpsv2", "nowhere.pt", "are no file; give one like HPS_v2_compressed.pt"),
         ("image-reward", None, "ImageReward.pt' is not in the hub's cache"),
         ("yolo-world", "nowhere", "are neither a folder with model.safetensors"),
+        (
+            "http=http://127.0.0.1:9/v1",
+            None,
+            "127.0.0.1 cannot be reached: Connection refused; start",
+        ),
         ("mini-evaluator", "nowhere", "evaluator weights 'nowhere' lack config.json"),
     ],
 )
