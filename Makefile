@@ -33,7 +33,7 @@ install: .venv/installed
 ROOMS := common weights pages feedback backbones datagen train geneval loop mini recipes
 typecheck: install
 	mkdir -p build/typing/sipo
-	for file in __init__.py cli.py py.typed; do ln -sfn ../../../sipo/$$file build/typing/sipo/$$file; done
+	for file in $(notdir $(wildcard sipo/*.py)) py.typed; do ln -sfn ../../../sipo/$$file build/typing/sipo/$$file; done
 	for room in $(ROOMS); do ln -sfn ../../../$$room build/typing/sipo/$$room; done
 	MYPYPATH=build/typing $(BIN)/mypy -p sipo
 

@@ -28,8 +28,8 @@ import time
 from pathlib import Path
 
 from safetensors.torch import load_file
-from tqdm import tqdm
 
+from sipo.common.bars import bar
 from sipo.feedback.prompts.suites import load_suite
 
 BIN = Path(sys.executable).parent
@@ -185,7 +185,7 @@ def main() -> None:
         tried = trainings(root / "calm") if asked.stage == "rounds" else {}
         kills = runs = 0
         moments = []
-        bar = tqdm(total=asked.kills, unit="kill")
+        shown = bar(asked.kills, "Kills", "kills")
         while kills < asked.kills:
             out = root / f"killed-{runs}"
             words = command(asked, asked.stage, out, shards)
@@ -195,7 +195,7 @@ def main() -> None:
                 ended, hit = run(words, after, number, chance)
                 if hit:
                     kills += 1
-                    bar.update()
+                    shown.update()
                     moments.append(round(after, 1))
                 if ended:
                     break
@@ -206,7 +206,7 @@ def main() -> None:
                 sys.exit(f"after kills at {moments} s these differ: {', '.join(sorted(differ))}")
             runs += 1
             shutil.rmtree(out)
-        bar.close()
+        shown.close()
     print(
         json.dumps(
             {

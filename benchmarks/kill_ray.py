@@ -28,8 +28,8 @@ from typing import Any
 import ray
 from kill import fingerprint
 from ray.cluster_utils import Cluster
-from tqdm import tqdm
 
+from sipo.common.bars import bar
 from sipo.feedback.prompts.suites import TRAIN_SUITES, load_suite
 
 BIN = Path(sys.executable).parent
@@ -172,7 +172,7 @@ def main() -> None:
         end(run([*command(asked, root / "calm"), "--workers", "2"], root))
         calm, needed = fingerprint(root / "calm"), judged(root / "calm")
         nodes = TwoNodes()
-        bar = tqdm(total=asked.kills, unit="kill")
+        shown = bar(asked.kills, "Kills", "kills")
         while killed.total() < asked.kills:
             out = root / f"killed-{runs}"
             words = [*command(asked, out), "--runner", "ray"]
@@ -185,7 +185,7 @@ def main() -> None:
                 turn = ("worker", "node", "worker", "driver")[killed.total() % 4]
                 if hit := strike(asked.whom or turn, nodes, driver, chance):
                     killed[hit] += 1
-                    bar.update()
+                    shown.update()
                 if hit == "driver":
                     driver.communicate()
                     driver = run(words, root, RAY_ADDRESS=nodes.cluster.address)
@@ -196,7 +196,7 @@ def main() -> None:
                 sys.exit(f"after {dict(killed)} these differ: {', '.join(sorted(differ))}")
             repeated += made.total() - needed.total()
             runs += 1
-        bar.close()
+        shown.close()
         nodes.cluster.shutdown()
     result = {
         "killed": dict(killed),

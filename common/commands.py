@@ -11,6 +11,7 @@ import click
 
 from sipo import __version__
 from sipo.common.errors import UserError, user_errors
+from sipo.common.last_words import remember_typed, result_alone
 from sipo.common.options import Option, dashed, flags_of, plain
 from sipo.common.settings import ARGUMENTS
 
@@ -99,11 +100,14 @@ class Command(click.Command):
         typed = {dashed(word.partition("=")[0]): word.partition("=")[0] for word in args}
         if found := self.other(args):
             return found[0].make_context(f"{info_name} {found[0].name}", found[1], parent, **extra)
+        words = [*args]
         try:
-            return super().make_context(info_name, args, parent, **{**CONTEXT, **extra})
+            context = super().make_context(info_name, args, parent, **{**CONTEXT, **extra})
         except click.NoSuchOption as error:
             name = typed.get(error.option_name, error.option_name)
             raise UserError(self._no_such_option(name)) from None
+        remember_typed(context, words)
+        return context
 
     def other(self, args: list[str]) -> tuple[click.Command, list[str]] | None:
         """The command beside this one that is meant, with its own words."""
@@ -117,7 +121,8 @@ class Command(click.Command):
         return f"no such option {typed}; {found}"
 
     def invoke(self, ctx: click.Context) -> object:
-        return user_errors(super().invoke)(ctx)
+        with ctx.scope(cleanup=False), result_alone():
+            return user_errors(super().invoke)(ctx)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         *own, asks_for_help = super().get_params(ctx)

@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-import torch
-
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -63,6 +61,8 @@ def _attempt(work: Callable[[Sequence[T]], Sequence[R]], batch: Sequence[T]) -> 
 
 
 def ran_out_of_memory(error: RuntimeError) -> bool:
+    import torch  # who raised it has imported it
+
     return isinstance(error, torch.OutOfMemoryError) or any(
         sign in str(error) for sign in _ALLOCATORS
     )
@@ -70,6 +70,8 @@ def ran_out_of_memory(error: RuntimeError) -> bool:
 
 def give_back_memory() -> None:
     """Of tensors that nothing holds any more, to the card."""
+    import torch
+
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

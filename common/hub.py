@@ -1,12 +1,19 @@
-"""The model hub, asked once and briefly, before a library asks it five times for each file."""
+"""The model hub, asked once and briefly, before a library asks it five times for each file.
+
+The hub's client takes half a second to import: what is known without it is said without it.
+"""
 
 from __future__ import annotations
 
+import socket
+import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sipo.common.quiet_libraries import quiet
 
 SECONDS = 3.0  # an answer may take
+REACHED_S = 2.0  # a connection may take to be made
 _answered: set[str] = set()
 """Repositories that the hub has told this process of: it is not asked again."""
 
@@ -16,12 +23,18 @@ def cached_unless_reachable(repository: str, what: str) -> Path | None:
 
     Raises ValueError that says what is wrong: no such repository, no network, HF_HUB_OFFLINE.
     """
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import constants
 
-    reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else _refusal(repository, what)
-    if reason is None:
+    if repository in _answered and not is_offline():
+        return None
+    reason = "HF_HUB_OFFLINE is set" if is_offline() else unreachable(constants.ENDPOINT)
+    if reason is None and (reason := _refusal(repository, what)) is None:
         return None
     try:
+        if not cache_of(repository).is_dir():
+            raise FileNotFoundError
+        from huggingface_hub import snapshot_download
+
         with quiet("huggingface_hub"):
             return Path(snapshot_download(repository, local_files_only=True))
     except Exception:  # whatever it raises for what is not there
@@ -31,13 +44,49 @@ def cached_unless_reachable(repository: str, what: str) -> Path | None:
         ) from None
 
 
+def is_offline() -> bool:
+    """By HF_HUB_OFFLINE."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def cache_of(repository: str) -> Path:
+    """Where the hub's cache has a model, if it has it."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+
+
+def unreachable(url: str) -> str | None:
+    """Why no connection to the URL's host can be made; None where one can, or a proxy decides."""
+    from urllib.request import getproxies
+
+    address = urlsplit(url)
+    if getproxies().keys() & {"all", address.scheme}:
+        return None
+    host = address.hostname or ""
+    port = address.port or (80 if address.scheme == "http" else 443)
+    failed: list[str] = [f"no connection in {REACHED_S:g} s"]
+
+    def connect() -> None:
+        try:
+            socket.create_connection((host, port), REACHED_S).close()
+            failed.clear()
+        except OSError as error:
+            failed[:] = [error.strerror or str(error)]
+
+    asking = threading.Thread(target=connect, daemon=True)  # looking up a name knows no limit
+    asking.start()
+    asking.join(REACHED_S)
+    return f"{host} cannot be reached: {failed[0]}" if failed else None
+
+
 def _refusal(repository: str, what: str) -> str | None:
     """Why the hub cannot be asked. Raises ValueError where it answers that it has no such thing."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
-    if repository in _answered:
-        return None
     try:
         HfApi().model_info(repository, timeout=SECONDS)
         _answered.add(repository)

@@ -14,10 +14,9 @@ from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import NoReturn, cast
+from typing import cast
 
-from tqdm import tqdm
-
+from sipo.common.bars import Bar, bar, say
 from sipo.common.processes import this_process
 from sipo.common.shared_work import tell_of_pieces
 from sipo.common.spawning import end_with, environment, without_script
@@ -72,7 +71,7 @@ def run_processes(count: int, work: Callable[[], object], progress: bool = True)
                 running[ours] = spawned.Process(target=_one, args=(work, theirs, os.getpid()))
                 running[ours].start()
             theirs.close()
-        with _Bar(count, progress) as bar:
+        with _SharedBar(count, progress) as shown:
             while running:
                 for end in cast("list[Connection]", wait(list(running))):
                     try:
@@ -84,7 +83,7 @@ def run_processes(count: int, work: Callable[[], object], progress: bool = True)
                         continue
                     if isinstance(told, BaseException):
                         raise told
-                    bar.take(*told)
+                    shown.take(*told)
     finally:
         for process in running.values():
             process.terminate()
@@ -95,18 +94,18 @@ def run_processes(count: int, work: Callable[[], object], progress: bool = True)
             "--batch-size lower and run the same command again"
         )
     if killed:
-        tqdm.write(f"{killed} of {count} processes died; the others did its work", sys.stderr)
+        say(f"{killed} of {count} processes died; the others did its work")
 
 
-class _Bar:
+class _SharedBar:
     """Over the pieces that one stage after the other shares out, counted once whoever made them."""
 
     def __init__(self, count: int, shown: bool) -> None:
         self._count, self._shown = count, shown
         self._kind, self._made = "", set[int]()
-        self._bar: tqdm[NoReturn] | None = None
+        self._bar: Bar | None = None
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> _SharedBar:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -119,7 +118,7 @@ class _Bar:
             self.__exit__()
             self._kind, self._made = kind, set()
             by = f"{self._count} processes"
-            self._bar = tqdm(total=left, unit=kind, desc=by, disable=not self._shown)
+            self._bar = bar(left, by, kind, shown=self._shown)
         assert self._bar is not None
         if made is not None and made not in self._made:
             self._made.add(made)

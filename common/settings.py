@@ -139,4 +139,5 @@ DEVICES = partial(
     metavar="N",
     also="num_processes num_gpus",
 )
+JSON_HELP = "Print the result as JSON; all else goes to standard error."
 OUT = partial(setting, "Output", "Folder to write.", also="output_dir output outdir save_dir")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,15 +10,23 @@ import click
 
 from sipo.backbones.model_defaults import Completed
 from sipo.common.cluster.runner_settings import check_runner
+from sipo.common.command_words import command
 from sipo.common.commands import Commands
 from sipo.common.errors import UserError
+from sipo.common.last_words import JSON, end, refuse_json_plan, typed_again
 from sipo.common.options import DRY_RUN, settings_options
 from sipo.common.quiet_libraries import no_loading_bars
 from sipo.datagen import folder_settings as asked
 from sipo.datagen.generate_defaults import complete, complete_as
 from sipo.datagen.imports.settings import ImportSettings
+from sipo.datagen.next_commands import after_export, after_shards, generate_command
 from sipo.datagen.planning.settings import PlanSettings
-from sipo.datagen.settings import GenerateSettings, check_models
+from sipo.datagen.refusals import (
+    refuse_impossible,
+    refuse_impossible_calibration,
+    refuse_impossible_judging,
+)
+from sipo.datagen.settings import GenerateSettings
 from sipo.recipes import recipe_option
 
 if TYPE_CHECKING:
@@ -38,13 +45,15 @@ def main() -> None:
 @recipe_option("generate")
 @settings_options(GenerateSettings, complete)
 @DRY_RUN
+@JSON
 def generate(asked: Completed[GenerateSettings], dry_run: bool) -> None:
     """Sample candidates for prompts, judge them, write winner-loser pairs with latents.
 
     What is not given is as the model's defaults.json says, where it has one, else as below.
     """
     settings = asked.settings
-    check_models(settings)  # before the libraries that take seconds to import
+    refuse_json_plan(dry_run)
+    refuse_impossible(settings)  # before the libraries that take seconds to import
     check_runner(settings)
     no_loading_bars()
     from sipo.common.own_processes import processes_for
@@ -67,7 +76,7 @@ def generate(asked: Completed[GenerateSettings], dry_run: bool) -> None:
     if asked.told:
         click.echo(asked.told)
     if dry_run:
-        click.echo("\n".join(plan_lines(job, settings.out)))
+        end(None, plan_lines(job, settings.out), typed_again("--dry-run"))
         return
     _report(run(job, settings.out), settings.out)
 
@@ -90,16 +99,14 @@ def plan(asked: Completed[PlanSettings]) -> None:
     if settings.measure:
         no_loading_bars()
     made = plan_of(settings)
-    if settings.json_:
-        click.echo(json.dumps(made.to_dict(), indent=1))
-        return
     if asked.told:
         click.echo(asked.told)
-    click.echo("\n".join(plan_lines(settings, made)))
+    end(made.to_dict(), plan_lines(settings, made), generate_command(settings))
 
 
 @main.command(example="sipo-data judge shards --judge mini-evaluator --out shards-judged-again")
 @settings_options(asked.JudgeAgainSettings)
+@JSON
 def judge(settings: asked.JudgeAgainSettings) -> None:
     """Judge the kept candidates of SHARDS again and pair them anew. Samples nothing.
 
@@ -107,6 +114,7 @@ def judge(settings: asked.JudgeAgainSettings) -> None:
     people (`sipo-data import`) are never overwritten: they need it. A judge that can judge nothing
     changes nothing. config.json keeps what SHARDS was first judged by under "original".
     """
+    refuse_impossible_judging(settings)
     from sipo.datagen import several_processes
 
     _report(several_processes.judge(settings), settings.out or settings.shards)
@@ -114,6 +122,7 @@ def judge(settings: asked.JudgeAgainSettings) -> None:
 
 @main.command(example="sipo-data pair shards --policy best-vs-worst --margin 0.5")
 @settings_options(asked.PairAgainSettings)
+@JSON
 def pair(settings: asked.PairAgainSettings) -> None:
     """Pair the kept candidates of SHARDS again. Samples and judges nothing.
 
@@ -129,6 +138,7 @@ def pair(settings: asked.PairAgainSettings) -> None:
 
 @main.command(example="sipo-data merge shards-a shards-b --out shards")
 @settings_options(asked.MergeSettings)
+@JSON
 def merge(settings: asked.MergeSettings) -> None:
     """Join folders that differ in seed and prompts alone into one. Samples and judges nothing.
 
@@ -142,6 +152,7 @@ def merge(settings: asked.MergeSettings) -> None:
 
 @main.command(example="sipo-data inspect shards --rows 100")
 @settings_options(asked.InspectSettings)
+@JSON
 def inspect(settings: asked.InspectSettings) -> None:
     """Summarise SHARDS and write a contact sheet: winner, loser, prompt, scores and reasons."""
     from sipo.common.files.writing import atomic
@@ -150,11 +161,15 @@ def inspect(settings: asked.InspectSettings) -> None:
     from sipo.datagen.storage.shard_folder import open_folder
 
     folder = open_folder(settings.shards)
-    click.echo("\n".join(summary_lines(summarize(folder))))
-    page = settings.out or settings.shards / "contact.html"
+    summary, page = summarize(folder), settings.out or settings.shards / "contact.html"
     with atomic(page) as file:
         file.write(contact_sheet(folder, settings.rows).encode())
-    click.echo(f"contact sheet: {page}")
+    facts = summary.to_dict() | {"out": str(settings.shards), "contact_sheet": str(page)}
+    end(
+        facts,
+        [*summary_lines(summary), f"contact sheet: {page}"],
+        after_shards(settings.shards, summary),
+    )
 
 
 @main.command(example="sipo-data review shards --rater anna")
@@ -167,23 +182,25 @@ def review(settings: asked.ReviewSettings) -> None:
     from sipo.pages.server import serve
 
     serve(ReviewSession(settings.shards, settings.rater), settings.port, click.echo)
-    click.echo("\n".join(summary_lines(summarize(open_folder(settings.shards)))))
+    summary = summarize(open_folder(settings.shards))
+    end(None, summary_lines(summary), after_shards(settings.shards, summary))
 
 
 @main.command(example="sipo-data validate shards")
 @settings_options(asked.FolderSettings)
+@JSON
 def validate(settings: asked.FolderSettings) -> None:
     """Read all of SHARDS; name every shard that is truncated, incomplete, changed or foreign."""
     from sipo.datagen.storage.shard_folder import open_folder
     from sipo.datagen.storage.validate import find_damage
 
     shards = settings.shards
-    damage, count = list(find_damage(shards)), open_folder(shards).config.shards
-    for sentence in damage:
-        click.echo(sentence)
+    damage, count = list(find_damage(shards, progress=True)), open_folder(shards).config.shards
+    facts = {"out": str(shards), "shards": count, "whole": not damage, "damage": damage}
     if damage:
+        end(facts, damage)
         raise UserError(f"{shards}: {len(damage)} faults in {count} shards")
-    click.echo(f"{shards}: {count} shards, all whole")
+    end(facts, f"{shards}: {count} shards, all whole", after_shards(shards))
 
 
 @main.command(
@@ -193,7 +210,6 @@ def validate(settings: asked.FolderSettings) -> None:
 @settings_options(asked.CalibrateJudgeSettings)
 def calibrate_judge_command(settings: asked.CalibrateJudgeSettings) -> None:
     """Find a detector's thresholds per tag on IMAGES of known content; write --judge-settings."""
-    no_loading_bars()
     from sipo.common.files.places import require_file_place
     from sipo.common.files.writing import write_json
     from sipo.feedback.detectors.threshold_calibration import calibrate_judge, calibration_lines
@@ -203,11 +219,19 @@ def calibrate_judge_command(settings: asked.CalibrateJudgeSettings) -> None:
     require_file_place(settings.out)
     rows = read_labelled(settings.images)
     known = vocabulary_of([row.prompt for row in rows])
+    refuse_impossible_calibration(settings, known)
+    no_loading_bars()
     loaded = load_judge(settings.judge, settings.judge_weights, known, settings.judge_settings)
     found = calibrate_judge(settings.judge, loaded, rows)
     write_json(settings.out, found.settings(), indent=2)
-    click.echo("\n".join(calibration_lines(found)))
-    click.echo(f"written: {settings.out}")
+    after = command(
+        "sipo-data",
+        "generate",
+        judge=settings.judge,
+        judge_weights=settings.judge_weights,
+        judge_settings=settings.out,
+    )
+    end(None, [*calibration_lines(found), f"written: {settings.out}"], after)
 
 
 @main.command("serve-judge", example="sipo-data serve-judge mini-evaluator --port 8000")
@@ -237,6 +261,7 @@ def serve_judge_command(settings: asked.ServeJudgeSettings) -> None:
 )
 @settings_options(ImportSettings)
 @settings_options(asked.EncodingSettings)
+@JSON
 def import_command(settings: ImportSettings, encoding: asked.EncodingSettings) -> None:
     """Import preference pairs of others from SOURCE. Rows that are no pair are counted by cause."""
     from sipo.datagen.imports.writer import import_pairs
@@ -249,6 +274,7 @@ def import_command(settings: ImportSettings, encoding: asked.EncodingSettings) -
 
 @main.command(example="sipo-data encode shards/pickapic --backbone mini-sd")
 @settings_options(asked.EncodeSettings)
+@JSON
 def encode(settings: asked.EncodeSettings) -> None:
     """Add latents and text embeddings to imported SHARDS, so that they can be trained on."""
     _report(_encode(settings.shards, settings), settings.shards)
@@ -265,7 +291,7 @@ def export(settings: asked.ExportSettings) -> None:
     from sipo.datagen.export import export_folder
 
     count = export_folder(settings.shards, settings.format, settings.out)
-    click.echo(f"{count} pairs written: {settings.out}")
+    end(None, f"{count} pairs written: {settings.out}", after_export(settings))
 
 
 def _encode(shards: Path, how: asked.EncodingSettings) -> FolderSummary:
@@ -278,8 +304,8 @@ def _encode(shards: Path, how: asked.EncodingSettings) -> FolderSummary:
 def _report(summary: FolderSummary, out: Path) -> None:
     from sipo.datagen.storage.folder_summary import summary_lines
 
-    click.echo("\n".join(summary_lines(summary)))
-    click.echo(f"written: {out}")
+    facts = summary.to_dict() | {"out": str(out)}
+    end(facts, [*summary_lines(summary), f"written: {out}"], after_shards(out, summary))
 
 
 if __name__ == "__main__":

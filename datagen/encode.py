@@ -16,11 +16,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.fitting import encode_fitting
 from sipo.backbones.registry import load_backbone
+from sipo.backbones.text_limits import say_lost
+from sipo.common.bars import bar
 from sipo.common.devices import dtype_on, find_device
 from sipo.common.files.leases import Leases
 from sipo.common.files.url_leases import store_of
@@ -28,7 +29,6 @@ from sipo.common.files.urls import near
 from sipo.common.ordered_threads import in_order, threads_for
 from sipo.common.pictures.picture import Clip, Suffix, from_bytes
 from sipo.common.pictures.tensors import to_tensor
-from sipo.common.processes import shows_bars
 from sipo.common.shared_work import Shared
 from sipo.datagen.generation.candidates import candidate_sample, state_of, write_candidates
 from sipo.datagen.generation.config import PACKAGES, versions_of
@@ -82,6 +82,7 @@ def encode_folder(
             refuse_difference(folder.path, folder.config.as_read(), early, among="asked")
         backbone = load_backbone(name, dtype=dtype)
         backbone.to(on)
+    say_lost(backbone, list(dict.fromkeys(prompt.text for prompt in folder.prompts)))
     encoding = _encoding(folder, asked, backbone, how)
     if begun:
         refuse_difference(folder.path, folder.config.as_read(), encoding, among="asked")
@@ -96,7 +97,7 @@ def encode_folder(
                 folder.config.write(folder.path)
             remember(folder.path, backbone.name)
             leases.release("folder")
-            _encode_shared(folder, backbone, batch_size, leases, progress and shows_bars())
+            _encode_shared(folder, backbone, batch_size, leases, progress)
         return finish(folder)
 
 
@@ -105,7 +106,7 @@ def _encode_shared(
 ) -> None:
     whole, tidy = partial(is_whole, folder), partial(sweep_shard, folder)
     work = Shared(folder.numbers, whole, leases, "shard", tidy)
-    with tqdm(total=len(work.left), unit="shard", disable=not progress) as bar:
+    with bar(len(work.left), "Encoding", "shards", shown=progress) as shown:
 
         def make() -> None:
             for number in work.claimed():
@@ -114,7 +115,7 @@ def _encode_shared(
                     write_candidates(folder, number, encoded)
                 complete(folder, number, backbone)
                 work.made(number)
-                bar.update()
+                shown.update()
 
         work.until_done(make)
 

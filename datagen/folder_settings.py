@@ -10,7 +10,6 @@ from sipo.backbones import settings as model
 from sipo.common.settings import ARGUMENTS, DEVICE, DEVICES, OUT, Devices, StrictModel, setting
 from sipo.datagen.settings import MARGIN, MAX_PAIRS, POLICY, Policy
 from sipo.feedback import settings as feedback
-from sipo.feedback.frames import FrameScore
 
 _AS_BEFORE = "as before"
 _NEW = partial(
@@ -28,7 +27,7 @@ class JudgeAgainSettings(FolderSettings):
     judge_weights: Path | None = feedback.JUDGE_WEIGHTS(None)
     judge_settings: Path | None = feedback.JUDGE_SETTINGS(None)
     judged_frames: int | None = feedback.JUDGED_FRAMES(None, without=_AS_BEFORE)
-    frame_score: FrameScore | None = feedback.FRAME_SCORE(None, without=_AS_BEFORE)
+    frame_score: feedback.FrameScore | None = feedback.FRAME_SCORE(None, without=_AS_BEFORE)
     devices: Devices = DEVICES("auto")
     out: Path | None = _NEW()
 

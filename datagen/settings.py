@@ -12,7 +12,6 @@ from sipo.backbones.loading.trained_weights import check_weights
 from sipo.common.cluster import runner_settings as ray
 from sipo.common.settings import DEVICE, DEVICES, OUT, SEED, Devices, StrictModel, setting
 from sipo.feedback import settings as feedback
-from sipo.feedback.frames import FRAMES, FrameScore
 from sipo.feedback.prompts.suites import TRAIN_SUITES
 
 if TYPE_CHECKING:
@@ -57,8 +56,8 @@ class GenerateSettings(StrictModel):
     judge: str = feedback.JUDGE("yolo-world")
     judge_weights: Path | None = feedback.JUDGE_WEIGHTS(None)
     judge_settings: Path | None = feedback.JUDGE_SETTINGS(None)
-    judged_frames: int = feedback.JUDGED_FRAMES(FRAMES)
-    frame_score: FrameScore = feedback.FRAME_SCORE("mean")
+    judged_frames: int = feedback.JUDGED_FRAMES(feedback.FRAMES)
+    frame_score: feedback.FrameScore = feedback.FRAME_SCORE("mean")
     candidates: int = CANDIDATES(8, also="num_images_per_prompt")
     allocate: bool = ALLOCATE(False)
     seed: int = SEED(0)

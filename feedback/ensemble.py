@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
-
-from PIL import Image
+from typing import TYPE_CHECKING, Literal, get_args
 
 from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.complaint import Complaint
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MOST_WEIGHT = 1e6  # against another member's 1: more is a slip
 Rule = Literal["mean", "minimum", "majority"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Literal, get_args
+from typing import get_args
 
 from PIL import Image
 
@@ -12,10 +12,7 @@ from sipo.common.pictures.picture import Clip, Picture
 from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
-
-FRAMES = 8  # judged of a clip
-
-FrameScore = Literal["mean", "worst"]
+from sipo.feedback.settings import FRAMES, FrameScore
 
 
 class FrameJudge:

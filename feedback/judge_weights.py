@@ -10,13 +10,14 @@ import hashlib
 import re
 from functools import lru_cache
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.tensor_files import read_header, read_tensors, refuse_no_weights
-from sipo.common.files.torch_files import read_torch
 from sipo.common.hub import cached_unless_reachable
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _CONFIGURATION = ["*.json", "*.txt", "*.jinja", "*.model"]
 _WEIGHTS = ["model*.safetensors"]
@@ -28,6 +29,19 @@ def find_folder(weights: str | Path, needs_weights: bool = True) -> Path:
 
     Raises ValueError where there is neither, and for a folder without configuration or weights.
     """
+    if here := local_folder(weights, needs_weights):
+        return here
+    from huggingface_hub import snapshot_download
+
+    patterns = _CONFIGURATION + (_WEIGHTS if needs_weights else [])
+    try:
+        return Path(snapshot_download(str(weights), allow_patterns=patterns))
+    except Exception as error:
+        raise ValueError(_missing(weights, error)) from None
+
+
+def local_folder(weights: str | Path, needs_weights: bool = True) -> Path | None:
+    """The same without torch and without a download; None where the hub has it and answers."""
     if not str(weights):
         raise ValueError("judge weights are empty; give a folder, or leave them out")
     if (folder := Path(weights)).is_dir():
@@ -41,15 +55,7 @@ def find_folder(weights: str | Path, needs_weights: bool = True) -> Path:
         return folder
     if Path(weights).exists():
         raise ValueError(f"judge weights {str(weights)!r} are a file; give the model's folder")
-    if cached := cached_unless_reachable(str(weights), f"judge weights {str(weights)!r}"):
-        return cached
-    from huggingface_hub import snapshot_download
-
-    patterns = _CONFIGURATION + (_WEIGHTS if needs_weights else [])
-    try:
-        return Path(snapshot_download(str(weights), allow_patterns=patterns))
-    except Exception as error:
-        raise ValueError(_missing(weights, error)) from None
+    return cached_unless_reachable(str(weights), f"judge weights {str(weights)!r}")
 
 
 def check_files(folder: Path) -> None:
@@ -67,22 +73,33 @@ def check_files(folder: Path) -> None:
 
 def find_file(weights: str | Path | None, repository: str, name: str) -> Path:
     """A single file: the path given, or `name` of a hub repository, downloaded if need be."""
-    if weights is not None:
-        if not Path(weights).is_file():
-            raise ValueError(f"judge weights {str(weights)!r} are no file; give one like {name}")
-        return Path(weights)
+    here = local_file(weights, repository, name)
+    if here and weights is not None:
+        return here
     from huggingface_hub import hf_hub_download
 
-    what = f"judge weights '{repository}/{name}'"
-    offline = cached_unless_reachable(repository, what)
     try:
-        return Path(hf_hub_download(repository, name, local_files_only=offline is not None))
+        return Path(hf_hub_download(repository, name, local_files_only=here is not None))
     except Exception as error:
         raise ValueError(_missing(f"{repository}/{name}", error)) from None
 
 
+def local_file(weights: str | Path | None, repository: str, name: str) -> Path | None:
+    """The same without a download: that path, or what the hub's cache has of the repository; None
+    where the hub has it and answers."""
+    if weights is None:
+        return cached_unless_reachable(repository, f"judge weights '{repository}/{name}'")
+    if not Path(weights).is_file():
+        raise ValueError(f"judge weights {str(weights)!r} are no file; give one like {name}")
+    return Path(weights)
+
+
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a `.safetensors` or `.pt` file, those under "state_dict" where it has that."""
+    from torch import Tensor
+
+    from sipo.common.files.torch_files import read_torch
+
     if path.suffix == ".safetensors":
         return read_tensors(path, "judge weights")
     with path.open("rb") as file:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 from sipo.common.settings import setting
 from sipo.feedback.registry import JUDGES
+
+FRAMES = 8  # judged of a clip
+FrameScore = Literal["mean", "worst"]
 
 PROMPTS = partial(
     setting,

@@ -19,13 +19,12 @@ from sipo.feedback.judge_batches import judge_in_batches
 from sipo.feedback.judge_weights import describe_folder, find_folder
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.prompts.questions import Atom, first_tokens, read_questions
+from sipo.feedback.published_weights import VLM
 from sipo.feedback.rule.answers import BRIEF, THRESHOLD, AnswerRule, Mean
 from sipo.feedback.rule.verdict import Verdict
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
-
-MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
 
 
 class VlmJudge:
@@ -107,7 +106,7 @@ def load_vlm(
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     table = read_questions(questions) if questions else None
-    folder = find_folder(weights or MODEL)
+    folder = find_folder(weights or VLM)
     model = AutoModelForImageTextToText.from_pretrained(
         folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +10,14 @@ from click.core import ParameterSource
 
 from sipo.backbones.model_defaults import sampler_layer
 from sipo.common.cluster.runner_settings import check_runner
+from sipo.common.command_words import command
 from sipo.common.commands import Commands
+from sipo.common.last_words import JSON, end, refuse_json_plan, typed_again
 from sipo.common.options import DRY_RUN, Option, settings_options
 from sipo.common.quiet_libraries import no_loading_bars
 from sipo.geneval.comparison import settings as asked
+from sipo.geneval.next_commands import after_comparison, after_evaluation
+from sipo.geneval.refusals import refuse_impossible
 from sipo.geneval.settings import EvalSettings
 from sipo.recipes import recipe_option
 
@@ -55,12 +58,16 @@ def _settings(given: dict[str, object]) -> EvalSettings:
     expose_value=False,
 )
 @DRY_RUN
+@JSON
 def main(settings: EvalSettings, dry_run: bool) -> None:
     """Sample a prompt suite, judge every image, report GenEval accuracies with 95% intervals.
 
     The folder has the official GenEval layout, results.jsonl the official rows; summary.json holds
     the numbers and all they depend on. The same command again continues where it stopped.
     """
+    refuse_json_plan(dry_run)
+    if not dry_run:
+        refuse_impossible(settings)  # before the libraries that take seconds to import
     check_runner(settings)
     from sipo.geneval.evaluate import evaluate, plan
     from sipo.geneval.evaluate_on_ray import evaluate_on_ray
@@ -72,12 +79,13 @@ def main(settings: EvalSettings, dry_run: bool) -> None:
     if told:
         click.echo(told)
     if dry_run and work:
-        click.echo(_describe(settings, work))
+        end(None, _describe(settings, work), typed_again("--dry-run"))
         return
     no_loading_bars()
     summary = evaluate_on_ray(settings) if settings.runner == "ray" else evaluate(settings)
-    click.echo(evaluation_table(summary))
-    click.echo(f"Written to {settings.out}/summary.json and {settings.out}/results.jsonl")
+    written = f"Written to {settings.out}/summary.json and {settings.out}/results.jsonl"
+    facts = summary.to_dict() | {"out": str(settings.out)}
+    end(facts, [evaluation_table(summary), written], after_evaluation(settings))
 
 
 @main.command("compare", example="sipo-geneval compare eval/base eval/sd15")
@@ -98,6 +106,7 @@ def compare_command(settings: asked.CompareSettings) -> None:
         raise ValueError(f"{' and '.join(given)} were both given; give one")
     both = settings.eval_a, settings.eval_b
     a, b = map(str, both)
+    after = command("sipo-geneval", "rank", *both, out="rank")
     if metric:
         from sipo.geneval.comparison.metric_scores import compare_metric
 
@@ -118,7 +127,8 @@ def compare_command(settings: asked.CompareSettings) -> None:
 
         result = tags = compare(*both)
         table = tables.comparison_table(tags, a, b)
-    click.echo(result.to_json() if settings.json_ else table)
+        after = after_comparison(settings.eval_b, tags) or after
+    end(result.to_dict(), table, after)
 
 
 @main.command("metrics", example="sipo-geneval metrics eval/base eval/sd15 --metric pickscore")
@@ -141,13 +151,13 @@ def metrics_command(settings: asked.MetricsSettings) -> None:
     for name, own in metrics:
         file, rules = Path(own) if own else weights, settings.metric_settings
         results.append(score_runs(settings.evals, name, file, settings.batch_size, settings=rules))
-        if not settings.json_:
-            click.echo(metrics_table(results[-1]) + "\n" * (len(metrics) > 1))
-    if settings.json_:
-        tables = [result.to_dict() for result in results]
-        click.echo(json.dumps(tables if len(tables) > 1 else tables[0], indent=2))
-    elif len(results) > 1:
-        click.echo(means_table(results))
+        if len(metrics) > 1 and not settings.json_:
+            click.echo(metrics_table(results[-1]) + "\n")
+    rows = [result.to_dict() for result in results]
+    table = means_table(results) if len(results) > 1 else metrics_table(results[0])
+    some = [*settings.evals, "eval/another"][:2] if len(settings.evals) < 2 else settings.evals[:2]
+    after = command("sipo-geneval", "compare", *some, metric=metrics[0][0])
+    end(rows if len(rows) > 1 else rows[0], table, after)
 
 
 @main.command("agree", example="sipo-geneval agree eval/base eval/base-by-another --page odd.html")
@@ -163,10 +173,12 @@ def agree_command(settings: asked.AgreeSettings) -> None:
 
     a, b, page = settings.eval_a, settings.eval_b, settings.page
     result = agreement(a, b)
-    click.echo(result.to_json() if settings.json_ else agreement_table(result))
+    lines = [agreement_table(result)]
     if page:
         count = write_page(result, settings.images or a, page, str(a), str(b), settings.most)
-        click.echo(f"{count} disagreements on {page}", err=settings.json_)
+        lines.append(f"{count} disagreements on {page}")
+    compared = command("sipo-geneval", "compare", a, b)
+    end(result.to_dict(), lines, compared if page else typed_again(page="agree.html"))
 
 
 @main.command("rank", example="sipo-geneval rank eval/base eval/sd15 --rater anna --out rank")
@@ -183,7 +195,7 @@ def rank_command(settings: asked.RankSettings) -> None:
             settings.port,
             click.echo,
         )
-        click.echo(f"Results: sipo-geneval rank --results {settings.out}")
+        end(None, "", command("sipo-geneval", "rank", results=settings.out))
         return
     from sipo.geneval.comparison.ranking import rank_results
     from sipo.geneval.tables import rank_table
@@ -191,7 +203,12 @@ def rank_command(settings: asked.RankSettings) -> None:
     if settings.evals:
         raise ValueError(f"--results reads the study alone; leave {str(settings.evals[0])!r} out")
     result = rank_results(settings.results)
-    click.echo(result.to_json() if settings.json_ else rank_table(result))
+    two = [*result.runs][:2]
+    end(
+        result.to_dict(),
+        rank_table(result),
+        command("sipo-geneval", "compare", *two, ranks=settings.results),
+    )
 
 
 @main.command("vbench", example="sipo-geneval vbench vbench/evaluation_results")
@@ -206,7 +223,8 @@ def vbench_command(settings: asked.VbenchSettings) -> None:
 
     scores = vbench_scores(settings.results)
     three = scores.model_dump(exclude={"dimensions"})
-    click.echo(json.dumps(three, indent=2) if settings.json_ else vbench_table(scores))
+    words = "sipo-geneval", "compare", settings.results[0], "results/another"
+    end(three, vbench_table(scores), command(*words, vbench=True))
 
 
 @main.command(
@@ -219,7 +237,12 @@ def vbench_export_command(settings: asked.VbenchExportSettings) -> None:
     from sipo.geneval.vbench.export_clips import export_clips
 
     count = export_clips(settings.evaluation, settings.prompts, settings.out)
-    click.echo(f"{count} clips in {settings.out}")
+    words = "vbench", "evaluate", "--videos_path", settings.out
+    end(
+        None,
+        f"{count} clips in {settings.out}",
+        command(*words, "--dimension", "subject_consistency"),
+    )
 
 
 def _describe(settings: EvalSettings, work: EvaluationWork) -> str:

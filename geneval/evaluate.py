@@ -258,6 +258,7 @@ def _sample(
     """Sample what is missing; returns `known` with what the images depend on."""
     from sipo.backbones.base import Sampler
     from sipo.backbones.faster import speed_up
+    from sipo.backbones.text_limits import say_lost
     from sipo.common.cpu_workers import workers_for
     from sipo.common.devices import find_device
     from sipo.geneval.sample_images import sample_images
@@ -273,6 +274,7 @@ def _sample(
     }
     dtype = {"dtype": dtype_of(settings)}
     config = _held(settings, known | depends | ({} if dtype == FLOAT32 else dtype))
+    say_lost(backbone, [prompt.text for prompt in work.prompts])
     sample_images(
         backbone,
         sampler,

@@ -14,8 +14,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
+from sipo.common.bars import bar
 from sipo.common.cluster.connection import connected
 from sipo.common.cluster.crew import Crew
 from sipo.common.cluster.piecework import Piecework
@@ -139,7 +138,8 @@ class Bar:
 
     def __init__(self, settings: EvalSettings, work: EvaluationWork) -> None:
         count = sum(map(len, work.samples or ())) or len(work.prompts) * settings.images_per_prompt
-        self._settings, self._bar, self._next = settings, tqdm(total=count, unit="img"), 0.0
+        self._settings, self._next = settings, 0.0
+        self._bar = bar(count, "Sampling", "img")
 
     def look(self) -> None:
         if time.monotonic() < self._next:

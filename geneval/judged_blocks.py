@@ -10,12 +10,10 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
+from sipo.common.bars import bar, numbers
 from sipo.common.files.leases import Leases
 from sipo.common.files.text import read_json
 from sipo.common.files.writing import to_json, write_json
-from sipo.common.processes import shows_bars
 from sipo.common.shared_work import Shared
 from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.prompt import Prompt
@@ -62,13 +60,19 @@ class JudgedBlocks:
         work = Shared(range(len(self._parts)), is_judged, leases, "verdicts")
         left = sum(len(self._paths[self._parts[number]]) for number in work.left)
         total = len(self._paths)
-        with tqdm(
-            total=total, initial=total - left, desc="Judging", unit="img", disable=not shows_bars()
-        ) as bar:
+        judged = correct = 0
+        with bar(total, "Judging", "img", done=total - left) as shown:
+
+            def track(verdict: Verdict) -> None:
+                nonlocal judged, correct
+                if not verdict.failed:
+                    judged, correct = judged + 1, correct + verdict.correct
+                    numbers(shown, correct=f"{correct / judged:.2f}")
+                shown.update()
 
             def make() -> None:
                 for number in work.claimed():
-                    self._write(number, self._judged(number, bar.update))
+                    self._write(number, self._judged(number, track))
                     work.made(number)
 
             work.until_done(make)
@@ -87,13 +91,13 @@ class JudgedBlocks:
         for path in self._folder.glob(_FILES):
             path.unlink(missing_ok=True)
 
-    def _judged(self, number: int, advance: Callable[[], object]) -> Iterator[Judged]:
+    def _judged(self, number: int, track: Callable[[Verdict], object]) -> Iterator[Judged]:
         part = self._parts[number]
         for judged in judge_images(
             self._judge, self._paths[part], self._prompts[part], self._batch_size
         ):
             yield judged
-            advance()
+            track(judged.verdict)
 
     def _write(self, number: int, judged: Iterator[Judged]) -> None:
         rows = [

@@ -6,15 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tqdm import tqdm
-
 from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.fitting import sample_fitting
 from sipo.backbones.seeds import image_seed
+from sipo.common.bars import bar
 from sipo.common.cpu_workers import spread
 from sipo.common.files.leases import Leases
 from sipo.common.pictures.picture import Picture, as_kept, to_bytes
-from sipo.common.processes import shows_bars
 from sipo.common.shared_work import Shared
 from sipo.common.threads import ENCODERS, beside
 from sipo.feedback.prompts.prompt import Prompt
@@ -62,13 +60,7 @@ def sample_images(
         return number, [to_bytes(picture) for picture in sample(batches[number])]
 
     left = sum(len(batches[number]) for number in work.left)
-    with tqdm(
-        total=len(jobs),
-        initial=len(jobs) - left,
-        desc="Sampling",
-        unit="img",
-        disable=not shows_bars(),
-    ) as bar:
+    with bar(len(jobs), "Sampling", "img", done=len(jobs) - left) as shown:
 
         def write(made: Iterable[tuple[int, Iterable[bytes]]]) -> None:
             for number, files in made:
@@ -77,7 +69,7 @@ def sample_images(
                     if job in due:
                         save_file(data, out / image_name(*job, suffix))
                 work.made(number)
-                bar.update(len(batches[number]))
+                shown.update(len(batches[number]))
 
         def encode_and_write(sampled: Iterator[tuple[int, list[Picture]]]) -> None:
             with ThreadPoolExecutor(ENCODERS, "encode") as pool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from functools import partial
 from pathlib import Path
 
@@ -12,10 +11,10 @@ from sipo.backbones import settings as model
 from sipo.backbones.loading.names import check_backbone, check_name, in_embedded_world
 from sipo.backbones.loading.trained_weights import check_weights
 from sipo.common.cluster import runner_settings as ray
+from sipo.common.command_words import command
 from sipo.common.files.urls import is_url
 from sipo.common.settings import DEVICE, DEVICES, OUT, SEED, Devices, StrictModel, setting
 from sipo.feedback import settings as feedback
-from sipo.feedback.frames import FRAMES, FrameScore
 from sipo.feedback.prompts.demands import require_published
 from sipo.feedback.prompts.prompt import Prompt, read_prompts
 from sipo.feedback.prompts.suites import SUITES, load_suite
@@ -58,8 +57,8 @@ class EvalSettings(StrictModel):
     )
     judge_weights: Path | None = feedback.JUDGE_WEIGHTS(None)
     judge_settings: Path | None = feedback.JUDGE_SETTINGS(None)
-    judged_frames: int = feedback.JUDGED_FRAMES(FRAMES)
-    frame_score: FrameScore = feedback.FRAME_SCORE("mean")
+    judged_frames: int = feedback.JUDGED_FRAMES(feedback.FRAMES)
+    frame_score: feedback.FrameScore = feedback.FRAME_SCORE("mean")
     images_per_prompt: int = IMAGES_PER_PROMPT(
         4, also="n_samples num_images_per_prompt", without="4; with --images those that are there"
     )
@@ -138,16 +137,10 @@ class EvalSettings(StrictModel):
     def command(self) -> str:
         """The shell command that asks for this: every setting that is not the default, but for how
         many do it."""
-        words = ["sipo-geneval"]
-        for name, field in type(self).model_fields.items():
-            if name == "devices":
-                continue
-            value = getattr(self, name)
-            if value is True:
-                words.append("--" + name)
-            elif value != field.default:
-                words += ["--" + name.replace("_", "-"), str(value)]
-        return shlex.join(words)
+        fields = type(self).model_fields.items()
+        asked = {k: v for k, field in fields if (v := getattr(self, k)) != field.default}
+        asked.pop("devices", None)
+        return command("sipo-geneval", **asked)
 
 
 def wanted_prompts(settings: EvalSettings) -> list[Prompt]:

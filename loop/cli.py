@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sipo.common.commands import Command
+from sipo.common.last_words import JSON, end, refuse_json_plan, typed_again
 from sipo.common.options import DRY_RUN, settings_options
 from sipo.common.quiet_libraries import no_loading_bars
 from sipo.loop.settings import LoopSettings
@@ -40,6 +41,7 @@ def _name_and_value(stage: str, text: str) -> tuple[str, str]:
 @click.command(cls=Command, example="sipo-loop --rounds 2 --out runs/loop")
 @settings_options(LoopSettings, _settings)
 @DRY_RUN
+@JSON
 def main(settings: LoopSettings, dry_run: bool) -> None:
     """Round 0 evaluates the base; every round then samples pairs from the policy so far, trains on
     them, and evaluates on held-out prompts with a judge that training has not seen.
@@ -51,29 +53,32 @@ def main(settings: LoopSettings, dry_run: bool) -> None:
     What is not given is as the model's defaults.json says, where it has one, else as below. The
     same command again continues where it stopped; a higher --rounds goes on from there.
     """
-    if dry_run:
-        from sipo.loop.refusals import check
+    from sipo.loop.refusals import check, refuse_impossible
 
+    refuse_json_plan(dry_run)
+    if dry_run:
         check(settings)
-        click.echo(_describe(settings))
+        end(None, _describe(settings), typed_again("--dry-run"))
         return
+    refuse_impossible(settings)  # before the libraries that take seconds to import
     no_loading_bars()
     from sipo.loop.report import headline, sentence_of_test
     from sipo.loop.rounds import loop
     from sipo.loop.tables import rounds_table, table_of_test, training_warnings
 
     result = loop(settings)
-    click.echo(rounds_table(result))
+    lines = [rounds_table(result)]
     if result.test:
-        click.echo(f"\n{table_of_test(result)}\n")
-    click.echo(f"{headline(result)} {sentence_of_test(result)}".strip())
-    for warning in training_warnings(result.attempts):
-        click.echo(f"Warning: training, {warning}")
-    for sentence in filter(None, (result.warning, result.quality_warning)):
-        click.echo(f"Warning: {sentence}")
+        lines.append(f"\n{table_of_test(result)}\n")
+    lines.append(f"{headline(result)} {sentence_of_test(result)}".strip())
+    lines += [f"Warning: training, {warning}" for warning in training_warnings(result.attempts)]
+    said = filter(None, (result.warning, result.quality_warning))
+    lines += [f"Warning: {sentence}" for sentence in said]
     if result.best_weights:
-        click.echo(f"Policy: {settings.out}/best, for --weights and load_lora_weights")
-    click.echo(f"Report: {settings.out}/report.html")
+        lines.append(f"Policy: {settings.out}/best, for --weights and load_lora_weights")
+    page = f"{settings.out}/report.html"
+    facts = result.to_dict() | {"out": str(settings.out), "report": page}
+    end(facts, [*lines, f"Report: {page}"], typed_again(rounds=settings.rounds + 1))
 
 
 def _describe(settings: LoopSettings) -> str:

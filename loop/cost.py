@@ -26,7 +26,7 @@ def cost_lines(settings: LoopSettings) -> list[str]:
     if no_test(settings) is None:
         tests = settings.rounds + 1 if settings.test_every_round else 2
         images += tests * _images(final_test(settings, BASE))
-    asked = training(settings, Attempt(1), BASE)
+    asked = training(settings, Attempt(1), BASE, workers=1)
     step = asked.train_batch_size * asked.gradient_accumulation_steps
     pairs = settings.rounds * (asked.max_train_steps or settings.max_train_steps) * step
     sampling_s, training_s = images * (rate.image_s + 1 / JUDGED_S), pairs * rate.pair_s

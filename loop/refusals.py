@@ -6,9 +6,12 @@ from itertools import chain, islice
 from pathlib import Path
 
 from sipo.backbones.loading.names import check_name, in_embedded_world
+from sipo.common.files.disk_room import require_room
+from sipo.datagen.refusals import candidate_bytes
+from sipo.feedback.judge_needs import check_judge_weights
 from sipo.feedback.prompts.demands import check_prompts, require_published
-from sipo.feedback.registry import split_names
-from sipo.geneval.settings import wanted_prompts
+from sipo.feedback.registry import split_names, vocabulary_of
+from sipo.geneval.settings import EvalSettings, wanted_prompts
 from sipo.geneval.summary import prompts_sha256
 from sipo.loop import stage_settings
 from sipo.loop.attempts import BASE, Attempt
@@ -36,6 +39,22 @@ def check(settings: LoopSettings) -> None:
     check_prompts(settings.judge, learnt, source, settings.judge_settings)
 
 
+def refuse_impossible(settings: LoopSettings) -> None:
+    """Raises ValueError as `check`, and for judges, model or disk that cannot do it."""
+    check(settings)
+    of_judges = settings.judge_settings
+    learnt = vocabulary_of(next(samplings(settings)))
+    check_judge_weights(settings.judge, settings.judge_weights, learnt, of_judges)
+    for held_out in _held_out(settings):
+        known = vocabulary_of(wanted_prompts(held_out))
+        check_judge_weights(held_out.judge, held_out.judge_weights, known, of_judges, "--evaluator")
+        check_judge_weights(settings.judge, settings.judge_weights, known, of_judges)
+    sampled = settings.rounds * settings.num_prompts * settings.candidates
+    asked = shards(settings, Attempt(1), None)
+    done = (settings.out / "loop.json").is_file()
+    require_room(settings.out, 0.0 if done else sampled * candidate_bytes(asked))
+
+
 def no_test(settings: LoopSettings) -> str | None:
     """Why nothing is tested at the end; None where something is."""
     if settings.test_suite == NO_TEST and settings.test_prompts is None:
@@ -48,11 +67,15 @@ def no_test(settings: LoopSettings) -> str | None:
     return None
 
 
-def _check_held_out(settings: LoopSettings) -> None:
+def _held_out(settings: LoopSettings) -> list[EvalSettings]:
     asked = [evaluation(settings, BASE)]
     if settings.test_suite != NO_TEST or settings.test_prompts:
         asked.append(stage_settings.final_test(settings, BASE))
-    for held_out in asked:
+    return asked
+
+
+def _check_held_out(settings: LoopSettings) -> None:
+    for held_out in _held_out(settings):
         held_out.check()
         measured, source = wanted_prompts(held_out), held_out.prompts or held_out.suite or "mini"
         check_prompts(held_out.judge, measured, source, held_out.judge_settings, "--evaluator")

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipo.backbones.loading.trained_weights import find_weights
+from sipo.common.bars import say
 from sipo.common.files.locks import only_writer
 from sipo.common.files.urls import UrlPath
 from sipo.common.fitting_batches import give_back_memory
@@ -101,9 +102,16 @@ def _run(settings: LoopSettings, ledger: Ledger, stages: Stages) -> bool:
     news = False
     for name, work in stages:
         folder = settings.out / name.split(", ")[0]  # of several parts it is one
-        news |= ledger.run(name, folder / evaluation_folder.SUMMARY, work)
+        told = partial(_told, settings.out / name, work)
+        news |= ledger.run(name, folder / evaluation_folder.SUMMARY, told)
         give_back_memory()  # the next stage's models need the place of this one's
     return news
+
+
+def _told(stage: Path, work: Callable[[], object]) -> None:
+    """Whose bars the next ones are."""
+    say(str(stage))
+    work()
 
 
 def _sampling(

@@ -126,6 +126,7 @@ def training(
     policy: Attempt,
     data: Sequence[str] = (),
     slower: float = 1.0,
+    workers: int | None = None,
 ) -> TrainSettings:
     """From that policy, or from the base on the pairs of all rounds; see --start and --reference.
     The learning rate is `slower` times what it would be; and --later-rate where it goes on from a
@@ -149,7 +150,7 @@ def training(
         "init_weights": str(before) if before else None,
         "reference": _reference(settings, before),
         "seed": settings.seed + attempt.round,
-        "workers": _workers(settings.train_batch_size),
+        "workers": workers or _workers(settings.train_batch_size),
     }
     options = {name: getattr(settings, name) for name in NAMED}
     asked.update((name, value) for name, value in options.items() if value is not None)
@@ -168,7 +169,8 @@ def _reference(settings: LoopSettings, before: Path | None) -> str:
 
 def turns_of(settings: LoopSettings) -> int:
     """How often a round samples: once, or with --refresh as long as it is trained."""
-    return turns(settings, training(settings, Attempt(1), BASE).max_train_steps or 1)
+    asked = training(settings, Attempt(1), BASE, workers=1)  # whoever shares it, and without torch
+    return turns(settings, asked.max_train_steps or 1)
 
 
 def mid_weights(settings: LoopSettings, attempt: Attempt, turn: int) -> Path:

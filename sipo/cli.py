@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 
 import click
 
 from sipo.common.commands import Commands
+from sipo.common.last_words import JSON, end
+from sipo.doctor import doctor
 
 ROOMS = {
     "data": ("datagen", "Make preference pairs: generate, import, judge, pair, look, export."),
@@ -18,7 +16,6 @@ ROOMS = {
     "geneval": ("geneval", "Evaluate a model; compare and rank evaluations."),
     "loop": ("loop", "Go round: generate, train and evaluate, with a report."),
 }
-PACKAGES = ("sipo", "torch", "diffusers", "transformers", "accelerate", "peft")
 
 
 class Rooms(Commands):
@@ -44,34 +41,15 @@ def main() -> None:
 
 
 @main.command(example="sipo env")
+@JSON
 def env() -> None:
     """Print the versions and devices that a report of a fault needs."""
-    for name in PACKAGES:
-        click.echo(f"{name:13} {_version(name)}")
-    click.echo(f"{'python':13} {platform.python_version()} on {platform.platform()}")
-    import torch
+    from sipo import machine
 
-    gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-    for number, name in enumerate(gpus):
-        click.echo(f"{f'cuda:{number}':13} {name} (CUDA {torch.version.cuda})")
-    click.echo(f"{'cpu':13} {_processor()}, {os.cpu_count()} cores")
+    end(machine.facts(), machine.lines(), "sipo doctor")
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def _processor() -> str:
-    if sys.platform == "linux":
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            names = [
-                line.partition(":")[2].strip() for line in lines if line.startswith("model name")
-            ]
-        return next(iter(names), platform.machine())
-    return platform.processor() or platform.machine()
+main.add_command(doctor)
 
 
 if __name__ == "__main__":

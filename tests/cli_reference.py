@@ -34,7 +34,7 @@ def named(name: str) -> click.Command:
 
 def all_commands() -> Iterator[tuple[str, click.Command]]:
     """("sipo-data generate", its command), for every command and subcommand."""
-    yield from ((name, named(name)) for name in ("sipo", "sipo env"))
+    yield from ((name, named(name)) for name in ("sipo", "sipo doctor", "sipo env"))
     for name in (f"sipo-{room}" for room in ROOMS):
         yield name, named(name)
         for other in getattr(named(name), "commands", ()):

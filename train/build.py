@@ -39,6 +39,7 @@ from sipo.train.objective.registry import find_objective
 from sipo.train.objective.rollouts import Trajectories
 from sipo.train.objective.turn_source import TurnSource
 from sipo.train.policy import INIT, Frozen, Policy
+from sipo.train.refusals import NO_FP16
 from sipo.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def behaviour_of(settings: TrainSettings, data: Data, base: Backbone) -> Frozen 
 def make_accelerator(settings: TrainSettings) -> Accelerator:
     """Devices and precision. A process may train several times, each with its own precision."""
     if settings.mixed_precision == "fp16" and not torch.cuda.is_available():
-        raise ValueError("--mixed_precision 'fp16' needs a GPU; use bf16 or no")
+        raise ValueError(NO_FP16)
     if settings.mixed_precision == "bf16" and not torch.cuda.is_available() and not has_bf16():
         logging.getLogger(__name__).warning(
             "--mixed_precision bf16: this processor only emulates bfloat16, about a hundred times "

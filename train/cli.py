@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sipo.backbones.loading.names import check_backbone
-from sipo.backbones.loading.trained_weights import check_weights
 from sipo.backbones.model_defaults import Completed
 from sipo.common.commands import Commands
 from sipo.common.files.urls import place_of
 from sipo.common.files.yaml_files import YamlMap
+from sipo.common.last_words import JSON, end, typed_again
 from sipo.common.options import DRY_RUN, Argument, Value, settings_options
 from sipo.common.quiet_libraries import no_loading_bars
 from sipo.common.settings import ARGUMENTS, StrictModel, setting
 from sipo.recipes import recipe_option
+from sipo.train.next_commands import after_plot, after_training
+from sipo.train.refusals import SAMPLING, refuse_impossible
 from sipo.train.settings import SettingError, TrainSettings, make_settings, read_yaml
 from sipo.train.train_defaults import complete
 
@@ -48,6 +49,7 @@ OPTIONS = settings_options(TrainSettings, Given, "_")
 @recipe_option("train")
 @OPTIONS
 @DRY_RUN
+@JSON
 def main(given: Given, config: str | None, dry_run: bool) -> None:
     """Train a policy on preference pairs: LoRA or whole model, SIPO or its relatives.
 
@@ -56,6 +58,7 @@ def main(given: Given, config: str | None, dry_run: bool) -> None:
     """
     completed = _resolve(config, given)
     settings = completed.settings
+    refuse_impossible(settings)  # before the libraries that take seconds to import
     if dry_run:
         from sipo.train.distributed.accelerate_env import as_launched
         from sipo.train.objective.registry import find_objective
@@ -68,7 +71,7 @@ def main(given: Given, config: str | None, dry_run: bool) -> None:
         if find_objective(settings.objective).data == "candidates":
             facts["tied_prompts"] = pairs.tied
         told = {"model_defaults": completed.told} if completed.told else {}
-        click.echo(json.dumps(facts | told, indent=1))
+        end(facts | told, json.dumps(facts | told, indent=1), typed_again("--dry-run"))
         return
     if completed.told:
         click.echo(completed.told)
@@ -82,7 +85,7 @@ def main(given: Given, config: str | None, dry_run: bool) -> None:
         raise click.ClickException(str(error)) from error
     for warning in summary.warnings:
         click.echo(f"warning, {warning}", err=True)
-    click.echo(_last_word(summary))
+    end(summary.to_dict(), _last_word(summary), after_training(settings, summary))
 
 
 @main.command(example="sipo-train calibrate --data shards --out calibration")
@@ -93,21 +96,25 @@ def calibrate(given: Given, config: str | None) -> None:
 
     Writes weights.json and weights.png to --out, prints the table, and trains nothing.
     """
-    from sipo.train.distributed.accelerate_env import as_launched
-    from sipo.train.monitor.weight_calibration import as_text, measure_curve, write_curve
     from sipo.train.objective.registry import find_objective
 
-    settings = as_launched(_resolve(config, given).settings)
-    if find_objective(settings.objective).data == "rollouts":
+    asked = _resolve(config, given).settings
+    if asked.objective in SAMPLING or find_objective(asked.objective).data == "rollouts":
         raise ValueError(
-            f"--objective {settings.objective!r} learns from no pairs, which a curve is measured "
+            f"--objective {asked.objective!r} learns from no pairs, which a curve is measured "
             "on; leave it out"
         )
+    refuse_impossible(asked)
+    from sipo.train.distributed.accelerate_env import as_launched
+    from sipo.train.monitor.weight_calibration import as_text, measure_curve, write_curve
+
+    settings = as_launched(asked)
     pairs, backbone, accelerator = _open(settings)
     backbone.to(accelerator.device)
     curve = measure_curve(settings, backbone, pairs, accelerator.device)
-    click.echo(as_text(curve))
-    click.echo(f"See {write_curve(curve, place_of(settings.out))}")
+    page, steps = write_curve(curve, place_of(settings.out)), curve["proposed_num_chain_steps"]
+    after = typed_again(name="sipo-train", num_chain_steps=steps)
+    end(None, [as_text(curve), f"See {page}"], after)
 
 
 class PlotSettings(StrictModel):
@@ -126,7 +133,8 @@ def plot(settings: PlotSettings) -> None:
     """
     from sipo.train.monitor.plot import plot as draw
 
-    click.echo(f"See {draw(settings.runs, settings.out or settings.runs[0])}")
+    page = draw(settings.runs, settings.out or settings.runs[0])
+    end(None, f"See {page}", after_plot(settings.runs[-1]))
 
 
 def _last_word(summary: RunSummary) -> str:
@@ -151,13 +159,6 @@ def _resolve(config: str | None, given: Given) -> Completed[TrainSettings]:
         if error.name in from_file and error.name not in given:
             raise ValueError(f"settings file {from_file.where(error.name)}: {error}") from None
         raise
-    settings = completed.settings
-    if not settings.data:
-        raise ValueError("--data is missing; give a folder of shards that sipo-data wrote")
-    if settings.backbone:
-        check_backbone(settings.backbone)
-    if settings.init_weights:
-        check_weights(settings.init_weights, "--init_weights")
     return completed
 
 

@@ -18,6 +18,7 @@ from diffusers.optimization import get_scheduler
 from torch import Tensor
 
 from sipo.backbones.base import Backbone
+from sipo.common.bars import say
 from sipo.common.files.locks import only_writer
 from sipo.common.files.working_folders import WorkingFolder
 from sipo.train import checkpoint_files
@@ -96,7 +97,8 @@ def train(
         resume = checkpoint_files.checkpoint_to_resume(out, settings)
         done = checkpoint_files.finished(out, resume, plan.end, settings)
         if resume and done:
-            accelerator.print(f"{folder.place} is finished ({resume.name}); nothing to do")
+            if main:
+                say(f"{folder.place} is finished ({resume.name}); nothing to do")
             accelerator.wait_for_everyone()  # all have read it
             return done
         policy = Policy(backbone, settings, behaviour_of(settings, data, backbone))

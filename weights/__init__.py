@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 WEIGHTS = Path(__file__).parent
+SUMS = "SHA256SUMS"
+"""Of all their files, written by `sha256sum` in that folder; tests hold it."""
 
 
 def weights_folder(name: str) -> Path:

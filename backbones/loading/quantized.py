@@ -6,17 +6,16 @@ A checkpoint that was published quantized says so in its own config.json and nee
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from sipo.backbones.loading.bits import NO_CARD, check_bits
+
 if TYPE_CHECKING:
     from diffusers.quantizers.quantization_config import QuantizationConfigMixin
-
-LIBRARIES = {"nf4": "bitsandbytes", "int8": "torchao"}
 
 
 def quantization(name: str, dtype: torch.dtype) -> QuantizationConfigMixin | None:
@@ -25,20 +24,14 @@ def quantization(name: str, dtype: torch.dtype) -> QuantizationConfigMixin | Non
     nf4 is QLoRA's 4-bit NormalFloat with its constants quantized too (Dettmers et al. 2023), int8
     one scale a row of weights. Raises ValueError for other names and where it cannot be done.
     """
+    check_bits(name)
     if name == "no":
         return None
-    if name not in LIBRARIES:
-        known = ", ".join(["no", *LIBRARIES])
-        raise ValueError(f"--quantize {name!r} is unknown; choose one of {known}")
-    if find_spec(LIBRARIES[name]) is None:
-        raise ValueError(
-            f"--quantize {name!r} needs {LIBRARIES[name]}; pip install 'sipo[quantize]'"
-        )
     if name == "nf4":
         from diffusers import BitsAndBytesConfig
 
         if not torch.cuda.is_available():
-            raise ValueError("--quantize 'nf4' needs a GPU; 'int8' does not")
+            raise ValueError(NO_CARD)
         return BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",

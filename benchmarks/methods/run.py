@@ -22,8 +22,8 @@ from pathlib import Path
 from arms import ARMS, LONGER, PLAIN, TIMES
 from results import BASE, Job, Results
 from tables import page
-from tqdm import tqdm
 
+from sipo.common.bars import bar
 from sipo.train.monitor.plot import plot
 
 BIN = Path(sys.executable).parent
@@ -97,11 +97,11 @@ def main() -> None:
             f"sipo-data generate --num-prompts {asked.prompts} --candidates {asked.candidates} "
             f"--seed 1 --out {asked.out / 'shards'}"
         )
-        with ThreadPoolExecutor(asked.jobs) as pool, tqdm(total=len(left), unit="run") as bar:
+        with ThreadPoolExecutor(asked.jobs) as pool, bar(len(left), "Arms", "runs") as shown:
             running = {pool.submit(run, job, asked): job for job in left}
             for done in as_completed(running):
                 results.add(running[done], done.result())
-                bar.update()
+                shown.update()
         trained = [Job(arm, 0, None, 0).folder(asked.out) / "train" for arm in SHOWN]
         plot([run for run in trained if run.exists()], asked.out)
     (asked.out / "methods.md").write_text(page(results) + "\n", encoding="utf-8")

@@ -10,7 +10,6 @@ process works as the only writer, and says so.
 from __future__ import annotations
 
 import json
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from sipo.common.bars import say
 from sipo.common.files.leases import BEAT_S, STALE_S, FileStore, Leases, Mark, Owner, Store
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.urls import UrlPath, require_writable
@@ -186,7 +186,7 @@ def _claim(leases: Leases, store: UrlStore, name: str, folder: UrlPath, command:
             )
         if not told:
             message = f"{folder}: waiting up to {STALE_S:.0f} s for a writer that may be gone"
-            print(message, file=sys.stderr)
+            say(message)
         told = True
         time.sleep(1.0)
 
@@ -200,4 +200,4 @@ def _alone_or_refuse(folder: UrlPath) -> None:
     said = f"{folder.scheme}:// has no conditional put, so processes cannot share {folder}"
     if this_process().count > 1:
         raise ValueError(f"{said}; start one, or give s3:// or a folder")
-    print(f"{said}: this one must be its only writer", file=sys.stderr)
+    say(f"{said}: this one must be its only writer")

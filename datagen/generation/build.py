@@ -8,9 +8,9 @@ from pathlib import Path
 
 from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.faster import refuse_unavailable, speed_up
-from sipo.backbones.loading.names import in_embedded_world
 from sipo.backbones.placement import place
 from sipo.backbones.registry import DTYPES, load_backbone
+from sipo.backbones.text_limits import say_lost
 from sipo.common.cpu_workers import workers_for
 from sipo.common.devices import dtype_on, find_device
 from sipo.datagen.generation import sampling
@@ -18,15 +18,15 @@ from sipo.datagen.generation.allocation import check_allocation
 from sipo.datagen.generation.candidates import files_of
 from sipo.datagen.generation.config import config_of, known_early
 from sipo.datagen.generation.pairing import check_policy
-from sipo.datagen.generation.prompts import asked_prompts, source_of, without_repeats
+from sipo.datagen.generation.prompts import asked_prompts, check_some, without_repeats
 from sipo.datagen.generation.types import Batch, Candidate, Judged, Kept, Request
+from sipo.datagen.refusals import check_judge
 from sipo.datagen.settings import GenerateSettings, check_models
 from sipo.datagen.storage.folder_config import FolderConfig
 from sipo.datagen.storage.folder_guard import refuse_early
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import Judge
-from sipo.feedback.prompts.demands import check_prompts, require_published
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.registry import load_judge, vocabulary_of
 
@@ -83,18 +83,6 @@ def check_words(settings: GenerateSettings, names_model: bool = True) -> None:
         check_models(settings)
 
 
-def check_some(prompts: Sequence[Prompt]) -> None:
-    if not prompts:
-        raise ValueError("prompts is empty; give at least one")
-
-
-def check_judge(settings: GenerateSettings, prompts: Sequence[Prompt]) -> None:
-    """Raises ValueError for a judge that lacks weights, or can judge none of the prompts."""
-    if not in_embedded_world(settings.backbone, settings.suite):
-        require_published(settings.judge, settings.judge_weights)
-    check_prompts(settings.judge, prompts, source_of(settings), settings.judge_settings)
-
-
 def load_judge_for(settings: GenerateSettings, prompts: Sequence[Prompt]) -> Judge:
     named, classes = (settings.judge, settings.judge_weights), vocabulary_of(prompts)
     return load_judge(*named, classes, settings.judge_settings)
@@ -145,6 +133,7 @@ def prepare(
         )
         place(backbone, device, settings.offload)
     check_clip_settings(settings, backbone)
+    say_lost(backbone, [prompt.text for prompt in once])
     if backbone.fps is not None:
         judge = FrameJudge(judge, settings.judged_frames, settings.frame_score)
     sampler = backbone.sized(settings.sampler(backbone.default_sampler))

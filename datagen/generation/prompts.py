@@ -33,6 +33,11 @@ def asked_prompts(settings: GenerateSettings) -> list[Prompt]:
     return taken
 
 
+def check_some(prompts: Sequence[Prompt]) -> None:
+    if not prompts:
+        raise ValueError("prompts is empty; give at least one")
+
+
 def source_of(settings: GenerateSettings) -> str:
     """The file or suite that the prompts are of."""
     default = "mini-train" if in_embedded_world(settings.backbone) else "geneval-train"

@@ -20,12 +20,13 @@ from sipo.common.cluster.shares import Shares
 from sipo.common.cluster.worker import Place, refuse_pipes
 from sipo.common.resume_guard import first_difference
 from sipo.common.shared_work import Shared
-from sipo.datagen.generation.build import check_judge, check_some, check_words, load_judge_for
+from sipo.datagen.generation.build import check_words, load_judge_for
 from sipo.datagen.generation.candidates import Track
 from sipo.datagen.generation.config import known_early
-from sipo.datagen.generation.prompts import asked_prompts, without_repeats
+from sipo.datagen.generation.prompts import asked_prompts, check_some, without_repeats
 from sipo.datagen.generation.run import make_folder
 from sipo.datagen.generation.shard_maker import ShardMaker
+from sipo.datagen.refusals import check_judge
 from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.folder_config import FolderConfig
 from sipo.datagen.storage.folder_guard import refuse_early

@@ -9,6 +9,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+from sipo.common.bars import bar
 from sipo.common.files.leases import Leases
 from sipo.common.files.url_leases import store_of
 from sipo.common.shared_work import Shared
@@ -26,11 +27,12 @@ from sipo.datagen.storage.folder_summary import FolderSummary, finish
 from sipo.datagen.storage.shard_folder import ShardFolder, open_folder, require_embeddings
 from sipo.datagen.storage.shard_index import CANDIDATES
 from sipo.feedback.ensemble import require_company
-from sipo.feedback.frames import FrameJudge, FrameScore
+from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.demands import check_prompts
 from sipo.feedback.registry import load_judge, vocabulary_of
 from sipo.feedback.rule.verdict import Verdict
+from sipo.feedback.settings import FrameScore
 
 
 def judge_folder(
@@ -136,6 +138,7 @@ def pair_folder(
     margin: float | None = None,
     max_pairs_per_prompt: int | None = None,
     out: Path | None = None,
+    progress: bool = True,
 ) -> FolderSummary:
     """Pair the kept candidates again, in place or into the new folder `out`. Samples nothing.
 
@@ -155,11 +158,13 @@ def pair_folder(
             )
     with only_writer(into.path):
         _begin_again(source, into)
-        for number in into.numbers:
-            if into.path != source.path:
-                bring_candidates(source, into, number)
-                bring_embeddings(source, into, number)
-            pair_if_stale(into, number)
+        with bar(len(into.numbers), "Pairing", "shards", shown=progress) as shown:
+            for number in into.numbers:
+                if into.path != source.path:
+                    bring_candidates(source, into, number)
+                    bring_embeddings(source, into, number)
+                pair_if_stale(into, number)
+                shown.update()
         return finish(into)
 
 

@@ -6,12 +6,15 @@ import hashlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sipo.common.settings import ARGUMENTS, OUT, StrictModel, setting
 from sipo.datagen.generation.config import versions_of
-from sipo.datagen.imports.untrusted_images import Size
 from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.folder_config import FORMAT, NOBODY, PEOPLE, FolderConfig, unencoded
+
+if TYPE_CHECKING:
+    from sipo.datagen.imports.untrusted_images import Size
 
 FORMATS = ("pickapic", "hpdv2", "hpdv3", "folder", "webdataset", "hf", "candidates")
 """Each is a file of this folder, see registry.py."""

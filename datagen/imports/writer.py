@@ -17,10 +17,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
-from typing import NoReturn
 
-from tqdm import tqdm
-
+from sipo.common.bars import Bar, bar
 from sipo.common.files.places import require_place
 from sipo.common.files.writing import atomic
 from sipo.common.ordered_threads import in_order, threads_for
@@ -75,8 +73,8 @@ def import_pairs(settings: ImportSettings, progress: bool = True) -> FolderSumma
         settings = _counted(settings, files)
         folder = claim_import(settings.out, config_of(settings, files))
         if _is_left(folder):
-            with tqdm(unit="pair", desc="Pairs", disable=not progress) as bar, quiet_pillow():
-                folder = _write(folder, settings, format_.rows(settings, files), bar)
+            with bar(None, "Importing", "pairs", shown=progress) as shown, quiet_pillow():
+                folder = _write(folder, settings, format_.rows(settings, files), shown)
         return finish(folder)
 
 
@@ -97,13 +95,11 @@ def _done(folder: ShardFolder, number: int) -> bool:
     return state_of(folder, number) == "done" and pairs_hold(folder, number)
 
 
-def _write(
-    folder: ShardFolder, settings: ImportSettings, rows: Rows, bar: tqdm[NoReturn]
-) -> ShardFolder:
+def _write(folder: ShardFolder, settings: ImportSettings, rows: Rows, shown: Bar) -> ShardFolder:
     done = next(number for number in count() if not _done(folder, number))
     taken = [_source_rows(folder, number) for number in range(done)]
     read, kept = sum(part.rows for part in taken), sum(len(part.texts) for part in taken)
-    bar.update(kept)
+    shown.update(kept)
     left = None if settings.limit is None else settings.limit - kept
     with closing(_checked(islice(rows, read, None), settings)) as checked:
         groups = _groups(_limited(checked, left), settings.pairs_per_shard)
@@ -116,7 +112,7 @@ def _write(
                 folder.config.write(folder.path)  # not before there is something to go on with
             _write_shard(folder, number, pairs, took)
             taken.append(took)
-            bar.update(len(pairs))
+            shown.update(len(pairs))
     if not taken:
         _refuse_empty(settings, [])
     return _complete(folder, taken)

@@ -7,7 +7,7 @@ from functools import partial
 from pydantic import model_validator
 
 from sipo.backbones.cost.cards import TFLOPS
-from sipo.common.settings import Devices, setting
+from sipo.common.settings import JSON_HELP, Devices, setting
 from sipo.datagen.settings import GenerateSettings
 
 KEEP_RATE = 0.8
@@ -50,7 +50,7 @@ class PlanSettings(GenerateSettings):
     measure: bool = setting(
         "Machine", "Sample and judge two images first, and go by how long that takes.", False
     )
-    json_: bool = setting("Output", "Print the plan as JSON.", False)
+    json_: bool = setting("Output", JSON_HELP, False)
 
     @property
     def device_count(self) -> int:

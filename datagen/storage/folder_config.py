@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from sipo.common.files.writing import write_json
-from sipo.common.pictures.picture import Suffix
 from sipo.datagen.storage.untrusted_json import (
     AtLeastOne,
     Count,
@@ -25,10 +24,11 @@ from sipo.datagen.storage.untrusted_json import (
     checked,
     read_object,
 )
-from sipo.feedback.frames import FrameScore
+from sipo.feedback.settings import FrameScore
 
 if TYPE_CHECKING:
     from sipo.backbones.base import Backbone
+    from sipo.common.pictures.picture import Suffix
 
 FORMAT = "sipo shards 1"
 FILE = "config.json"

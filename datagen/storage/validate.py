@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from sipo.common.bars import bar
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.urls import near
 from sipo.datagen.storage.decisions import Decisions
@@ -26,16 +27,18 @@ from sipo.datagen.storage.shard_index import (
 from sipo.datagen.storage.shard_tar import Members, read_fields, scan
 
 
-def find_damage(path: str | Path) -> Iterator[str]:
+def find_damage(path: str | Path, progress: bool = False) -> Iterator[str]:
     """Reads every byte. Raises ValueError only when `path` is no shard folder at all."""
     folder = open_folder(path)
     yield from _text_damage(folder)
-    for number in folder.numbers:
-        yield from _shard_damage(folder, CANDIDATES, number)
-        yield from _shard_damage(folder, PAIRS, number)
-        yield from _stale(folder, number)
-        if folder.config.encoded and not folder.has_embeddings(number):
-            yield f"{folder.embeddings(number).name} is missing, truncated or foreign"
+    with bar(len(folder.numbers), "Reading", "shards", shown=progress) as shown:
+        for number in folder.numbers:
+            yield from _shard_damage(folder, CANDIDATES, number)
+            yield from _shard_damage(folder, PAIRS, number)
+            yield from _stale(folder, number)
+            if folder.config.encoded and not folder.has_embeddings(number):
+                yield f"{folder.embeddings(number).name} is missing, truncated or foreign"
+            shown.update()
     yield from _foreign_files(folder)
 
 

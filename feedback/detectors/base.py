@@ -158,16 +158,6 @@ def in_image(xyxy: Sequence[float], scale: float, image: Image.Image) -> tuple[f
     return tuple(min(max(v / scale, 0.0), float(m)) for v, m in zip(xyxy, sides, strict=True))
 
 
-def known_classes(asked: Sequence[str], known: Sequence[str], judge: str) -> tuple[str, ...]:
-    """`asked` without doubles. Raises ValueError for a class the judge cannot name."""
-    for name in asked:
-        if name not in known:
-            raise ValueError(
-                f"class {name!r} is unknown to judge {judge!r}, which knows {', '.join(known)}"
-            )
-    return tuple(dict.fromkeys(asked))
-
-
 def _judge_batch(
     detector: Detector, batch: Sequence[Asked], description: dict[str, object]
 ) -> list[Verdict]:

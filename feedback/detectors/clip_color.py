@@ -18,7 +18,8 @@ from torch import Tensor
 from sipo.common.devices import judge_device
 from sipo.feedback.detectors.color import ColorNamer, PixelColor, Sight
 from sipo.feedback.prompts.prompt import COLORS
-from sipo.feedback.scorers.clip import VIT_L, Clip, load_clip, require_quick_gelu
+from sipo.feedback.published_weights import VIT_L
+from sipo.feedback.scorers.clip import Clip, load_clip, require_quick_gelu
 
 TEMPLATES = (
     "a photo of a {c} {name}",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
-from torch import Tensor
 
 from sipo.common.files.tensor_files import read_tensors
-from sipo.feedback.detectors.base import known_classes
 from sipo.feedback.judge_weights import check_files, describe_file
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -29,10 +31,18 @@ class DetectorConfig(BaseModel):
 def read_detector(
     folder: Path, vocabulary: Sequence[str], what: str = "judge weights"
 ) -> tuple[DetectorConfig, dict[str, Tensor], dict[str, object]]:
-    """(config, tensors, name and hash). Raises ValueError for what is missing or damaged, and for
+    """(config, tensors, name and hash). Raises ValueError as `read_config`, and for damaged
+    tensors."""
+    config = read_config(folder, vocabulary, what)
+    tensors = read_tensors(folder / WEIGHTS, what)
+    return config, tensors, describe_file(folder, folder / WEIGHTS)
 
-    a class of `vocabulary` that it does not know.
-    """
+
+def read_config(
+    folder: Path, vocabulary: Sequence[str], what: str = "judge weights"
+) -> DetectorConfig:
+    """Raises ValueError for what is missing or damaged, and for a class of `vocabulary` that it
+    does not know. No torch."""
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise ValueError(f"{what} {str(folder)!r} lack {name}")
@@ -44,5 +54,15 @@ def read_detector(
         place = ".".join(map(str, first["loc"]))
         raise ValueError(f"{what} {str(folder)!r}: {CONFIG}, {place}: {first['msg']}") from None
     known_classes(vocabulary, config.classes, folder.name)
-    tensors = read_tensors(folder / WEIGHTS, what)
-    return config, tensors, describe_file(folder, folder / WEIGHTS)
+    return config
+
+
+def known_classes(asked: Sequence[str], known: Sequence[str], judge: str) -> tuple[str, ...]:
+    """`asked` without doubles. Raises ValueError for a class the judge cannot name."""
+    for name in asked:
+        if name not in known:
+            raise ValueError(
+                f"class {name!r} is unknown to judge {judge!r}, which knows {', '.join(known)}; "
+                "give prompts of these, or another judge"
+            )
+    return tuple(dict.fromkeys(asked))

@@ -21,23 +21,22 @@ from sipo.feedback.detectors.base import (
     Look,
     checked_thresholds,
     judge_all,
-    known_classes,
     looked_at,
     with_colors,
 )
 from sipo.feedback.detectors.clip_color import ColorName, load_color
 from sipo.feedback.detectors.color import ColorNamer, Mask
+from sipo.feedback.detectors.embedded_folder import known_classes
 from sipo.feedback.detectors.masks import box_of, instances, upscale
 from sipo.feedback.judge_weights import describe_folder, find_folder, load_tensors
 from sipo.feedback.prompts.prompt import TAGS, Prompt
+from sipo.feedback.published_weights import MASK2FORMER, VIT_L
 from sipo.feedback.rule.boxes import Box
 from sipo.feedback.rule.verdict import Verdict
-from sipo.feedback.scorers.clip import VIT_L
 
 if TYPE_CHECKING:
     from transformers import Mask2FormerImageProcessor, Mask2FormerModel
 
-MODEL = "facebook/mask2former-swin-small-coco-instance"
 THRESHOLDS = dict.fromkeys(TAGS, 0.3) | {"counting": 0.9}
 """The official ones."""
 RENAMED = {"mouse": "computer mouse", "remote": "tv remote", "keyboard": "computer keyboard"}
@@ -132,7 +131,7 @@ def load_mask2former(
     """`weights`: folder or hub id. Raises ValueError for a class that is none of its labels."""
     from transformers import Mask2FormerImageProcessor, Mask2FormerModel
 
-    folder = find_folder(weights or MODEL)
+    folder = find_folder(weights or MASK2FORMER)
     model = Segmenter(Mask2FormerModel.from_pretrained(folder, use_safetensors=True))
     tensors = load_tensors(folder / "model.safetensors")
     head = {part: tensors[f"class_predictor.{part}"] for part in ("weight", "bias")}

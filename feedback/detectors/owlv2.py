@@ -27,14 +27,13 @@ from sipo.feedback.detectors.clip_color import ColorName, load_color
 from sipo.feedback.detectors.color import ColorNamer
 from sipo.feedback.judge_weights import describe_folder, find_folder
 from sipo.feedback.prompts.prompt import TAGS, Prompt
+from sipo.feedback.published_weights import OWLV2, VIT_L
 from sipo.feedback.rule.boxes import Box, Xyxy
 from sipo.feedback.rule.verdict import Verdict
-from sipo.feedback.scorers.clip import VIT_L
 
 if TYPE_CHECKING:
     from transformers import Owlv2ForObjectDetection, Owlv2Processor
 
-MODEL = "google/owlv2-base-patch16-ensemble"
 TEMPLATE = "a photo of a {name}"  # what it was trained with
 THRESHOLDS = dict.fromkeys(TAGS, 0.2) | {"counting": 0.3}
 """A start from its users' practice; calibrate on labelled images."""
@@ -117,7 +116,7 @@ def load_owlv2(
 
     if not vocabulary:
         raise ValueError("vocabulary is empty; name the classes that the prompts speak of")
-    folder = find_folder(weights or MODEL)
+    folder = find_folder(weights or OWLV2)
     return Owlv2Judge(
         Owlv2ForObjectDetection.from_pretrained(folder, use_safetensors=True),
         Owlv2Processor.from_pretrained(folder),

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypedDict, cast
 
 from PIL import Image
 
+from sipo.common.bars import bar
 from sipo.common.pictures.picture import read_image
 from sipo.feedback.detectors.base import BATCH, Detector, Look, looks_of
 from sipo.feedback.labelled_images import Labelled
@@ -44,11 +45,13 @@ def see(detector: Detector, rows: Sequence[Labelled]) -> list[Seen]:
         for name, look in looks_of(row.prompt, GRID[0]).items():
             asked[row.image][name] = max(look, asked[row.image].get(name, look))
     boxes: dict[Path, list[Box]] = {}
-    for start in range(0, len(paths), BATCH):
-        batch = paths[start : start + BATCH]
-        images = [_open(path) for path in batch]
-        colored = [asked[path] for path in batch]
-        boxes |= zip(batch, detector.detect(images, GRID[0], colored), strict=True)
+    with bar(len(paths), "Detecting", "img") as shown:
+        for start in range(0, len(paths), BATCH):
+            batch = paths[start : start + BATCH]
+            images = [_open(path) for path in batch]
+            colored = [asked[path] for path in batch]
+            boxes |= zip(batch, detector.detect(images, GRID[0], colored), strict=True)
+            shown.update(len(batch))
     return [(row.prompt, boxes[row.image], row.correct) for row in rows]
 
 

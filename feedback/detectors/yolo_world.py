@@ -21,9 +21,9 @@ from sipo.common.devices import judge_device
 from sipo.feedback.detectors.clip_color import ColorName, load_color
 from sipo.feedback.detectors.embedded_folder import DetectorConfig, read_detector
 from sipo.feedback.detectors.yolo_judge import YoloWorldJudge, published_use
-from sipo.feedback.detectors.yolo_weights import TEXT_ENCODER, embed_classes, published_file
+from sipo.feedback.detectors.yolo_weights import embed_classes, published_file
 from sipo.feedback.judge_weights import describe_file
-from sipo.feedback.scorers.clip import VIT_L
+from sipo.feedback.published_weights import CLIP_B, VIT_L
 from sipo.weights import weights_folder
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def load_yolo_world(
     nms_iou: float | None = None,
     color: ColorName = "pixels",
     color_weights: str = VIT_L,
-    text_encoder: str = TEXT_ENCODER,
+    text_encoder: str = CLIP_B,
     device: str = "auto",
 ) -> YoloWorldJudge:
     """The embedded judge (`weights` None or a folder like it), or published ones by name or path.

@@ -8,12 +8,14 @@ classes with three renamed, seed 43, 100 draws a task, repeats left out.
 from __future__ import annotations
 
 from itertools import count, islice
-from typing import TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, TypeVar
 
 from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.draws import generator
 from sipo.feedback.prompts.prompt import COLORS, RELATIONS, TAGS, Prompt, without_meanings
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _NAMES = """
 person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light,
@@ -44,7 +46,7 @@ T = TypeVar("T")
 
 def geneval_suite() -> list[Prompt]:
     """The 553 rows of `evaluation_metadata.jsonl`, in its order."""
-    rng = np.random.default_rng(_SEED)
+    rng = generator(_SEED)
     singles = [grammar.single_object(name) for name in _some(CLASSES, len(CLASSES), rng)]
     others = [_draw(tag, rng) for tag in TAGS[1:] for _ in range(_DRAWS)]
     return list(dict.fromkeys([*singles, *others]))
@@ -68,7 +70,7 @@ def geneval_validation_suite() -> list[Prompt]:
     All 80 single objects are among the 553. Of the 160 counting prompts that are not, the training
     draws have all, and lose their last 44.
     """
-    rng, drawn = np.random.default_rng(_VALIDATION_SEED), _others()
+    rng, drawn = generator(_VALIDATION_SEED), _others()
     suite = [
         grammar.single_object(name) for name in _some(CLASSES, _VALIDATION["single_object"], rng)
     ]
@@ -83,7 +85,7 @@ def geneval_validation_suite() -> list[Prompt]:
 
 def _others() -> list[Prompt]:
     """Draws that mean none of the 553, each meaning once."""
-    rng = np.random.default_rng(_TRAIN_SEED)
+    rng = generator(_TRAIN_SEED)
     drawn = (_draw(tag, rng) for _ in range(_TRAIN_DRAWS) for tag in TAGS[1:])
     return list(without_meanings(drawn, geneval_suite()))
 

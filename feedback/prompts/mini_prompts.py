@@ -19,13 +19,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations, product, zip_longest
-from typing import Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.draws import generator
 from sipo.feedback.prompts.prompt import COLORS as ALL_COLORS
 from sipo.feedback.prompts.prompt import RELATIONS, TAGS, Prompt
+
+if TYPE_CHECKING:
+    import numpy as np
 
 CLASSES = (
     "cat", "dog", "horse", "cow", "elephant", "bear", "bird", "car",
@@ -140,7 +142,7 @@ def _spread(prompts: list[Prompt], total: int) -> list[Prompt]:
 
 
 def _shuffled(prompts: list[Prompt]) -> list[Prompt]:
-    order = np.random.default_rng(0).permutation(len(prompts))
+    order = generator(0).permutation(len(prompts))
     return [prompts[i] for i in order]
 
 

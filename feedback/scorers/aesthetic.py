@@ -13,8 +13,9 @@ from PIL import Image
 
 from sipo.common.devices import judge_device
 from sipo.feedback.judge_weights import describe_file, load_tensors
+from sipo.feedback.published_weights import VIT_L
 from sipo.feedback.scorers.base import LinearHead, LinearScale, ScorerJudge
-from sipo.feedback.scorers.clip import VIT_L, Clip, load_clip, require_quick_gelu
+from sipo.feedback.scorers.clip import Clip, load_clip, require_quick_gelu
 
 FILE = (
     "sac+logos+ava1-l14-linearMSE.pth from "

@@ -13,13 +13,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sipo.common.bars import say
 from sipo.feedback.judge_weights import describe_folder, find_folder
 
 if TYPE_CHECKING:
     from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer, PreTrainedConfig
 
-VIT_L = "openai/clip-vit-large-patch14"
-VIT_H = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 """Of CLIP's images, per channel of RGB in [0, 1] (Radford et al. 2021, open code)."""
@@ -36,6 +35,7 @@ class Clip:
         self.model = model.float().eval().to(device)
         self._tokenizer = tokenizer
         self._image_processor = image_processor
+        self._said_cut = False
 
     @torch.inference_mode()
     def images(self, images: Sequence[Image.Image]) -> Tensor:
@@ -56,10 +56,22 @@ class Clip:
         tokens = self._tokenizer(
             list(texts), padding=True, truncation=True, max_length=most, return_tensors="pt"
         ).to(self.model.device)
+        self._say_cut(texts, most)
         read = self.model.get_text_features(
             input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
         )
         return _unit(read.pooler_output)
+
+    def _say_cut(self, texts: Sequence[str], most: int) -> None:
+        """The first time, of the first text."""
+        for text in () if self._said_cut else texts:
+            if len(text) + 2 > most and len(self._tokenizer(text, verbose=False).input_ids) > most:
+                self._said_cut = True
+                say(
+                    f"warning: the judge's text encoder reads {most} tokens, and judges longer "
+                    f"prompts without their last words, the first {text[:80]!r}"
+                )
+                break
 
     def cosines(self, images: Tensor, texts: Sequence[str]) -> Tensor:
         """(B, D) unit image embeddings and B texts -> (B,). Equal texts are read once."""

@@ -16,12 +16,11 @@ from torch import Tensor
 
 from sipo.common.devices import judge_device
 from sipo.feedback.judge_weights import describe_file, find_file, load_tensors
+from sipo.feedback.published_weights import HPS, HPS_FILES, VIT_H
 from sipo.feedback.scorers.base import ScorerJudge, SigmoidScale
-from sipo.feedback.scorers.clip import MEAN, STD, VIT_H, Clip, load_processor
+from sipo.feedback.scorers.clip import MEAN, STD, Clip, load_processor
 from sipo.feedback.scorers.open_clip_weights import clip_from_open_clip
 
-REPOSITORY = "xswu/HPSv2"
-FILES = {"hpsv2": "HPS_v2_compressed.pt", "hpsv2.1": "HPS_v2.1_compressed.pt"}
 CENTERS = {"hpsv2": 0.27, "hpsv2.1": 0.28}  # about what SD1.5 and SDXL are published with
 SLOPE = 100.0  # CLIP's logit scale at its ceiling, with which it was trained
 
@@ -63,7 +62,7 @@ def _loader(name: str) -> Callable[..., ScorerJudge]:
         device: str = "auto",
     ) -> ScorerJudge:
         """`processor`: folder or hub id of the tokenizer of CLIP ViT-H/14."""
-        path = find_file(weights, REPOSITORY, FILES[name])
+        path = find_file(weights, HPS, HPS_FILES[name])
         model = clip_from_open_clip(load_tensors(path), path)
         clip = Clip(model, *load_processor(processor), judge_device(device))
         return ScorerJudge(

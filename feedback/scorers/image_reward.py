@@ -14,6 +14,7 @@ from PIL import Image
 
 from sipo.common.devices import judge_device
 from sipo.feedback.judge_weights import describe_file, find_file, find_folder, load_tensors
+from sipo.feedback.published_weights import BERT, IMAGE_REWARD, IMAGE_REWARD_FILE
 from sipo.feedback.scorers.base import LinearHead, ScorerJudge, SigmoidScale
 from sipo.feedback.scorers.blip_weights import blip_from_image_reward
 from sipo.feedback.scorers.clip import MEAN, STD
@@ -21,8 +22,6 @@ from sipo.feedback.scorers.clip import MEAN, STD
 if TYPE_CHECKING:
     from transformers import BertTokenizer, BlipTextModel, BlipVisionModel
 
-REPOSITORY, FILE = "THUDM/ImageReward", "ImageReward.pt"
-TOKENIZER = "google-bert/bert-base-uncased"
 MAX_TOKENS = 35
 REWARD_MEAN, REWARD_STD = 0.16717362830052426, 1.0333394966054072
 
@@ -82,14 +81,14 @@ def load_image_reward(
     vocabulary: Sequence[str],
     *,
     center: float = 0.0,
-    tokenizer: str = TOKENIZER,
+    tokenizer: str = BERT,
     device: str = "auto",
 ) -> ScorerJudge:
     """`weights`: the published file. The slope undoes its normalisation: it was trained by
     -log sigmoid of differences before that."""
     from transformers import BertTokenizer
 
-    path = find_file(weights, REPOSITORY, FILE)
+    path = find_file(weights, IMAGE_REWARD, IMAGE_REWARD_FILE)
     tower, reader, head = blip_from_image_reward(load_tensors(path), path)
     words = BertTokenizer.from_pretrained(find_folder(tokenizer, needs_weights=False))
     scorer = ImageReward(tower, reader, head, words, judge_device(device), describe_file(path))

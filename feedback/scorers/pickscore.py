@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 
 from sipo.common.devices import judge_device
+from sipo.feedback.published_weights import PICKSCORE, VIT_H
 from sipo.feedback.scorers.base import ScorerJudge, SigmoidScale
-from sipo.feedback.scorers.clip import VIT_H, Clip, load_clip
+from sipo.feedback.scorers.clip import Clip, load_clip
 
-MODEL = "yuvalkirstain/PickScore_v1"
 CENTER = 21.0  # middle of what it gives to images of current models
 SLOPE = 1.0  # it was trained by a softmax over two such scores
 
@@ -44,5 +44,5 @@ def load_pickscore(
     device: str = "auto",
 ) -> ScorerJudge:
     """`weights`: a folder or hub id, the published ones by default."""
-    clip, description = load_clip(weights or MODEL, judge_device(device), processor)
+    clip, description = load_clip(weights or PICKSCORE, judge_device(device), processor)
     return ScorerJudge(PickScore(clip, description), SigmoidScale(center, SLOPE))

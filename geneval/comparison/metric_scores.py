@@ -12,12 +12,13 @@ from statistics import fmean
 from typing import Annotated
 
 from pydantic import Field
-from tqdm import tqdm
 
+from sipo.common.bars import bar
 from sipo.common.records import Record, read_record
 from sipo.common.statistics import Estimate, PairedMeans, estimate, paired_means
 from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import Judge
+from sipo.feedback.judge_needs import check_judge_weights
 from sipo.feedback.prompts.demands import check_prompts
 from sipo.feedback.registry import load_judge, require_judge, vocabulary_of
 from sipo.feedback.rule.verdict import Verdict
@@ -99,7 +100,9 @@ def score_runs(
         judge = own_metric
     if judge is None:
         check_prompts(metric, prompts, evaluations[0], settings, "--metric")
-        judge = load_judge(metric, weights, vocabulary_of(prompts), settings)
+        classes = vocabulary_of(prompts)
+        check_judge_weights(metric, weights, classes, settings, "--metric")
+        judge = load_judge(metric, weights, classes, settings)
     kept = {
         name: _scores(judge, run, _file(Path(name), metric), batch_size)
         for name, run in runs.items()
@@ -163,8 +166,11 @@ def _scores(judge: Judge, run: Outputs, file: Path, batch_size: int) -> KeptScor
             return kept
     prompts = [p for p, row in zip(run.prompts, run.samples, strict=True) for _ in row]
     judged = judge_images(judge, paths, prompts, batch_size)
-    judging = tqdm(judged, total=len(paths), desc="Judging", unit="img")
-    verdicts = [one.verdict for one in judging]
+    verdicts = []
+    with bar(len(paths), f"{file.stem} of {run.root.name}", "img") as shown:
+        for one in judged:
+            verdicts.append(one.verdict)
+            shown.update()
     by_name = dict(zip(_names(run), verdicts, strict=True))
     if all(verdict.failed for verdict in verdicts):
         raise ValueError(

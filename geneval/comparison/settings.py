@@ -9,13 +9,13 @@ from typing import Self
 from pydantic import model_validator
 
 from sipo.common.files.urls import is_url
-from sipo.common.settings import ARGUMENTS, OUT, StrictModel, setting
+from sipo.common.settings import ARGUMENTS, JSON_HELP, OUT, StrictModel, setting
 from sipo.feedback.registry import JUDGES
 from sipo.feedback.settings import JUDGES_NAMED
 
 _by = partial(setting, "Evaluation")
 _EVAL = partial(setting, ARGUMENTS, default=...)
-_JSON = partial(setting, "Output", "Print JSON instead of a table.", False)
+_JSON = partial(setting, "Output", JSON_HELP, False)
 
 
 class CompareSettings(StrictModel):

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from tqdm import tqdm
+
+from sipo.common.bars import bar, numbers
 
 
 class Stateful(Protocol):
@@ -62,17 +63,17 @@ def run_steps(
             part.load_state_dict(state[name])
     sums: dict[str, float] = {}
     began = time.monotonic()
-    with tqdm(total=steps, initial=first, desc=out.name, disable=not is_main) as bar:
+    with bar(steps, out.name, "steps", done=first, shown=is_main) as shown:
         for k in range(first, steps):
             for name, value in step(k).items():
                 sums[name] = sums.get(name, 0.0) + value
-            bar.update()
+            shown.update()
             if is_main and (k + 1) % 50 == 0:
                 row = {name: value / 50 for name, value in sums.items()}
                 row |= {"step": k + 1, "elapsed_s": round(time.monotonic() - began, 1)}
                 with (out / "log.jsonl").open("a", encoding="utf-8") as log:
                     log.write(json.dumps(row) + "\n")
-                bar.set_postfix({n: f"{v:.4f}" for n, v in row.items() if n in sums})
+                numbers(shown, **{n: f"{v:.4f}" for n, v in row.items() if n in sums})
                 sums = {}
             if is_main and ((k + 1) % save_every == 0 or k + 1 == steps):
                 state = {name: part.state_dict() for name, part in parts.items()}

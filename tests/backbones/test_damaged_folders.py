@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from sipo.backbones.loading.names import check_backbone
 from sipo.backbones.loading.trained_weights import LORA_FILE, check_weights
 from sipo.backbones.registry import load_backbone
+from sipo.common import hub
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 TEXT = "text_encoder/model.safetensors"
@@ -132,6 +133,7 @@ def test_a_hub_id_without_network_says_so_at_once(monkeypatch: pytest.MonkeyPatc
         raise ConnectionError("Name or service not known")
 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", unreachable)
+    monkeypatch.setattr(hub, "unreachable", lambda url: None)  # a host that answers, and no hub
     for offline, cause in [
         (True, "HF_HUB_OFFLINE is set"),
         (False, r"the hub cannot be reached \(ConnectionError: Name or service not known\)"),
@@ -150,6 +152,7 @@ def test_a_hub_that_answers_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(
         huggingface_hub.HfApi, "model_info", lambda self, name, timeout: asked.append(name)
     )
+    monkeypatch.setattr(hub, "unreachable", lambda url: None)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     for _ in range(3):
         check_backbone("somebody/asked-once")

@@ -150,9 +150,9 @@ def test_a_settings_file_of_a_run_is_whole(model: Path, tmp_path: Path) -> None:
     (run / "run.json").write_text("{}")
     (run / "settings.yaml").write_text(f"data: [{out}]\nrank: 3\nout: {tmp_path / 'new'}\n")
     done = CliRunner().invoke(train, [str(run / "settings.yaml"), "--dry-run"])
-    settings = json.loads(done.output)["settings"]
+    settings = json.loads(done.stdout)["settings"]
     assert (settings["rank"], settings["learning_rate"]) == (3, 1e-4)
-    assert "model_defaults" not in json.loads(done.output)
+    assert "model_defaults" not in json.loads(done.stdout)
 
 
 def test_every_command_says_what_is_from_the_file(model: Path, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_every_command_says_what_is_from_the_file(model: Path, tmp_path: Path) -
     first = CliRunner().invoke(geneval, words).output.splitlines()[0]
     assert first == f"From {model}/{FILE}: guidance 1.5"
     words = ["--data", str(out), "--out", str(tmp_path / "t"), "--rank", "1", "--dry-run"]
-    told = json.loads(CliRunner().invoke(train, words).output)["model_defaults"]
+    told = json.loads(CliRunner().invoke(train, words).stdout)["model_defaults"]
     assert told == f"From {model}/{FILE}: learning_rate 0.01, max_train_steps 4, beta_dpo 50"
 
 

@@ -28,7 +28,8 @@ def test_from_prompts_to_pairs_to_a_contact_sheet(
     out = tmp_path / "shards"
     made = run(*small(tiny_folder, prompts_file, out))
     assert made.exit_code == 0, made.output
-    assert "single_object" in made.output
+    assert "single_object" in made.stdout
+    assert made.stderr.endswith(f"Next: sipo-train --data {out} --out runs/shards\n")
     assert json.loads((out / "summary.json").read_bytes())["pairs"] == len(PairDataset(out))
     assert run("validate", out).exit_code == 0
     looked = run("inspect", out)
@@ -41,12 +42,21 @@ def test_from_prompts_to_pairs_to_a_contact_sheet(
     assert page.count("<img") == 2 * len(PairDataset(out))
     assert "the hash says so" in page
     assert run("judge", out, "--judge", "fake").exit_code == 0
-    assert run("pair", out, "--policy", "best-vs-worst", "--margin", 0).exit_code == 0
+    paired = run("pair", out, "--policy", "best-vs-worst", "--margin", 0, "--json")
+    written = json.loads((out / "summary.json").read_bytes())
+    assert json.loads(paired.stdout) == written | {"out": str(out)}
+    assert json.loads(run("inspect", out, "--json").stdout)["contact_sheet"] == str(
+        out / "contact.html"
+    )
+    assert json.loads(run("validate", out, "--json").stdout)["whole"] is True
     assert len(PairDataset(out)) == 2
     (out / "pairs-000000.tar").write_bytes(b"short")
     damaged = run("validate", out)
     assert damaged.exit_code == 2
     assert "pairs-000000.tar is truncated" in damaged.output
+    found = run("validate", out, "--json")
+    assert found.exit_code == 2
+    assert (json.loads(found.stdout)["whole"], found.stderr[:6]) == (False, "Error:")
 
 
 def test_a_dry_run_writes_nothing(tiny_folder: Path, prompts_file: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def run(*words: object) -> tuple[int, str]:
 def read(*words: object) -> dict[str, object]:
     code, said = run("--json", *words)
     assert code == 0, said
-    made = json.loads(said)
+    made = json.loads(said[said.index("{") :])
     assert isinstance(made, dict)
     return made
 

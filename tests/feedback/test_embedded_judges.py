@@ -18,7 +18,7 @@ from torch import Tensor
 from sipo.feedback.detectors import yolo_world
 from sipo.feedback.detectors.centernet import CenterNet, CenterNetJudge
 from sipo.feedback.detectors.yolo_judge import YoloWorldJudge
-from sipo.feedback.detectors.yolo_weights import find_published
+from sipo.feedback.detectors.yolo_weights import published_file
 from sipo.feedback.judge import Judge
 from sipo.feedback.prompts import grammar
 from sipo.feedback.prompts.mini_prompts import CLASSES
@@ -210,7 +210,7 @@ def test_published_weights_are_found_by_name(
     kept = tmp_path / "hub" / "checkpoints" / "yolov8x-worldv2.pt"
     kept.parent.mkdir(parents=True)
     kept.touch()
-    assert find_published("yolov8x-worldv2.pt") == kept
+    assert published_file(Path("yolov8x-worldv2.pt")) == kept
 
 
 def test_ultralytics_leaves_pil_alone() -> None:

@@ -28,7 +28,12 @@ def test_evaluate_compare_and_evaluate_what_was_made(
     assert "overall" in said
     assert "the hash says so" in said  # in the table of why images fail
     assert "No object at all was found in 100.0% of the images." in said
-    assert run("--images", base, "--out", again, "--judge", "fake", *same)[0] == 0
+    code, said = run("--images", base, "--out", again, "--judge", "fake", *same)
+    assert code == 0
+    assert f"Next: sipo-geneval agree {base} {again}\n" in said
+    words = ("--images", base, "--out", again, "--judge", "fake", *same, "--json")
+    result = json.loads(CliRunner().invoke(main, [str(word) for word in words]).stdout)
+    assert result == json.loads((again / "summary.json").read_bytes()) | {"out": str(again)}
     assert "+0.000" in run("compare", base, again)[1]
     code, said = run("compare", base, again, "--json")
     assert json.loads(said)["overall"]["difference"] == 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,16 @@ def test_the_command_line_finds_the_finished_loop(tiny_folder: Path, finished: P
     )
     assert code == 0, said
     assert said.startswith("round")
-    assert said.endswith(f"Report: {finished}/report.html\n")
+    assert f"Report: {finished}/report.html\nNext: " in said
+
+
+def test_the_result_for_programs(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    summary = LoopSummary.model_validate_json((finished / "loop.json").read_text())
+    monkeypatch.setattr("sipo.loop.rounds.loop", lambda settings: summary)
+    words = ["--rounds", "2", "--json", "--out", str(finished)]
+    result = json.loads(CliRunner().invoke(main, words).stdout)
+    assert result["report"] == f"{finished}/report.html"
+    assert summary.to_dict().items() <= result.items()
 
 
 def test_the_table_is_a_line_a_round(finished: Path) -> None:

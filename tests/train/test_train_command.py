@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from sipo.backbones.registry import load_backbone
-from sipo.train import build, cli, trainer
+from sipo.train import build, cli, refusals, trainer
 from sipo.train.cli import main
 from sipo.train.monitor.plot import PANELS, _names
 from sipo.train.monitor.weight_calibration import measure_curve
@@ -27,6 +27,7 @@ from sipo.train.settings import TrainSettings, make_settings, read_yaml
 @pytest.fixture
 def shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "open_data", lambda settings: MemoryPairs(5))
+    monkeypatch.setattr(refusals, "read_folder", lambda folder: None)  # of "d", which is none
 
 
 def sipo_train(*arguments: str) -> tuple[int, str]:
@@ -57,7 +58,7 @@ def test_yaml_then_command_line(tmp_path: Path, tiny_folder: Path, shards: None)
     model = ["--pretrained-model-name-or-path", str(tiny_folder)]
     code, text = sipo_train(str(file), *model, "--beta-dpo", "500", "--no-mask", "--dry-run")
     assert code == 0, text
-    plan = json.loads(text[text.index("{\n") :])
+    plan, _ = json.JSONDecoder().raw_decode(text[text.index("{\n") :])
     wanted = {"beta_dpo": 500, "rank": 8, "mask": False, "out": str(tmp_path / "run")}
     assert wanted.items() <= plan["settings"].items()
     assert (plan["pairs"], plan["steps"], plan["epochs"]) == (5, 2, 6.4)  # 25 pairs in 16s

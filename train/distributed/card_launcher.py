@@ -46,7 +46,8 @@ def train_launched(settings: TrainSettings, count: int) -> RunSummary:
         write_text(file, to_yaml(share.model_dump(mode="json")))
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
         words = [sys.executable, *launcher, "-m", "sipo.train.cli", str(file)]
-        process = subprocess.Popen(words, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        environ = os.environ | {"OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(words, env=environ, stdout=2)  # what ends the run is said here
         try:
             status = process.wait()
         except BaseException as stopped:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
+from sipo.common.bars import say
 from sipo.common.files.writing import write_text
 from sipo.train.monitor.log_rows import Row, read_rows
 from sipo.train.objective.importance import Weights
@@ -145,10 +145,9 @@ class Log:
         if not step and self.path.exists() and self.path.stat().st_size:
             kept = _numbered(self.path)
             self.path.replace(kept)
-            print(
+            say(
                 f"{self.path.parent} has no checkpoint to go on from: begins at step 0; its log "
-                f"until now is {kept.name}",
-                file=sys.stderr,
+                f"until now is {kept.name}"
             )
         elif self.path.exists():
             kept_rows = [row for row in self.rows() if row["step"] <= step]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 
 from torch import Tensor
-from tqdm import tqdm
 
+from sipo.common.bars import bar, numbers, say
 from sipo.common.files.urls import place_of
 from sipo.common.files.working_folders import working_folder
 from sipo.train import checkpoint_files
 from sipo.train.checkpoint_files import SavePolicy
 from sipo.train.monitor.health import COLLAPSE, WINNER_ERROR, Health
-from sipo.train.monitor.log_rows import Look
+from sipo.train.monitor.log_rows import Look, Row
 from sipo.train.monitor.metrics import Log, StepStats, row_of
 from sipo.train.run_length import RunLength
 from sipo.train.settings import TrainSettings
@@ -44,8 +43,9 @@ class Recorder:
             self.health.look(earlier)
         if settings.keep_best and self.health.best:
             checkpoint_files.best_step(self.out)
-        self.bar = tqdm(total=plan.pairs, unit="pairs", desc=place_of(settings.out).name)
-        self.bar.update(step * plan.pairs_per_step)
+        self.validated: dict[str, str] = {}  # overall of the last validation
+        name = place_of(settings.out).name
+        self.bar = bar(plan.pairs, name, "pairs", done=step * plan.pairs_per_step)
         self.began, self.began_at = time.monotonic(), step
 
     @property
@@ -78,17 +78,23 @@ class Recorder:
         if warnings := self.health.look(row):
             row["warnings"] = warnings
         for warning in warnings:
-            self.bar.write(f"warning at step {stats.step}: {warning}", file=sys.stderr)
+            say(f"warning at step {stats.step}: {warning}")
         if self.settings.keep_best and self.health.is_best(stats.step):
             checkpoint_files.keep_best(self.out, stats.step, self.saver())
         pairs = (stats.step - self.began_at) * self.plan.pairs_per_step
         row["pairs_per_s"] = round(pairs / (time.monotonic() - self.began), 2)
         self.log.write(row)
-        shown = {"loss": row["loss"]}
-        if "psi_w" in row:
-            shown |= {"psi_w": row["psi_w"], "psi_l": row["psi_l"]}
-        self.bar.set_postfix({name: f"{value:.3f}" for name, value in shown.items()})
+        if seen is not None and not isinstance(seen, str):
+            self.validated = {"valid": f"{seen['overall']:.3f}"}
+        self._show(row)
         self.began, self.began_at = time.monotonic(), stats.step
+
+    def _show(self, row: Row) -> None:
+        rewards = {}
+        if "psi_w" in row:
+            rewards["psi"] = f"{row['psi_w']:+.2f}/{row['psi_l']:+.2f}"
+            rewards["acc"] = f"{row['implicit_acc']:.2f}"
+        numbers(self.bar, loss=f"{row['loss']:.3f}", **rewards, **self.validated)
 
     def close(self) -> None:
         self.bar.close()

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sipo.backbones.base import Backbone
+from sipo.common.bars import bar
 from sipo.common.files.writing import write_text
 from sipo.pages.charts import Chart, Line, write_png
 from sipo.train.data.pair_batches import Pairs, PairStream, generator
@@ -78,9 +79,11 @@ def measure_curve(
         )
         return mse(predicted, backbone.target(clean, drawn, timesteps).float())
 
-    errors = [
-        float(torch.cat([error_of(part, point) for part in parts]).mean()) for point in points
-    ]
+    errors = []
+    with bar(len(points), "Measuring", "timesteps") as shown:
+        for point in points:
+            errors.append(float(torch.cat([error_of(part, point) for part in parts]).mean()))
+            shown.update()
     every = torch.arange(T)
     curve = _interpolate(every, points, errors)
     w = _w(backbone, every, curve, settings)
