@@ -17,6 +17,7 @@ from sipo.common.options import DRY_RUN, Argument, Value, settings_options
 from sipo.common.quiet_libraries import no_loading_bars
 from sipo.common.settings import ARGUMENTS, StrictModel, setting
 from sipo.recipes import recipe_option
+from sipo.train.monitor.report_to import require_trackers
 from sipo.train.settings import SettingError, TrainSettings, make_settings, read_yaml
 from sipo.train.train_defaults import complete
 
@@ -157,6 +158,7 @@ def _resolve(config: str | None, given: Given) -> Completed[TrainSettings]:
         check_backbone(settings.backbone)
     if settings.init_weights:
         check_weights(settings.init_weights, "--init_weights")
+    require_trackers(settings.report_to)
     return completed
 
 

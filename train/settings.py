@@ -14,6 +14,7 @@ from sipo.backbones import settings as model
 from sipo.common.errors import sentence_of
 from sipo.common.settings import OUT, StrictModel, other_names, setting
 from sipo.feedback.registry import JUDGES
+from sipo.train.monitor.report_to import ALL, NOBODY, TRACKERS, names_of
 from sipo.train.objective.registry import (
     NO_MARGIN_OBJECTIVES,
     OBJECTIVE_NAMES,
@@ -30,7 +31,7 @@ FREE_TO_CHANGE = frozenset(
     | {"stop_on_collapse", "stop_on_winner_error"}
     | {"checkpointing_steps", "checkpointing_minutes", "checkpoints_total_limit"}
     | {"resume_from_checkpoint"}
-    | {"logging_steps", "report_to", "shard_weights", "workers"}
+    | {"logging_steps", "report_to", "tracker_project_name", "shard_weights", "workers"}
 )
 """May differ when a run goes on: they change no weight. (Data and backbone are compared by their
 hashes, batches by the pairs of a step over all processes, the number of steps wherever the
@@ -254,8 +255,15 @@ class TrainSettings(StrictModel):
         "Checkpoint of the run to go on from.", "latest", metavar="FOLDER"
     )
     logging_steps: int = _output("Steps in a row of log.jsonl.", 1, ge=1)
-    report_to: Literal["tensorboard", "none"] = _output(
-        "Log to keep beside log.jsonl.", "tensorboard"
+    report_to: str = _output(
+        "Trackers to tell beside log.jsonl, with commas; all: those installed.",
+        "tensorboard",
+        choices=(*TRACKERS, ALL, NOBODY),
+        also="log_with",
+        several=True,
+    )
+    tracker_project_name: str = _output(
+        "Project of W&B and Trackio.", "sipo", also="tracker_project wandb_project"
     )
 
     @model_validator(mode="before")
@@ -274,6 +282,17 @@ class TrainSettings(StrictModel):
     @classmethod
     def _one_folder_is_a_list(cls, data: object) -> object:
         return [data] if isinstance(data, str) else data
+
+    @field_validator("report_to", mode="before")
+    @classmethod
+    def _several_are_a_text(cls, names: object) -> object:
+        return ",".join(map(str, names)) if isinstance(names, list) else names
+
+    @field_validator("report_to")
+    @classmethod
+    def _known_trackers(cls, text: str) -> str:
+        names_of(text)
+        return text
 
     @field_validator("train_timesteps")
     @classmethod

@@ -40,6 +40,7 @@ from sipo.train.monitor.health import diagnose
 from sipo.train.monitor.log_rows import Look, read_rows
 from sipo.train.monitor.metrics import StepStats, mean_of, sum_metrics
 from sipo.train.monitor.recorder import Recorder
+from sipo.train.monitor.report_to import require_trackers
 from sipo.train.objective.losses import add_terms, cap_margin, safe_loser
 from sipo.train.objective.registry import find_objective
 from sipo.train.optimizer import make_optimizer
@@ -66,6 +67,7 @@ def train(
     longer finite, and KeyboardInterrupt, with what was kept, when the process was asked to stop.
     """
     settings = as_launched(settings)
+    require_trackers(settings.report_to)
     data = open_data(settings) if dataset is None else dataset
     accelerator = make_accelerator(settings)  # first: it says which card is this process's
     if backbone is None:
