@@ -268,6 +268,20 @@ def export(settings: asked.ExportSettings) -> None:
     click.echo(f"{count} pairs written: {settings.out}")
 
 
+@main.command(example="sipo-data push shards --repo-id me/pairs --private")
+@settings_options(asked.PushSettings)
+@DRY_RUN
+def push(settings: asked.PushSettings, dry_run: bool) -> None:
+    """Push the finished shards of SHARDS to the hub, with a card. Again sends what is missing.
+
+    The token is HF_TOKEN's, or that of `hf auth login`. `datasets` streams what was pushed.
+    """
+    from sipo.datagen.pushing import push_folder
+
+    named = settings.shards, settings.repo_id, settings.private, settings.license
+    push_folder(*named, click.echo, dry_run)
+
+
 def _encode(shards: Path, how: asked.EncodingSettings) -> FolderSummary:
     no_loading_bars()
     from sipo.datagen import several_processes

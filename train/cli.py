@@ -67,7 +67,13 @@ def main(given: Given, config: str | None, dry_run: bool) -> None:
         facts = describe(settings, backbone, plan)
         if find_objective(settings.objective).data == "candidates":
             facts["tied_prompts"] = pairs.tied
-        told = {"model_defaults": completed.told} if completed.told else {}
+        told: dict[str, object] = {}
+        if completed.told:
+            told["model_defaults"] = completed.told
+        if settings.push_to_hub:
+            from sipo.train.sharing.push_run import repository_name
+
+            told["would_push_to"] = repository_name(settings)
         click.echo(json.dumps(facts | told, indent=1))
         return
     if completed.told:
@@ -127,6 +133,25 @@ def plot(settings: PlotSettings) -> None:
     from sipo.train.monitor.plot import plot as draw
 
     click.echo(f"See {draw(settings.runs, settings.out or settings.runs[0])}")
+
+
+class PushSettings(StrictModel):
+    run: Path = setting(ARGUMENTS, "Folder of a finished run.", ..., metavar="RUN")
+    repo_id: str = setting(
+        "Hub", "Repository to push to.", ..., metavar="OWNER/NAME", also="hub_model_id"
+    )
+    private: bool = setting("Hub", "Make the repository private.", False, also="hub_private")
+
+
+@main.command(example="sipo-train push runs/sd15 --repo-id me/sd15-sipo --private")
+@settings_options(PushSettings)
+@DRY_RUN
+def push(settings: PushSettings, dry_run: bool) -> None:
+    """Push the policy of a finished run to the hub, with its card, as --push_to_hub does."""
+    from sipo.train.sharing.push_run import push_run
+
+    named = settings.run, settings.repo_id, settings.private
+    push_run(*named, click.echo, dry_run=dry_run)
 
 
 def _last_word(summary: RunSummary) -> str:

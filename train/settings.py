@@ -32,6 +32,7 @@ FREE_TO_CHANGE = frozenset(
     | {"checkpointing_steps", "checkpointing_minutes", "checkpoints_total_limit"}
     | {"resume_from_checkpoint"}
     | {"logging_steps", "report_to", "tracker_project_name", "shard_weights", "workers"}
+    | {"push_to_hub", "hub_model_id", "hub_private", "hub_datasets"}
 )
 """May differ when a run goes on: they change no weight. (Data and backbone are compared by their
 hashes, batches by the pairs of a step over all processes, the number of steps wherever the
@@ -50,9 +51,12 @@ NO_LOSER["diffusion-sdpo"] = "it does so already, by 0.9; say diffusion-dpo to c
 """Objectives that --safe_loser is not for, and why."""
 
 
-_loss, _step, _d3po, _validation, _weights, _machine, _output = (
+_loss, _step, _d3po, _validation, _weights, _machine, _output, _hub = (
     partial(setting, group)
-    for group in ("Objective", "Optimization", "D3PO", "Validation", "Model", "Machine", "Output")
+    for group in (
+        *("Objective", "Optimization", "D3PO", "Validation", "Model", "Machine", "Output"),
+        "Hub",
+    )
 )
 OBJECTIVE = partial(
     _loss,
@@ -261,6 +265,16 @@ class TrainSettings(StrictModel):
         choices=(*TRACKERS, ALL, NOBODY),
         also="log_with",
         several=True,
+    )
+    push_to_hub: bool = _hub(
+        "Push the policy with its card at the end, and its repository before.", False
+    )
+    hub_model_id: str = _hub(
+        "Repository to push to.", "", metavar="OWNER/NAME", without="the run folder's name"
+    )
+    hub_private: bool = _hub("Make the repository private.", False, also="hub_private_repo")
+    hub_datasets: list[str] = _hub(
+        "Hub id of the data, for the card; may be given again.", [], metavar="OWNER/NAME"
     )
     tracker_project_name: str = _output(
         "Project of W&B and Trackio.", "sipo", also="tracker_project wandb_project"

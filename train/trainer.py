@@ -7,6 +7,7 @@ the same command ends with the same weights.
 
 from __future__ import annotations
 
+import sys
 from contextlib import nullcontext
 from functools import partial
 from math import isfinite
@@ -18,6 +19,7 @@ from diffusers.optimization import get_scheduler
 from torch import Tensor
 
 from sipo.backbones.base import Backbone
+from sipo.common.errors import reason_of
 from sipo.common.files.locks import only_writer
 from sipo.train import checkpoint_files
 from sipo.train.auto_beta import AutoBeta
@@ -47,6 +49,8 @@ from sipo.train.optimizer import make_optimizer
 from sipo.train.policy import Policy
 from sipo.train.run_length import RunLength, make_plan
 from sipo.train.settings import TrainSettings
+from sipo.train.sharing.model_card import write_model_card
+from sipo.train.sharing.push_run import begin_push, end_push
 from sipo.train.stopping import Stopping
 from sipo.train.winner_error import WinnerError
 
@@ -96,12 +100,19 @@ def train(
         done = checkpoint_files.finished(out, resume, plan.end, settings)
         if resume and done:
             accelerator.print(f"{out} is finished ({resume.name}); nothing to do")
+            if accelerator.is_main_process:
+                end_push(settings, accelerator.print)
             return done
+        if accelerator.is_main_process:
+            begin_push(settings)
         policy = Policy(backbone, settings, behaviour_of(settings, data, backbone))
         trainer = Trainer(settings, plan, accelerator, policy, data)
         if resume:
             trainer.load(resume)
-        return trainer.run(stopping or Stopping())
+        summary = trainer.run(stopping or Stopping())
+        if accelerator.is_main_process:
+            end_push(settings, accelerator.print)
+        return summary
 
 
 class Trainer:
@@ -312,7 +323,15 @@ class Trainer:
             stopped=self.done < self.plan.end or self.winner_error.is_over,
             last=rows[-1] if rows else None,
         )
+        self.write_card(summary)
         checkpoint_files.write_summary(self.out, summary)
+
+    def write_card(self, summary: RunSummary) -> None:
+        """No run is lost for want of words about it."""
+        try:
+            write_model_card(self.out, self.policy.backbone.name, done=summary)
+        except (ValueError, OSError) as error:
+            print(f"warning: the card was not written ({reason_of(error)})", file=sys.stderr)
 
     def not_finite(self, keys: list[str]) -> str:
         good = next(reversed(checkpoint_files.checkpoints(self.out)), None)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accelerate import PartialState
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 from memory_pairs import MemoryPairs, Run
 from PIL import Image
@@ -85,6 +86,7 @@ def told(out: Path, name: str, rows: list[Any], step: int, last: int) -> None:
     def pictures(sheet: Image.Image) -> list[tuple[str, Image.Image]]:
         return cut_sheet(sheet, ["a cat", "a dog"], 1)
 
+    PartialState()
     out.mkdir(exist_ok=True)
     images = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     write_sheet(images, out / "validation" / "step-3.png")
