@@ -26,6 +26,7 @@ from sipo.geneval import evaluation_folder
 from sipo.geneval.evaluate import evaluate
 from sipo.loop.acceptance import decide, gain
 from sipo.loop.attempts import ATTEMPTS, BASE, Attempt
+from sipo.loop.best_card import write_best_card
 from sipo.loop.course import Course
 from sipo.loop.ledger import Ledger
 from sipo.loop.refusals import check, no_test
@@ -159,10 +160,11 @@ def _tests(settings: LoopSettings, course: Course) -> Stages:
 
 
 def _write(settings: LoopSettings, ledger: Ledger, course: Course) -> LoopSummary:
-    """`loop.json`, `report.html` and the link to the best policy."""
+    """`loop.json`, `report.html`, the best policy's card and the link to it."""
     summary = summarise(settings, ledger, course)
     evaluation_folder.write_json(settings.out / "loop.json", summary.to_dict())
     write_report(settings.out, summary)
+    write_best_card(settings.out, summary)
     _link(settings.out / BEST, trained_weights(settings, course.best))
     return summary
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from sipo.backbones import settings as model
 from sipo.backbones.loading.names import check_backbone
 from sipo.backbones.loading.trained_weights import check_weights
 from sipo.backbones.model_defaults import Completed
@@ -15,7 +16,7 @@ from sipo.common.commands import Commands
 from sipo.common.files.yaml_files import YamlMap
 from sipo.common.options import DRY_RUN, Argument, Value, settings_options
 from sipo.common.quiet_libraries import no_loading_bars
-from sipo.common.settings import ARGUMENTS, StrictModel, setting
+from sipo.common.settings import ARGUMENTS, OUT, StrictModel, setting
 from sipo.recipes import recipe_option
 from sipo.train.monitor.report_to import require_trackers
 from sipo.train.settings import SettingError, TrainSettings, make_settings, read_yaml
@@ -152,6 +153,32 @@ def push(settings: PushSettings, dry_run: bool) -> None:
 
     named = settings.run, settings.repo_id, settings.private
     push_run(*named, click.echo, dry_run=dry_run)
+
+
+class ExportSettings(StrictModel):
+    run: Path = setting(ARGUMENTS, "Folder of a finished run.", ..., metavar="RUN")
+    format: Literal["diffusers", "comfyui", "fused"] = setting(
+        "Output", "Form to write.", "comfyui"
+    )
+    backbone: str = model.BACKBONE("", without="what the run says")
+    dtype: Literal["float32", "bfloat16", "float16"] = setting(
+        "Output", "Number format of what is written.", "float32"
+    )
+    out: Path = OUT(...)
+
+
+@main.command(example="sipo-train export runs/sd15 --format comfyui --out sd15-comfyui")
+@settings_options(ExportSettings)
+def export(settings: ExportSettings) -> None:
+    """Write the policy of RUN for other programs, read it again, and compare.
+
+    comfyui has kohya's names, as A1111 too loads them (Stable Diffusion 1, 2, XL and FLUX);
+    diffusers is the LoRA and its card alone; fused is the whole pipeline with the policy in it.
+    """
+    from sipo.train.sharing.export_policy import export_policy
+
+    named = settings.run, settings.format, settings.out, settings.backbone, settings.dtype
+    click.echo(f"written: {export_policy(*named)}")
 
 
 def _last_word(summary: RunSummary) -> str:

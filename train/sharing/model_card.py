@@ -60,7 +60,7 @@ class Evaluation:
 
     gains: Sequence[Sequence[str]] = ()  # of what, before, after, gain, 95 % interval
     measured_by: str = ""  # a sentence
-    rounds: Sequence[Sequence[str]] = ()  # round, what became of it, Overall, pairs
+    rounds: Sequence[Sequence[str]] = ()  # round, whether kept, Overall, pairs
     pictures: Sequence[Picture] = ()
     warnings: Sequence[str] = ()
 
@@ -253,7 +253,7 @@ def _lineage(known: RunFacts) -> str:
 
 
 def _rounds(seen: Evaluation) -> str:
-    return table(("round", "what became of it", "Overall", "pairs"), seen.rounds)
+    return table(("round", "kept", "Overall", "pairs"), seen.rounds)
 
 
 def _warnings(known: RunFacts, seen: Evaluation) -> list[str]:

@@ -84,11 +84,11 @@ def files_of(run: Path, repository: str) -> list[Outgoing]:
     if not (run / CARD).is_file():
         return files
     text = read_text(run / CARD, "card")
-    files += [Outgoing(name, run / name) for name in _pictures(run, text)]
+    files += [Outgoing(name, run / name) for name in pictures_of(run, text)]
     return [*files, Outgoing(CARD, at(text, repository).encode())]
 
 
-def _pictures(run: Path, card: str) -> list[str]:
+def pictures_of(run: Path, card: str) -> list[str]:
     """Those that the card shows, inside the run folder."""
     named = dict.fromkeys(one or other for one, other in _PICTURE.findall(card))
     inside = run.resolve()
