@@ -260,7 +260,7 @@ def export(settings: asked.ExportSettings) -> None:
     """Write the pairs of SHARDS as others read them, as their reviewers left them.
 
     parquet has Pick-a-Pic's columns, webdataset is that of diffusers' ORPO script, hf a dataset
-    for `datasets` with its card.
+    for `datasets` with its card, fiftyone a FiftyOneDataset with boxes and complaints.
     """
     from sipo.datagen.export import export_folder
 

@@ -111,7 +111,7 @@ class EncodeSettings(EncodingSettings, FolderSettings):
 
 
 class ExportSettings(FolderSettings):
-    format: Literal["parquet", "webdataset", "hf"] = setting(
+    format: Literal["parquet", "webdataset", "hf", "fiftyone"] = setting(
         "Output", "Layout to write.", "parquet"
     )
     out: Path = OUT(...)
