@@ -190,7 +190,7 @@ def _refusals(option: str, name: str) -> Iterator[None]:
             "same command sends what is missing"
         ) from None
     except (httpx.HTTPError, OSError, RuntimeError) as error:  # what uploads raise
-        cause = error.__cause__ or error
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
         raise ValueError(
             f"{option} {name!r}: the hub was not reached ({type(cause).__name__}: "
             f"{reason_of(cause)}); the same command sends what is missing"

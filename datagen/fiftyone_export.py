@@ -55,8 +55,12 @@ def _samples(folder: ShardFolder, number: int, out: Path) -> Iterator[Json]:
         decision = decisions.of(names[key]) if decisions else None
         if decision == "drop":
             continue
-        sides = list(zip(ROLES, (facts.winner, facts.loser), strict=True))
-        for role, candidate in sides:
+        if not facts.winner:
+            raise ValueError(
+                f"{folder.path} is of an earlier version, whose pairs do not name candidates; run "
+                f"sipo-data pair {folder.path} first"
+            )
+        for role, candidate in zip(ROLES, (facts.winner, facts.loser), strict=True):
             picture = pictures[key][role]
             file = f"{DATA}/{number:06d}-{candidate}.{picture.suffix}"
             data = picture.read()
@@ -108,13 +112,14 @@ def _of_candidate(row: CandidateJson, picture: bytes) -> Json:
 
 
 def _complaint(complaint: Complaint, where: str) -> Json:
-    words = {"clause": complaint.clause, "text": str(complaint)}
     return {
         "_cls": "Classification",
         "_id": _id(where),
         "tags": [],
         "label": complaint.kind,
-    } | words
+        "clause": complaint.clause,
+        "text": str(complaint),
+    }
 
 
 def _detection(box: Box, size: tuple[int, int], where: str) -> Json:

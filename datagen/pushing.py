@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sipo.backbones.loading.about_model import Licence
-from sipo.common.cards import CARD
 from sipo.common.files.locks import is_written_to
 from sipo.common.hub_upload import (
     Outgoing,
@@ -24,6 +23,7 @@ from sipo.common.hub_upload import (
     plan_lines,
     upload,
 )
+from sipo.common.markdown_card import CARD
 from sipo.datagen.storage.dataset_card import licence_of_pictures, write_dataset_card
 from sipo.datagen.storage.decisions import REVIEW
 from sipo.datagen.storage.folder_config import FILE, FolderConfig
@@ -82,7 +82,8 @@ def push_folder(
 
 def _finished(folder: ShardFolder) -> tuple[list[int], list[int]]:
     """Numbers of shards with candidates and pairs that belong together, and of the others."""
-    done, others = [], []
+    done: list[int] = []
+    others: list[int] = []
     for number in folder.numbers:
         (done if _is_finished(folder, number) else others).append(number)
     return done, others

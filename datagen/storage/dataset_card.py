@@ -17,7 +17,7 @@ import numpy as np
 from sipo import __version__
 from sipo.backbones.loading.about_model import Licence, licence_of
 from sipo.backbones.loading.names import EMBEDDED
-from sipo.common.cards import code, facts, section, table, write_card
+from sipo.common.markdown_card import code, facts, section, table, write_card
 from sipo.datagen.storage.folder_config import FolderConfig
 from sipo.datagen.storage.shard_folder import PROMPTS, ShardFolder
 from sipo.datagen.storage.shard_index import CANDIDATES, PAIRS, CandidateFacts, Kind, PairFacts
@@ -46,14 +46,14 @@ def write_dataset_card(
         task_categories=[f"text-to-{'video' if config.fps else 'image'}"],
         size_categories=[next((name for most, name in SIZES if pairs < most), "n>1M")],
         tags=["preference", "webdataset", "sipo"],
+        license_name=known.name if known else None,
+        license_link=known.link if known else None,
         configs=[_reader(PAIRS, default=True), _reader(CANDIDATES)],
         dataset_info=[
             {"config_name": kind, "features": features}
             for kind in (PAIRS, CANDIDATES)
             if (features := features_of(folder, kind))
         ],
-        **({"license_name": known.name} if known and known.name else {}),
-        **({"license_link": known.link} if known and known.link else {}),
     )
     return write_card(
         out or folder.path,
@@ -103,9 +103,11 @@ def features_of(folder: ShardFolder, kind: Kind) -> list[dict[str, object]]:
         if samples:
             names = list(dict.fromkeys(name for sample in samples for name in sample.members))
             tar = folder.tar(kind, number)
-            found = [{"name": name, "dtype": _type_of(tar, samples, name)} for name in names]
-            keys = [{"name": name, "dtype": "string"} for name in ("__key__", "__url__")]
-            return [*found, *keys]
+            found: list[dict[str, object]] = [
+                {"name": name, "dtype": _type_of(tar, samples, name)} for name in names
+            ]
+            found += [{"name": name, "dtype": "string"} for name in ("__key__", "__url__")]
+            return found
     return []
 
 
@@ -119,7 +121,7 @@ def _type_of(tar: Path, samples: Sequence[PairFacts | CandidateFacts], name: str
 
 
 def _reader(kind: Kind, default: bool = False) -> dict[str, object]:
-    files = [{"split": "train", "path": f"{kind}-*.tar"}]
+    files: object = [{"split": "train", "path": f"{kind}-*.tar"}]
     return {"config_name": kind, "data_files": files, **({"default": True} if default else {})}
 
 

@@ -168,7 +168,7 @@ def _identity(name: str, out: Path, run_id: str) -> dict[str, object]:
     if name == "trackio":  # it knows runs by their names
         return {"name": f"{run_name(out)}-{run_id}", "resume": "allow"}
     offline = os.environ.get("WANDB_MODE", "").lower() == "offline"
-    asked = {"name": run_name(out), "id": run_id, "dir": str(out)}
+    asked: dict[str, object] = {"name": run_name(out), "id": run_id, "dir": str(out)}
     return asked if offline else {**asked, "resume": "allow"}
 
 

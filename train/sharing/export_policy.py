@@ -21,9 +21,9 @@ from sipo.backbones.loading.names import find_backbone, is_part
 from sipo.backbones.loading.trained_weights import DENOISERS, LORA_FILE
 from sipo.backbones.loading.unread import unread
 from sipo.backbones.registry import DTYPES, load_backbone
-from sipo.common.cards import CARD, code
 from sipo.common.files.text import read_text
 from sipo.common.files.writing import atomic, write_text
+from sipo.common.markdown_card import CARD, code
 from sipo.common.quiet_libraries import no_loading_bars
 from sipo.train.monitor.trackers import run_name
 from sipo.train.sharing.loading_code import at

@@ -19,7 +19,7 @@ from sipo.backbones.loading.about_model import (
 )
 from sipo.backbones.loading.names import is_embedded, is_part
 from sipo.backbones.loading.trained_weights import LORA_FILE
-from sipo.common.cards import code, facts, plain, section, table, write_card
+from sipo.common.markdown_card import code, facts, plain, section, table, write_card
 from sipo.train.checkpoint_files import RunSummary
 from sipo.train.monitor.validation_sheet import FOLDER
 from sipo.train.settings import TrainSettings
@@ -38,9 +38,9 @@ FAMILY_TAGS = {
     "WanPipeline": ("wan", "wan-diffusers"),
 }
 """As diffusers' training scripts tag what they make."""
-OF_A_RUN = ("data", "out", "backbone", "init_weights", "report_to", "tracker_project_name")
-OF_A_RUN += ("resume_from_checkpoint", "workers", "push_to_hub", "hub_model_id", "hub_private")
-OF_A_RUN += ("hub_datasets", "validation_prompts", "judge_weights", "validation_judge_weights")
+OF_A_RUN = {"data", "out", "backbone", "init_weights", "report_to", "tracker_project_name"}
+OF_A_RUN |= {"resume_from_checkpoint", "workers", "push_to_hub", "hub_model_id", "hub_private"}
+OF_A_RUN |= {"hub_datasets", "validation_prompts", "judge_weights", "validation_judge_weights"}
 """Settings that are said elsewhere in the card, or are of one machine alone."""
 ALWAYS = ("objective", "beta_dpo", "learning_rate", "lr_scheduler", "train_batch_size", "seed")
 
@@ -185,7 +185,7 @@ def _gains(seen: Evaluation) -> str:
 
 def _data_table(data: Sequence[Data]) -> str:
     head = ("folder", "pairs", "candidates", "prompts", "from", "judge", "paired")
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for one in data:
         config = one.config
         if config is None:

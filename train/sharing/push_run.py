@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sipo.backbones.loading.trained_weights import DENOISERS, LORA_FILE
-from sipo.common.cards import CARD
 from sipo.common.files.text import read_text
 from sipo.common.hub_upload import (
     Outgoing,
@@ -17,6 +16,7 @@ from sipo.common.hub_upload import (
     plan_lines,
     upload,
 )
+from sipo.common.markdown_card import CARD
 from sipo.train.checkpoint_files import SUMMARY
 from sipo.train.settings import TrainSettings
 from sipo.train.sharing.loading_code import at
