@@ -17,7 +17,8 @@ from sipo.common.settings import ARGUMENTS
 
 GROUPS = (
     *(ARGUMENTS, "Data", "Prompts", "Model", "Sampling", "Judge", "Pairs", "Objective"),
-    *("Optimization", "Training", "D3PO", "Validation", "Evaluation", "Output", "Machine", "Other"),
+    *("Optimization", "Training", "D3PO", "Validation", "Evaluation", "Output", "Hub", "Machine"),
+    "Other",
 )
 """In the order of every help page."""
 HINTS = {
@@ -35,6 +36,12 @@ HINTS = {
     "train_text_encoder": ("full", "lora_targets"),
 }
 """Options of other programs that mean nothing exactly alike here -> which to look at."""
+
+NEVER = dict.fromkeys(
+    ("hub_token", "token", "hf_token"),
+    "a token is no option: others could read it; run 'hf auth login', or set HF_TOKEN",
+)
+"""Options of other programs that are none here, and why."""
 
 
 CONTEXT: dict[str, object] = {
@@ -114,6 +121,8 @@ class Command(click.Command):
         return None
 
     def _no_such_option(self, typed: str) -> str:
+        if why := NEVER.get(plain(typed)):
+            return f"no such option {typed}; {why}"
         ours = {plain(flag): param.opts[0] for param in self.params for flag in flags_of(param)}
         hints = [name for name in HINTS.get(plain(typed), ()) if name in ours]
         near = hints or get_close_matches(plain(typed), ours, 1)

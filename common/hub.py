@@ -100,3 +100,17 @@ def _refusal(repository: str, what: str) -> str | None:
     except Exception as error:  # of the connection: the client's own, and not always the same
         return f"the hub cannot be reached ({type(error).__name__}: {str(error)[:80]})"
     return None
+
+
+def card_of_model(repository: str) -> str | None:
+    """The text of a model's card on the hub, which has answered this process before; else None."""
+    if repository not in _answered:
+        return None
+    from huggingface_hub import hf_hub_download
+
+    try:
+        with quiet("huggingface_hub"):
+            path = hf_hub_download(repository, "README.md", etag_timeout=SECONDS)
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except Exception:  # no such file, no network, a gate: then nobody says it
+        return None

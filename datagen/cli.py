@@ -286,12 +286,26 @@ def export(settings: asked.ExportSettings) -> None:
     """Write the pairs of SHARDS as others read them, as their reviewers left them.
 
     parquet has Pick-a-Pic's columns, webdataset is that of diffusers' ORPO script, hf a dataset
-    for `datasets` with its card.
+    for `datasets` with its card, fiftyone a FiftyOneDataset with boxes and complaints.
     """
     from sipo.datagen.export import export_folder
 
     count = export_folder(settings.shards, settings.format, settings.out)
     end(None, f"{count} pairs written: {settings.out}", after_export(settings))
+
+
+@main.command(example="sipo-data push shards --repo-id me/pairs --private")
+@settings_options(asked.PushSettings)
+@DRY_RUN
+def push(settings: asked.PushSettings, dry_run: bool) -> None:
+    """Push the finished shards of SHARDS to the hub, with a card. Again sends what is missing.
+
+    The token is HF_TOKEN's, or that of `hf auth login`. `datasets` streams what was pushed.
+    """
+    from sipo.datagen.pushing import push_folder
+
+    named = settings.shards, settings.repo_id, settings.private, settings.license
+    push_folder(*named, click.echo, dry_run)
 
 
 def _encode(shards: Path, how: asked.EncodingSettings) -> FolderSummary:

@@ -1,4 +1,5 @@
-"""Pairs as others read them: Pick-a-Pic's parquet, ORPO's WebDataset, a Hugging Face dataset.
+"""Pairs as others read them: Pick-a-Pic's parquet, ORPO's WebDataset, a Hugging Face dataset,
+FiftyOne's.
 
 Pictures are the folder's own PNG, JPEG or MP4 bytes, never encoded again: names like jpg_0 are for
 all, and readers look at content. What people decided in `sipo-data review` is heeded.
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
+from sipo.datagen.fiftyone_export import write_fiftyone
 from sipo.datagen.imports.parquet import require_package
 from sipo.datagen.storage.decisions import Decisions, names_of
 from sipo.datagen.storage.folder_config import FolderConfig
@@ -140,6 +142,7 @@ EXPORTS: dict[str, Callable[[ShardFolder, Path], int]] = {
     "parquet": _pickapic,
     "webdataset": _webdataset,
     "hf": _huggingface,
+    "fiftyone": write_fiftyone,
 }
 
 

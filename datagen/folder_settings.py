@@ -110,7 +110,18 @@ class EncodeSettings(EncodingSettings, FolderSettings):
 
 
 class ExportSettings(FolderSettings):
-    format: Literal["parquet", "webdataset", "hf"] = setting(
+    format: Literal["parquet", "webdataset", "hf", "fiftyone"] = setting(
         "Output", "Layout to write.", "parquet"
     )
     out: Path = OUT(...)
+
+
+class PushSettings(FolderSettings):
+    shards: Path = _SHARDS()
+    repo_id: str = setting(
+        "Hub", "Dataset to push to.", ..., metavar="OWNER/NAME", also="hub_dataset_id"
+    )
+    private: bool = setting("Hub", "Make the dataset private.", False, also="hub_private")
+    license: str | None = setting(
+        "Hub", "Licence of the pictures, as the hub names it.", None, without="the base's, if known"
+    )

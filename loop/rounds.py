@@ -20,15 +20,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sipo.backbones.loading.trained_weights import find_weights
+from sipo.backbones.loading.trained_weights import DENOISERS, LORA_FILE
 from sipo.common.bars import say
 from sipo.common.files.locks import only_writer
 from sipo.common.files.urls import UrlPath
 from sipo.common.fitting_batches import give_back_memory
+from sipo.common.markdown_card import CARD
 from sipo.geneval import evaluation_folder
 from sipo.geneval.evaluate import evaluate
 from sipo.loop.acceptance import decide, gain
 from sipo.loop.attempts import ATTEMPTS, BASE, Attempt
+from sipo.loop.best_card import PICTURES, write_best_card
 from sipo.loop.course import Course
 from sipo.loop.ledger import Ledger
 from sipo.loop.refusals import check, no_test
@@ -169,10 +171,11 @@ def _tests(settings: LoopSettings, course: Course) -> Stages:
 
 
 def _write(settings: LoopSettings, ledger: Ledger, course: Course) -> LoopSummary:
-    """`loop.json`, `report.html` and the link to the best policy."""
+    """`loop.json`, `report.html`, the best policy's card and the link to it."""
     summary = summarise(settings, ledger, course)
     evaluation_folder.write_json(settings.out / "loop.json", summary.to_dict())
     write_report(settings.out, summary)
+    write_best_card(settings.out, summary)
     _link(settings.out / BEST, trained_weights(settings, course.best))
     return summary
 
@@ -199,12 +202,10 @@ def _copy(target: UrlPath, weights: Path | None) -> None:
         (target / name).unlink(missing_ok=True)
     if weights is None:
         return
-    found = find_weights(weights)
-    if found.lora is not None:
-        (target / found.lora.name).upload(found.lora)
-    elif found.whole is not None:
-        for path in (path for path in found.whole.rglob("*") if path.is_file()):
-            (target / path.relative_to(found.whole)).upload(path)
+    assert isinstance(weights, UrlPath)
+    for name in weights.files():
+        if name.partition("/")[0] in (LORA_FILE, *DENOISERS, CARD, PICTURES):
+            (weights / name).copy_to(target / name)
 
 
 def _generate(asked: GenerateSettings, prompts: list[Prompt]) -> None:

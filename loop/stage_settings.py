@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from sipo.train.settings import TrainSettings
 
 DECIDED = {
-    "train": {"data", "init_weights", "reference", "resume_from_checkpoint", "steps_per_folder"},
+    "train": {"data", "init_weights", "reference", "resume_from_checkpoint", "steps_per_folder"}
+    | {"push_to_hub", "hub_model_id", "hub_private"},  # `sipo-train push OUT/best` does that
     "generate": {"weights", "skip_prompts", "num_prompts", "prompts", "suite"},
     "evaluate": {"weights", "images"},
 }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from sipo.backbones import settings as model
 from sipo.backbones.model_defaults import Completed
 from sipo.common.commands import Commands
 from sipo.common.files.urls import place_of
@@ -15,7 +16,7 @@ from sipo.common.files.yaml_files import YamlMap
 from sipo.common.last_words import JSON, end, typed_again
 from sipo.common.options import DRY_RUN, Argument, Value, settings_options
 from sipo.common.quiet_libraries import no_loading_bars
-from sipo.common.settings import ARGUMENTS, StrictModel, setting
+from sipo.common.settings import ARGUMENTS, OUT, StrictModel, setting
 from sipo.recipes import recipe_option
 from sipo.train.next_commands import after_plot, after_training
 from sipo.train.refusals import SAMPLING, refuse_impossible
@@ -70,7 +71,13 @@ def main(given: Given, config: str | None, dry_run: bool) -> None:
         facts = describe(settings, backbone, plan)
         if find_objective(settings.objective).data == "candidates":
             facts["tied_prompts"] = pairs.tied
-        told = {"model_defaults": completed.told} if completed.told else {}
+        told: dict[str, object] = {}
+        if completed.told:
+            told["model_defaults"] = completed.told
+        if settings.push_to_hub:
+            from sipo.train.sharing.push_run import repository_name
+
+            told["would_push_to"] = repository_name(settings)
         end(facts | told, json.dumps(facts | told, indent=1), typed_again("--dry-run"))
         return
     if completed.told:
@@ -135,6 +142,51 @@ def plot(settings: PlotSettings) -> None:
 
     page = draw(settings.runs, settings.out or settings.runs[0])
     end(None, f"See {page}", after_plot(settings.runs[-1]))
+
+
+class PushSettings(StrictModel):
+    run: Path = setting(ARGUMENTS, "Folder of a finished run.", ..., metavar="RUN")
+    repo_id: str = setting(
+        "Hub", "Repository to push to.", ..., metavar="OWNER/NAME", also="hub_model_id"
+    )
+    private: bool = setting("Hub", "Make the repository private.", False, also="hub_private")
+
+
+@main.command(example="sipo-train push runs/sd15 --repo-id me/sd15-sipo --private")
+@settings_options(PushSettings)
+@DRY_RUN
+def push(settings: PushSettings, dry_run: bool) -> None:
+    """Push the policy of a finished run to the hub, with its card, as --push_to_hub does."""
+    from sipo.train.sharing.push_run import push_run
+
+    named = settings.run, settings.repo_id, settings.private
+    push_run(*named, click.echo, dry_run=dry_run)
+
+
+class ExportSettings(StrictModel):
+    run: Path = setting(ARGUMENTS, "Folder of a finished run.", ..., metavar="RUN")
+    format: Literal["diffusers", "comfyui", "fused"] = setting(
+        "Output", "Form to write.", "comfyui"
+    )
+    backbone: str = model.BACKBONE("", without="what the run says")
+    dtype: Literal["float32", "bfloat16", "float16"] = setting(
+        "Output", "Number format of what is written.", "float32"
+    )
+    out: Path = OUT(...)
+
+
+@main.command(example="sipo-train export runs/sd15 --format comfyui --out sd15-comfyui")
+@settings_options(ExportSettings)
+def export(settings: ExportSettings) -> None:
+    """Write the policy of RUN for other programs, read it again, and compare.
+
+    comfyui has kohya's names, as A1111 too loads them (Stable Diffusion 1, 2, XL and FLUX);
+    diffusers is the LoRA and its card alone; fused is the whole pipeline with the policy in it.
+    """
+    from sipo.train.sharing.export_policy import export_policy
+
+    named = settings.run, settings.format, settings.out, settings.backbone, settings.dtype
+    end(None, f"written: {export_policy(*named)}")
 
 
 def _last_word(summary: RunSummary) -> str:

@@ -16,6 +16,7 @@ from sipo.feedback.judge_needs import check_judge_weights
 from sipo.feedback.prompts.demands import require_published
 from sipo.feedback.prompts.prompt import read_prompts
 from sipo.feedback.registry import vocabulary_of
+from sipo.train.monitor.report_to import require_trackers
 from sipo.train.settings import TrainSettings
 from sipo.train.train_defaults import sampled_from
 
@@ -31,6 +32,7 @@ def refuse_impossible(settings: TrainSettings) -> None:
     if settings.mixed_precision == "fp16" and not may_have_card():
         raise ValueError(NO_FP16)
     check_bits(settings.quantize)
+    require_trackers(settings.report_to)
     if settings.init_weights:
         check_weights(settings.init_weights, "--init_weights")
     folders = [split_shards(text)[0] for text in settings.data]

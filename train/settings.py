@@ -14,6 +14,7 @@ from sipo.backbones import settings as model
 from sipo.common.errors import sentence_of
 from sipo.common.settings import OUT, StrictModel, other_names, setting
 from sipo.feedback.registry import JUDGES
+from sipo.train.monitor.report_to import ALL, NOBODY, TRACKERS, names_of
 from sipo.train.objective.registry import (
     NO_MARGIN_OBJECTIVES,
     OBJECTIVE_NAMES,
@@ -30,7 +31,8 @@ FREE_TO_CHANGE = frozenset(
     | {"stop_on_collapse", "stop_on_winner_error"}
     | {"checkpointing_steps", "checkpointing_minutes", "checkpoints_total_limit"}
     | {"resume_from_checkpoint"}
-    | {"logging_steps", "report_to", "shard_weights", "workers"}
+    | {"logging_steps", "report_to", "tracker_project_name", "shard_weights", "workers"}
+    | {"push_to_hub", "hub_model_id", "hub_private", "hub_datasets"}
 )
 """May differ when a run goes on: they change no weight. (Data and backbone are compared by their
 hashes, batches by the pairs of a step over all processes, the number of steps wherever the
@@ -49,9 +51,12 @@ NO_LOSER["diffusion-sdpo"] = "it does so already, by 0.9; say diffusion-dpo to c
 """Objectives that --safe_loser is not for, and why."""
 
 
-_loss, _step, _d3po, _validation, _weights, _machine, _output = (
+_loss, _step, _d3po, _validation, _weights, _machine, _output, _hub = (
     partial(setting, group)
-    for group in ("Objective", "Optimization", "D3PO", "Validation", "Model", "Machine", "Output")
+    for group in (
+        *("Objective", "Optimization", "D3PO", "Validation", "Model", "Machine", "Output"),
+        "Hub",
+    )
 )
 OBJECTIVE = partial(
     _loss,
@@ -254,8 +259,25 @@ class TrainSettings(StrictModel):
         "Checkpoint of the run to go on from.", "latest", metavar="FOLDER"
     )
     logging_steps: int = _output("Steps in a row of log.jsonl.", 1, ge=1)
-    report_to: Literal["tensorboard", "none"] = _output(
-        "Log to keep beside log.jsonl.", "tensorboard"
+    report_to: str = _output(
+        "Trackers to tell beside log.jsonl, with commas; all: those installed.",
+        "tensorboard",
+        choices=(*TRACKERS, ALL, NOBODY),
+        also="log_with",
+        several=True,
+    )
+    push_to_hub: bool = _hub(
+        "Push the policy with its card at the end, and its repository before.", False
+    )
+    hub_model_id: str = _hub(
+        "Repository to push to.", "", metavar="OWNER/NAME", without="the run folder's name"
+    )
+    hub_private: bool = _hub("Make the repository private.", False, also="hub_private_repo")
+    hub_datasets: list[str] = _hub(
+        "Hub id of the data, for the card; may be given again.", [], metavar="OWNER/NAME"
+    )
+    tracker_project_name: str = _output(
+        "Project of W&B and Trackio.", "sipo", also="tracker_project wandb_project"
     )
 
     @model_validator(mode="before")
@@ -274,6 +296,17 @@ class TrainSettings(StrictModel):
     @classmethod
     def _one_folder_is_a_list(cls, data: object) -> object:
         return [data] if isinstance(data, str) else data
+
+    @field_validator("report_to", mode="before")
+    @classmethod
+    def _several_are_a_text(cls, names: object) -> object:
+        return ",".join(map(str, names)) if isinstance(names, list) else names
+
+    @field_validator("report_to")
+    @classmethod
+    def _known_trackers(cls, text: str) -> str:
+        names_of(text)
+        return text
 
     @field_validator("train_timesteps")
     @classmethod

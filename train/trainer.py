@@ -7,6 +7,7 @@ the same command ends with the same weights.
 
 from __future__ import annotations
 
+import sys
 from contextlib import nullcontext
 from functools import partial
 from math import isfinite
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from sipo.backbones.base import Backbone
 from sipo.common.bars import say
+from sipo.common.errors import reason_of
 from sipo.common.files.locks import only_writer
 from sipo.common.files.working_folders import WorkingFolder
 from sipo.train import checkpoint_files
@@ -42,12 +44,15 @@ from sipo.train.monitor.health import diagnose
 from sipo.train.monitor.log_rows import Look, read_rows
 from sipo.train.monitor.metrics import StepStats, mean_of, sum_metrics
 from sipo.train.monitor.recorder import Recorder
+from sipo.train.monitor.report_to import require_trackers
 from sipo.train.objective.losses import add_terms, cap_margin, safe_loser
 from sipo.train.objective.registry import find_objective
 from sipo.train.optimizer import make_optimizer
 from sipo.train.policy import Policy
 from sipo.train.run_length import RunLength, make_plan
 from sipo.train.settings import TrainSettings
+from sipo.train.sharing.model_card import write_model_card
+from sipo.train.sharing.push_run import begin_push, end_push
 from sipo.train.stopping import Stopping
 from sipo.train.winner_error import WinnerError
 
@@ -68,6 +73,7 @@ def train(
     longer finite, and KeyboardInterrupt, with what was kept, when the process was asked to stop.
     """
     settings = as_launched(settings)
+    require_trackers(settings.report_to)
     data = open_data(settings) if dataset is None else dataset
     accelerator = make_accelerator(settings)  # first: it says which card is this process's
     if backbone is None:
@@ -99,13 +105,19 @@ def train(
         if resume and done:
             if main:
                 say(f"{folder.place} is finished ({resume.name}); nothing to do")
+                end_push(settings, say)
             accelerator.wait_for_everyone()  # all have read it
             return done
+        if main:
+            begin_push(settings)
         policy = Policy(backbone, settings, behaviour_of(settings, data, backbone))
         trainer = Trainer(settings, plan, accelerator, policy, data, folder)
         if resume:
             trainer.load(resume)
-        return trainer.run(stopping or Stopping())
+        summary = trainer.run(stopping or Stopping())
+        if main:
+            end_push(settings, say)
+        return summary
 
 
 class Trainer:
@@ -326,7 +338,15 @@ class Trainer:
             stopped=self.done < self.plan.end or self.winner_error.is_over,
             last=rows[-1] if rows else None,
         )
+        self.write_card(summary)
         checkpoint_files.write_summary(self.out, summary)
+
+    def write_card(self, summary: RunSummary) -> None:
+        """No run is lost for want of words about it."""
+        try:
+            write_model_card(self.out, self.policy.backbone.name, done=summary)
+        except (ValueError, OSError) as error:
+            print(f"warning: the card was not written ({reason_of(error)})", file=sys.stderr)
 
     def not_finite(self, keys: list[str]) -> str:
         good = next(reversed(checkpoint_files.checkpoints(self.out)), None)

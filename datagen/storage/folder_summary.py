@@ -11,6 +11,7 @@ from sys import intern
 from typing import NamedTuple
 
 from sipo.common.files.writing import write_json
+from sipo.datagen.storage.dataset_card import write_dataset_card
 from sipo.datagen.storage.decisions import Decisions, PairName, ReviewCounts, names_of
 from sipo.datagen.storage.folder_config import FolderConfig, Opinion
 from sipo.datagen.storage.sample_json import candidate_rows
@@ -117,8 +118,9 @@ _OPTIONAL = ("import", "allocated", "original", "review")
 
 
 def finish(folder: ShardFolder) -> FolderSummary:
-    """Write `summary.json`, last of all."""
+    """Write the card, and `summary.json` last of all."""
     summary = summarize(folder)
+    write_dataset_card(folder, summary.to_dict())
     write_json(folder.path / "summary.json", summary.to_dict(), indent=2)
     return summary
 

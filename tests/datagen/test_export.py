@@ -19,10 +19,12 @@ from sources import PX, listed, row, write_list
 
 from sipo.datagen.cli import main
 from sipo.datagen.export import export_folder, pairs_of
+from sipo.datagen.fiftyone_export import _detection
 from sipo.datagen.imports.settings import ImportSettings
 from sipo.datagen.imports.writer import import_pairs
 from sipo.datagen.looking.review import ReviewSession
 from sipo.datagen.storage.shard_folder import open_folder
+from sipo.feedback.rule.boxes import Box
 
 
 @pytest.fixture
@@ -109,6 +111,40 @@ def test_reviewers_are_heeded(folder: Path, tmp_path: Path) -> None:
 
 def test_sampled_folders_export_too(shards: Path, tmp_path: Path) -> None:
     assert export_folder(shards, "webdataset", tmp_path / "out") == len(all_pairs(shards))
+
+
+def test_fiftyone_has_both_pictures_of_a_pair_with_their_boxes(
+    shards: Path, tmp_path: Path
+) -> None:
+    """As FiftyOne's importer reads it: fields by `_cls`, ids of 12 bytes, boxes in shares."""
+    out = tmp_path / "out"
+    count = export_folder(shards, "fiftyone", out)
+    metadata = json.loads((out / "metadata.json").read_text())
+    assert metadata["media_type"] == "group"
+    assert "version" not in metadata  # by which FiftyOne would ask for a schema of that release
+    samples = json.loads((out / "samples.json").read_text())["samples"]
+    pairs: dict[str, dict[str, Any]] = {}
+    for sample in samples:
+        assert (out / sample["filepath"]).is_file()
+        assert sample["group"]["_cls"] == "Group"
+        assert len(sample["group"]["_id"]["$oid"]) == 24
+        assert sample["group"]["name"] == sample["role"] == sample["tags"][0]
+        pairs.setdefault(sample["pair"], {})[sample["role"]] = sample
+        kinds = [one["label"] for one in sample["complaints"]["classifications"]]
+        assert bool(kinds) == (not sample["correct"])
+    assert len(pairs) == count == len(samples) / 2
+    for pair in pairs.values():
+        winner, loser = pair["winner"], pair["loser"]
+        assert winner["group"]["_id"] == loser["group"]["_id"]
+        assert winner["prompt"] == loser["prompt"]
+        assert winner["score"] - loser["score"] == pytest.approx(winner["margin"])
+
+
+def test_a_box_is_in_shares_of_its_picture() -> None:
+    """Of 100 by 50 pixels, drawn over the right edge."""
+    found = _detection(Box("dog", 0.5, (50.0, 10.0, 110.0, 30.0), "red"), (100, 50), "x")
+    assert found["bounding_box"] == [0.5, 0.2, 0.5, pytest.approx(0.4)]
+    assert (found["label"], found["confidence"], found["color"]) == ("dog", 0.5, "red")
 
 
 def test_what_is_refused(folder: Path, tmp_path: Path) -> None:

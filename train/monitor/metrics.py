@@ -1,4 +1,4 @@
-"""What a run reports: sums over pairs and processes, rows of log.jsonl, TensorBoard."""
+"""What a run reports: sums over pairs and processes, rows of log.jsonl."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -17,9 +17,6 @@ from sipo.common.files.writing import write_text
 from sipo.train.monitor.log_rows import Row, read_rows
 from sipo.train.objective.importance import Weights
 from sipo.train.objective.losses import Errors, PairLoss
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
 
 BINS = 10
 MEAN_METRICS = ["raw_model_loss", "ref_loss", "psi_w", "psi_l", "margin", "implicit_acc"]
@@ -126,20 +123,17 @@ def row_of(stats: StepStats, sums: Tensor, pairs_per_step: int) -> Row:
 
 
 class Log:
-    """log.jsonl and TensorBoard of one run; on a restart the rows after `step` are taken back.
+    """log.jsonl of one run; on a restart the rows after `step` are taken back.
 
     What a run that begins at step 0 finds there is kept beside it, under a number.
     """
 
-    def __init__(self, out: Path, step: int, report_to: str) -> None:
+    def __init__(self, out: Path, step: int) -> None:
         self.path = out / "log.jsonl"
-        self.writer: SummaryWriter | None = None
+        before = self.rows()
+        self.last_row = before[-1]["step"] if before else 0
+        """That it had before it was cut back."""
         self._keep_until(step)
-        if report_to == "tensorboard":
-            from torch.utils.tensorboard import SummaryWriter
-
-            purge = step + 1 if step else None
-            self.writer = SummaryWriter(str(out / "logs"), purge_step=purge)
 
     def _keep_until(self, step: int) -> None:
         if not step and self.path.exists() and self.path.stat().st_size:
@@ -160,26 +154,6 @@ class Log:
     def write(self, row: Row) -> None:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-        if self.writer is None:
-            return
-        step = row["step"]
-        for name, value in row.items():
-            if isinstance(value, list) and name != "warnings":
-                for place, part in enumerate(value):
-                    if part is not None:
-                        self.writer.add_scalar(f"{name}/{place}", part, step)
-            elif isinstance(value, int | float) and name != "step":
-                self.writer.add_scalar(f"train/{name}", value, step)
-        if "validation" in row:
-            for name, value in row["validation"].items():
-                if isinstance(value, int | float):
-                    self.writer.add_scalar(f"validation/{name}", value, step)
-        if "warnings" in row:
-            self.writer.add_text("warnings", "\n\n".join(row["warnings"]), step)
-
-    def close(self) -> None:
-        if self.writer is not None:
-            self.writer.close()
 
 
 def _numbered(path: Path) -> Path:

@@ -1,12 +1,14 @@
-"""What the main process keeps of a run while it goes: log, progress bar, warnings, validation."""
+"""What the main process keeps of a run while it goes: log, trackers, progress bar, warnings."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
+from PIL import Image
 from torch import Tensor
 
+from sipo import __version__
 from sipo.common.bars import bar, numbers, say
 from sipo.common.files.urls import place_of
 from sipo.common.files.working_folders import working_folder
@@ -15,6 +17,9 @@ from sipo.train.checkpoint_files import SavePolicy
 from sipo.train.monitor.health import COLLAPSE, WINNER_ERROR, Health
 from sipo.train.monitor.log_rows import Look, Row
 from sipo.train.monitor.metrics import Log, StepStats, row_of
+from sipo.train.monitor.trackers import Trackers
+from sipo.train.monitor.validation import validation_prompts
+from sipo.train.monitor.validation_sheet import cut_sheet
 from sipo.train.run_length import RunLength
 from sipo.train.settings import TrainSettings
 
@@ -37,7 +42,11 @@ class Recorder:
         """
         self.settings, self.plan, self.sums = settings, plan, sums
         self.saver, self.out = saver, working_folder(settings.out)
-        self.log = Log(self.out, step, settings.report_to)
+        self.log = Log(self.out, step)
+        self.trackers = Trackers(
+            *(self.out, settings.report_to, settings.tracker_project_name, self._config()),
+            *(self.log.rows(), self.log.last_row, step, self._pictures),
+        )
         self.health = Health(settings=settings.model_dump())
         for earlier in self.log.rows():
             self.health.look(earlier)
@@ -84,6 +93,7 @@ class Recorder:
         pairs = (stats.step - self.began_at) * self.plan.pairs_per_step
         row["pairs_per_s"] = round(pairs / (time.monotonic() - self.began), 2)
         self.log.write(row)
+        self.trackers.write(row)
         if seen is not None and not isinstance(seen, str):
             self.validated = {"valid": f"{seen['overall']:.3f}"}
         self._show(row)
@@ -98,4 +108,15 @@ class Recorder:
 
     def close(self) -> None:
         self.bar.close()
-        self.log.close()
+        self.trackers.close()
+
+    def _config(self) -> dict[str, object]:
+        """Of the run, for trackers."""
+        of_run = {"steps": self.plan.steps, "pairs_per_step": self.plan.pairs_per_step}
+        of_run |= {"dataset_pairs": self.plan.dataset_pairs}
+        return {**self.settings.model_dump(mode="json"), **of_run, "sipo": __version__}
+
+    def _pictures(self, sheet: Image.Image) -> list[tuple[str, Image.Image]]:
+        """Of a sheet of validation, with their prompts."""
+        texts = [prompt.text for prompt in validation_prompts(self.settings)]
+        return cut_sheet(sheet, texts, self.settings.num_validation_images)

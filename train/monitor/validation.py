@@ -15,7 +15,6 @@ from PIL import Image
 from sipo.backbones.base import Sampler
 from sipo.backbones.seeds import image_seed
 from sipo.common.files.working_folders import working_folder
-from sipo.common.files.writing import atomic
 from sipo.common.pictures.sharpness import sharpness
 from sipo.common.statistics import OVERALL, Difference, differences
 from sipo.feedback.judge import Judge
@@ -27,13 +26,12 @@ from sipo.feedback.rule.confidence import single_object_confidence
 from sipo.feedback.rule.verdict import Verdict
 from sipo.train.distributed.together import for_the_main_one, in_turn, on_every_process, share_of
 from sipo.train.monitor.log_rows import Look
+from sipo.train.monitor.validation_sheet import ON_SHEET, sheet_path, write_sheet
 from sipo.train.policy import Policy
 from sipo.train.run_length import RunLength
 from sipo.train.settings import TrainSettings
 
 PROMPTS = 48  # of the data's own, when no file is given
-SHOWN = 6  # pictures a row of the sheet
-ON_SHEET = SHOWN * SHOWN  # as many as a person looks at
 Shares = Mapping[str, Mapping[str, float]]
 """Tag -> prompt -> share of correct images."""
 
@@ -104,7 +102,7 @@ class Validation:
         judged = in_turn(on_every_process(judge_share))
         verdicts = [verdict for verdict, _ in judged]
         if shown := in_turn(for_the_main_one(pictures)):
-            _sheet(shown, working_folder(self.settings.out) / "validation" / f"step-{step}.png")
+            write_sheet(shown, sheet_path(working_folder(self.settings.out), step))
         if self.has_seen and all(verdict.failed for verdict in verdicts):
             return _none_judged(verdicts)
         seen = summarise(asked, verdicts)
@@ -161,16 +159,3 @@ def fall(best: Shares, now: Shares) -> Difference | None:
     )
     lost = differences(before, after)[OVERALL] if before else None
     return lost if lost and lost.clear and lost.difference < 0 else None
-
-
-def _sheet(images: Sequence[Image.Image], path: Path) -> None:
-    """All images in rows."""
-    width, height = images[0].size
-    rows = -(-len(images) // SHOWN)
-    sheet = Image.new("RGB", (SHOWN * width, rows * height), "white")
-    for place, image in enumerate(images):
-        row, column = divmod(place, SHOWN)
-        sheet.paste(image, (column * width, row * height))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as file:
-        sheet.save(file, "png")

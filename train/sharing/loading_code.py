@@ -1,0 +1,67 @@
+"""The lines of Python that load a policy into plain diffusers, for its card."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from sipo.backbones.loading.about_model import public_name
+from sipo.backbones.loading.names import EMBEDDED, is_part
+from sipo.backbones.loading.trained_weights import DENOISERS, LORA_FILE
+from sipo.common.files.text import read_json
+
+_WHERE = re.compile(r'^weights = ".*"', re.MULTILINE)
+
+
+def loading_code(
+    run: Path,
+    base: str,
+    pipeline: str | None,
+    prompt: str,
+    sampler: Mapping[str, object],
+    fps: int | None,
+) -> str:
+    """Loads what is saved at the top of `run`. Empty where the base is a part from outside, which
+    only its own code loads."""
+    if is_part(base):
+        return ""
+    kind = pipeline or "DiffusionPipeline"
+    whole = next((name for name in DENOISERS if (run / name).is_dir()), None)
+    names, lines = [kind], []
+    if (run / LORA_FILE).is_file() or whole is None:
+        lines += [
+            f"pipe = {kind}.from_pretrained({_base(base)})",
+            "pipe.load_lora_weights(weights)",
+        ]
+    else:
+        denoiser = str(read_json(run / whole / "config.json").get("_class_name"))
+        names.append(denoiser)
+        lines.append(f'{whole} = {denoiser}.from_pretrained(weights, subfolder="{whole}")')
+        lines.append(f"pipe = {kind}.from_pretrained({_base(base)}, {whole}={whole})")
+    asked = {"num_inference_steps": sampler.get("steps"), "guidance_scale": sampler.get("guidance")}
+    asked |= {name: sampler.get(name) for name in ("height", "width")}
+    if fps:
+        asked["num_frames"] = sampler.get("frames")
+    given = "".join(f", {name}={value}" for name, value in asked.items() if value is not None)
+    if fps:
+        lines.append(f"frames = pipe({prompt!r}{given}).frames[0]")
+        lines.append(f'export_to_video(frames, "clip.mp4", fps={fps})')
+    else:
+        lines += [f"image = pipe({prompt!r}{given}).images[0]", 'image.save("picture.png")']
+    head = [f"from diffusers import {', '.join(sorted(names))}"]
+    head += ["from diffusers.utils import export_to_video"] * bool(fps)
+    head += ["from sipo.weights import weights_folder"] * (base in EMBEDDED)
+    where = f'weights = "{run.as_posix()}"  # this folder, or its name on the hub'
+    return "\n".join([*head, "", where, *lines])
+
+
+def at(code: str, repository: str) -> str:
+    """The same lines, loading from the hub."""
+    return _WHERE.sub(f'weights = "{repository}"', code, count=1)
+
+
+def _base(base: str) -> str:
+    if base in EMBEDDED:
+        return f'weights_folder("{base}")'
+    return f'"{public_name(base)}"'
