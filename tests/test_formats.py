@@ -80,9 +80,7 @@ def test_the_page_has_no_other_tables_and_the_number() -> None:
     assert f"`{FORMAT}`" in PAGE.read_text(encoding="utf-8")
 
 
-def test_a_folder_that_is_made_has_no_other_fields(
-    tiny_folder: Path, tmp_path: Path
-) -> None:
+def test_a_folder_that_is_made_has_no_other_fields(tiny_folder: Path, tmp_path: Path) -> None:
     """What is written is what the types say: `.json` of tars are made of rows."""
     from sipo.datagen.api import generate
 

@@ -1,12 +1,13 @@
 """Tutorials as their readers follow them: fenced blocks become files, commands and Python.
 
 A page says in its first line how much of it is carried out in an empty folder, in this process:
-`<!-- runs -->` all of it; `<!-- parses -->` each command until it wants the published model. Blocks are told by their fence:
+`<!-- runs -->` all of it; `<!-- parses -->` each command until it wants the published model. Blocks
+are told by their fence:
 
     ```python title="my_judges.py"    any block with a title is a file
     ```python                         is run; names live as long as the page
     ```sh                             sipo's commands, one a line (or joined by a backslash)
-    ```text                           what the commands before have printed, "..." stands for anything
+    ```text                           what the commands before have printed; ... is anything
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _LAUNCHERS = {"torchrun", "accelerate", "sbatch", "srun"}
 _NOT_HERE = re.compile(
     r"is not in the hub's cache on this machine|does not exist|has no (log\.jsonl|summary\.json)"
 )
-"""How a command refuses that could do all but has not got the model, or what one before it makes."""
+"""How a command refuses that lacks nothing but the model, or what the command before it makes."""
 
 
 @dataclass(frozen=True)
