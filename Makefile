@@ -17,11 +17,11 @@ test: install
 tutorials: install
 	$(BIN)/python -m pytest -m "slow or not slow" tests/test_tutorials.py
 
-# build/site, with search, from a folder or any web server; a broken link ends it. In a venv of its own, for its libraries are others'.
+# The site, in build/site; a broken link ends it. In a venv of its own, for its libraries are others'.
 docs: install build/docs/installed
 	$(BIN)/python tests/cli_reference.py
 	build/docs/bin/zensical build --clean --strict
-	@echo "See build/site/index.html"
+	@echo "See build/site/index.html; with search: $(PYTHON) -m http.server -d build/site"
 
 build/docs/installed: pyproject.toml
 	$(PYTHON) -m venv build/docs
