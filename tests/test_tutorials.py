@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tutorial_pages import FOLDER, PARSES, RUNS, blocks, commands, follow
+from tutorial_pages import FOLDER, PARSES, RUNS, blocks, commands, follow, taken_by
 
 from sipo.recipes import FOLDER as RECIPES
 
@@ -47,3 +47,10 @@ def test_the_recipes_that_pages_name_are_there() -> None:
 def test_every_page_is_in_the_list() -> None:
     listed = (FOLDER / "index.md").read_text(encoding="utf-8")
     assert {*re.findall(r"\]\(([\w-]+)\.md\)", listed)} == PAGES.keys()
+
+
+@pytest.mark.parametrize("wrong", ["--batchsize 2", "--batch-size 0", "--policy best", "--judge ?"])
+def test_what_a_command_does_not_take_is_seen(wrong: str) -> None:
+    words = f"torchrun --no-python sipo-data generate --recipe flux-geneval {wrong}".split()
+    with pytest.raises(AssertionError, match="Error: "):
+        taken_by(words)

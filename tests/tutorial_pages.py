@@ -18,6 +18,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from cli_reference import named
 from click.testing import CliRunner
 
 from sipo.common import plugins
+from sipo.feedback.registry import JUDGES
 
 FOLDER = Path(__file__).parents[1] / "docs" / "tutorials"
 RUNS, PARSES = "<!-- runs -->", "<!-- parses -->"
@@ -83,6 +85,9 @@ def taken_by(words: list[str]) -> str:
 
     A launcher in front is left out. Raises AssertionError where an option or a value is wrong.
     """
+    for flag, value in pairwise(words):  # which are looked at after the model
+        if flag in ("--judge", "--validation_judge"):
+            assert value in JUDGES, f"Error: {flag} {value}"
     result = CliRunner().invoke(named("sipo"), _of_sipo(_without_launcher(words)))
     said = " ".join(result.output.split())
     assert result.exit_code == 0 or (result.exit_code == 2 and _NOT_HERE.search(said)), (
