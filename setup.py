@@ -25,9 +25,11 @@ those of the source; `weights/mini-sd` is `sipo.weights.weights_folder("mini-sd"
 
 
 def long_description() -> str:
-    """README where there is nothing beside it: no pictures, and links as the paths they lead to."""
+    """README with nothing beside it: without pictures and captions, and links as paths."""
     text = Path(__file__).with_name("README.md").read_text(encoding="utf-8")
-    text = re.sub(r"^!\[[^]]*\]\((?!https?:)[^)]*\)\n+", "", text, flags=re.MULTILINE)
+    text = re.sub(
+        r"^!\[[^]]*\]\((?!https?:)[^)]*\)\n+(\*[^*]+\*\n+)?", "", text, flags=re.MULTILINE
+    )
     text = re.sub(r"\[([^]]+)\]\((?!https?:)([^)#]+)[^)]*\)", r"\1 (`\2`)", text)
     title, _, rest = text.partition("\n\n")
     return f"{title}\n\n{PACKAGED}\n{rest}"
