@@ -1,17 +1,32 @@
-# make demo: the whole loop on the embedded default. make test: the tests. Both install first.
+# make demo: the whole loop on the embedded default. make test: the tests. make docs: the site. All install first.
 PYTHON ?= python3
 BIN := .venv/bin
 export YOLO_OFFLINE = true
 export YOLO_AUTOINSTALL = false
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo test fuzz check typecheck install clean
+.PHONY: demo test tutorials fuzz docs check typecheck install clean
 
 demo: install
 	$(BIN)/sipo-loop --out runs/demo
 
 test: install
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+# What docs/tutorials say, done as it stands: about two minutes of a core.
+tutorials: install
+	$(BIN)/python -m pytest -m "slow or not slow" tests/test_tutorials.py
+
+# The site, in build/site; a broken link ends it. In a venv of its own, for its libraries are others'.
+docs: install build/docs/installed
+	$(BIN)/python tests/cli_reference.py
+	build/docs/bin/zensical build --clean --strict
+	@echo "See build/site/index.html; with search: $(PYTHON) -m http.server -d build/site"
+
+build/docs/installed: pyproject.toml
+	$(PYTHON) -m venv build/docs
+	build/docs/bin/pip install --quiet --disable-pip-version-check $$($(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'])")
+	touch $@
 
 # Every parser of what people hand in, 20,000 odd inputs each: about two hours of one core.
 fuzz: install

@@ -4,8 +4,8 @@
     run = sipo.train("shards")
     sipo.evaluate(weights=run.out)
 
-docs/python.md has the whole loop. Names are imported when they are first used, so that `import
-sipo` costs nothing; every setting of a command is a keyword of its function.
+docs/python.md of the source has the whole loop. Names are imported when they are first used, so
+that `import sipo` costs nothing; every setting of a command is a keyword of its function.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sipo.train.api import train
     from sipo.train.settings import TrainSettings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "EvalSettings",

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -14,12 +16,14 @@ ROOT = Path(__file__).parents[1]
 
 
 def _shown() -> list[tuple[str, str]]:
-    """(file, command line) of every indented line and code span that starts with a command, and of
+    """(file, command line) of every line of code and code span that starts with a command, and of
     the examples of the commands' help."""
     found = [("help", getattr(command, "example", "")) for _, command in all_commands()]
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
-        text = path.read_text().replace("\\\n", " ")
+        text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+        fenced = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
         lines = re.findall(r"^ {4}(sipo[ -]\S.*)$|`(sipo[ -][^`]+)`", text, re.MULTILINE)
+        lines += [(a, "") for a in re.findall(r"^(sipo[ -]\S.*)$", "".join(fenced), re.MULTILINE)]
         found += [(path.name, a or b) for a, b in lines]
     return found
 
@@ -56,3 +60,34 @@ def test_every_objective_has_a_page() -> None:
         assert f"--objective {name}" in text
         for heading in ("**Loss of a pair.**", "**Source.**", "**Data.**", "**When.**"):
             assert heading in text, f"{name}: {heading}"
+
+
+LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)\)")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def test_every_link_leads_somewhere() -> None:
+    """`make docs` looks at pages and their anchors, and at neither pictures nor README."""
+    for file in PAGES:
+        for target in LINK.findall(file.read_text(encoding="utf-8")):
+            path = target.partition("#")[0]
+            assert "://" in path or not path or (file.parent / path).exists(), f"{file}: {target}"
+
+
+def test_every_page_is_in_the_sites_way() -> None:
+    def names(entry: object) -> Iterator[str]:
+        match entry:
+            case str():
+                yield entry
+            case dict():
+                for value in entry.values():
+                    yield from names(value)
+            case list():
+                for value in entry:
+                    yield from names(value)
+
+    site = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
+    listed = list(names(site["nav"]))
+    there = {str(p.relative_to(ROOT / "docs")) for p in (ROOT / "docs").rglob("*.md")}
+    assert len(listed) == len({*listed})
+    assert {*listed} == there

@@ -60,7 +60,7 @@ _loss, _step, _d3po, _validation, _weights, _machine, _output, _hub = (
 )
 OBJECTIVE = partial(
     _loss,
-    "Preference objective; docs/objectives.md compares them.",
+    "Preference objective; diffusion-dpo is what others publish, sft the baseline of all.",
     choices=OBJECTIVE_NAMES,
     parts="sipo.objectives",
     also="loss_type",
