@@ -106,7 +106,7 @@ def test_by_timestep_what_no_pair_saw_is_left_empty() -> None:
     assert [line.points[0][1] for line in rewards.lines] == pytest.approx([0.1, -0.1])
     assert isinstance(winners, Cells)
     assert isinstance(losers, Cells)
-    assert {value for value in winners.values[1]} == {None}
+    assert set(winners.values[1]) == {None}
     assert losers.values[2][0] == pytest.approx(-0.4)
     assert losers.columns[-1] == 200
 
