@@ -155,19 +155,18 @@ const page = (() => {
   }
 
   // A table that is wider than the page is scrolled by the keyboard too.
-  function reachScrolled() {
-    for (const node of document.querySelectorAll(".scroll")) {
-      const wider = node.scrollWidth > node.clientWidth;
+  const scrolled = new ResizeObserver(entries => {
+    for (const {target} of entries) {
+      const wider = target.scrollWidth > target.clientWidth;
       for (const [name, value] of Object.entries({tabindex: "0", role: "region", "aria-label": "Table, wider than the page"}))
-        wider ? node.setAttribute(name, value) : node.removeAttribute(name);
+        wider ? target.setAttribute(name, value) : target.removeAttribute(name);
     }
-  }
+  });
 
   addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll(".picture").forEach(ready);
     tool("look", "Light or dark", toggleLook);
-    reachScrolled();
-    addEventListener("resize", reachScrolled);
+    document.querySelectorAll(".scroll").forEach(node => scrolled.observe(node));
   });
   document.addEventListener("click", event => {
     const node = event.target.closest?.("main .picture");

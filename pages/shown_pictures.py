@@ -14,13 +14,14 @@ from typing import Literal
 
 from PIL import Image
 
-from sipo.common.pictures.picture import Clip, Picture, make_clip
+from sipo.common.pictures.picture import Clip, Picture, make_clip, to_bytes
 from sipo.pages.html import data_uri
 
 State = Literal["good", "bad", ""]
 
-KEPT_PX = 128  # pictures up to this side are kept to the pixel; larger ones are photographs
+KEPT_PX = 128  # pictures up to this side are kept to the pixel
 QUALITY = 82  # of WebP
+SMALL_QUALITY = 88  # of JPEG
 FRAMES = 24  # of a clip
 CRF = 26  # of x264, from 0 (lossless) to 51
 
@@ -76,13 +77,19 @@ def show_picture(
     return ShownPicture(uri, alt, first.size, caption, state, tuple(boxes), poster)
 
 
-def image_uri(image: Image.Image, side_px: int, quality: int = QUALITY) -> str:
-    """As WebP: without loss where it is small and not scaled, as drawings and mini-sd's are."""
+def image_uri(image: Image.Image, side_px: int, quality: int = QUALITY, exact: bool = True) -> str:
+    """As WebP; what is small is not scaled, and is a drawing or mini-sd's: to the pixel, or where
+    it need not be `exact` as JPEG with all its colours."""
     shown = image.copy()
     shown.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
-    exact = shown.size == image.size and max(image.size) <= KEPT_PX
+    small = max(shown.size) <= KEPT_PX
+    if small and exact and shown.size == image.size:
+        return data_uri("png", to_bytes(shown))
     buffer = io.BytesIO()
-    shown.save(buffer, "WEBP", lossless=exact, quality=100 if exact else quality, method=4)
+    if small:
+        shown.save(buffer, "JPEG", quality=SMALL_QUALITY, subsampling=0, optimize=True)
+        return data_uri("jpeg", buffer.getvalue())
+    shown.save(buffer, "WEBP", quality=quality)
     return data_uri("webp", buffer.getvalue())
 
 
