@@ -42,6 +42,10 @@ class PromptCard:
     versions: Sequence[Version | None]
 
     @property
+    def seeds(self) -> int:
+        return max((len(version.samples) for version in self.versions if version), default=0)
+
+    @property
     def course(self) -> str:
         """ "2, 3, 4 of 4 right", in the order of the versions."""
         there = [version for version in self.versions if version]
