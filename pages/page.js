@@ -96,6 +96,7 @@ const page = (() => {
       ["Previous", "", "Next"].forEach((name, i) => name && dialog.querySelector(".tools").children[i].setAttribute("aria-label", name));
       dialog.querySelector(".caption").setAttribute("aria-live", "polite");
       dialog.onkeydown = event => {
+        if (event.key === "Escape") dialog.close();
         const step = {ArrowLeft: -1, ArrowRight: 1}[event.key];
         if (!step || event.target.tagName === "VIDEO") return;
         event.preventDefault();

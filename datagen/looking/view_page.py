@@ -20,10 +20,10 @@ from sipo.feedback.rule.complaint import Kind
 from sipo.pages.chart_kinds import evenly
 from sipo.pages.html import render
 
-MOST_BYTES = 14_000_000
-"""Of the page: what still loads at once, and goes by mail."""
+MOST_BYTES = 14_500_000
+"""Of prompts, verdicts and pictures: a page of 15 MB still loads at once, and goes by mail."""
 
-_OF_PICTURES = 0.8  # of them at most, the rest is words
+_OF_PICTURES = 0.82  # of them at most, the rest is words
 
 
 class View(NamedTuple):
@@ -33,11 +33,17 @@ class View(NamedTuple):
 
 def view(folder: ShardFolder, most_pairs: int | None = None) -> View:
     """Raises ValueError for a shard that is not done, and where there is nothing to show."""
-    most = int(MOST_BYTES * _OF_PICTURES / SMALLEST_BYTES)
-    choice = choose(folder, most, most_pairs)
-    if not choice.prompts:
-        raise ValueError(f"{folder.path} holds no candidates; generate or import some first")
-    rows = _rows(folder, choice.prompts)
+    most = MOST_BYTES * _OF_PICTURES / SMALLEST_BYTES
+    while True:
+        choice = choose(folder, int(most), most_pairs)
+        if not choice.prompts:
+            raise ValueError(f"{folder.path} holds no candidates; generate or import some first")
+        rows = _rows(folder, choice.prompts)
+        data = json.dumps(rows, separators=(",", ":")).replace("<", "\\u003c")
+        if len(data) <= MOST_BYTES or len(choice.prompts) == 1:
+            break
+        pictures = sum(len(one.candidates) for one in choice.prompts)
+        most = 0.95 * pictures * MOST_BYTES / len(data)
     shown = {kind for row in rows for one in row["candidates"] for kind in one.get("kinds", ())}
     summary = summary_of(folder)
     config = folder.config
@@ -47,6 +53,7 @@ def view(folder: ShardFolder, most_pairs: int | None = None) -> View:
         title=f"{choice.of_pairs:,} pairs",
         folder=folder.path.name,
         said=said,
+        of_pairs=choice.pairs,
         config=config,
         judges=config.judge.names.split(","),
         tags=[tag for tag in (*TAGS, "text") if any(row["tag"] == tag for row in rows)],
@@ -55,7 +62,7 @@ def view(folder: ShardFolder, most_pairs: int | None = None) -> View:
         summary=summary,
         lost=lost(folder, summary) if summary else [],
         histograms=histograms(folder),
-        data=json.dumps(rows, separators=(",", ":")).replace("<", "\\u003c"),
+        data=data,
     )
     return View(page, said)
 

@@ -23,7 +23,7 @@ LEVELS = (
     *(Level(512, 82, True), Level(384, 82, True), Level(256, 80, True), Level(192, 80, False)),
     *(Level(128, 75, False), Level(96, 75, False)),
 )
-SMALLEST_BYTES = 2000
+SMALLEST_BYTES = 1900
 """Of an address, about, at the last level: what decides how many pictures a page can hold."""
 
 
