@@ -31,7 +31,7 @@ const page = (() => {
     const layer = make("span", "boxes");
     layer.setAttribute("aria-hidden", "true");
     for (const [left, top, width, height, label, state] of boxes) {
-      const box = make("span", `box ${state} ${top < 12 ? "low" : ""} ${left > 60 ? "left" : ""}`);
+      const box = make("span", `box ${state} ${top < 12 ? "low" : ""} ${left + width / 2 > 50 ? "left" : ""}`);
       Object.assign(box.style, {left: `${left}%`, top: `${top}%`, width: `${width}%`, height: `${height}%`});
       if (label) box.append(make("b", "", label));
       layer.append(box);

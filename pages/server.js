@@ -45,6 +45,7 @@ function card(item, i) {
   if (session.mode === "order") {
     const pick = page.button("", () => choose(i), "pick"), zoom = page.button("⤢", () => page.enlarge(shown), "zoom");
     name.append(make("kbd", "", i + 1), make("span", "rank"));
+    name.firstChild.setAttribute("aria-hidden", "true");  // the picture says it
     pick.append(shown, name);
     zoom.setAttribute("aria-label", `Enlarge image ${i + 1}`);
     node.append(pick, zoom);
@@ -117,7 +118,6 @@ function draw() {
     const group = order.findIndex(each => each.includes(i)), before = order.slice(0, Math.max(group, 0)).flat().length;
     const said = group < 0 ? "" : (PLACES[before] || `${before + 1}th`) + (order[group].length > 1 ? " =" : "");
     node.setAttribute("aria-pressed", group >= 0);
-    node.setAttribute("aria-label", `Image ${i + 1}` + (group < 0 ? "" : `, place ${before + 1}` + (said.endsWith("=") ? ", equal" : "")));
     node.querySelector(".rank").textContent = said;
     node.querySelector(".rank").hidden = group < 0;
   });
