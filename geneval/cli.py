@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from sipo.backbones.model_defaults import sampler_layer
 from sipo.common.cluster.runner_settings import check_runner
 from sipo.common.commands import Commands
+from sipo.common.files.urls import is_url
 from sipo.common.options import DRY_RUN, Option, settings_options
 from sipo.common.quiet_libraries import no_loading_bars
 from sipo.geneval.comparison import settings as asked
@@ -78,6 +79,8 @@ def main(settings: EvalSettings, dry_run: bool) -> None:
     summary = evaluate_on_ray(settings) if settings.runner == "ray" else evaluate(settings)
     click.echo(evaluation_table(summary))
     click.echo(f"Written to {settings.out}/summary.json and {settings.out}/results.jsonl")
+    if not is_url(settings.out):
+        click.echo(f"Look: sipo-geneval report {settings.out}")
 
 
 @main.command("compare", example="sipo-geneval compare eval/base eval/sd15")
@@ -119,6 +122,20 @@ def compare_command(settings: asked.CompareSettings) -> None:
         result = tags = compare(*both)
         table = tables.comparison_table(tags, a, b)
     click.echo(result.to_json() if settings.json_ else table)
+
+
+@main.command("report", example="sipo-geneval report eval/base eval/sd15 --out report.html")
+@settings_options(asked.ReportSettings)
+def report_command(settings: asked.ReportSettings) -> None:
+    """A page of one or several evaluations that stands alone: tasks, complaints, pictures.
+
+    Of one the best and worst prompts; of several what was gained, lost and still fails, the same
+    prompt and seed by each under one slider, with the judge's boxes.
+    """
+    from sipo.geneval.looking.evaluation_page import write_page
+
+    out = settings.out or settings.evals[0] / "report.html"
+    click.echo(f"See {write_page(settings.evals, out, settings.num_prompts)}")
 
 
 @main.command("metrics", example="sipo-geneval metrics eval/base eval/sd15 --metric pickscore")

@@ -12,7 +12,8 @@ from sipo.loop.attempts import Attempt
 from sipo.loop.gallery import cards
 from sipo.loop.result import LoopSummary, RoundSummary
 from sipo.loop.tables import became, training_warnings
-from sipo.pages.charts import Chart, Line, Point, binned, svg
+from sipo.pages.chart_kinds import Chart, Line, Point, binned
+from sipo.pages.charts import svg
 from sipo.pages.html import render
 from sipo.train.monitor.log_rows import read_rows
 

@@ -189,13 +189,12 @@ def _intervals(axes: Axes, chart: Intervals, told: Told) -> dict[str, Artist]:
     for number, one in enumerate(chart.series):
         color = COLORS[one.color][0]
         down = (number - (len(chart.series) - 1) / 2) * step
-        known = [place for place, value in enumerate(one.values) if value is not None]
+        known = {place: value for place, value in enumerate(one.values) if value is not None}
         for place in known:
             if interval := one.intervals[place]:
                 axes.plot(interval, [place + down] * 2, color=color, linewidth=2, alpha=0.45)
-        values = [one.values[place] for place in known]
         [drawn] = axes.plot(
-            *(values, [place + down for place in known]),
+            *([*known.values()], [place + down for place in known]),
             color=color, linestyle="", marker="o", markersize=5,
         )  # fmt: skip
         told.hold(drawn, [dot_text(one, chart.names, place) for place in known])

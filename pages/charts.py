@@ -142,9 +142,15 @@ def _draw(
             list(by_name.values()),
             list(by_name),
             loc="outside lower center",
-            ncols=max(1, min(3, _LETTERS * columns // (max(map(len, by_name)) + _SWATCH))),
+            ncols=_in_a_row(list(by_name), columns),
         )
     return figure
+
+
+def _in_a_row(names: Sequence[str], columns: int) -> int:
+    """How many the legend has beside each other; four stand two by two."""
+    fitting = _LETTERS * columns // (max(map(len, names)) + _SWATCH)
+    return max(1, min(fitting, 2 if len(names) == 4 else 3))
 
 
 def _dress(axes: Axes) -> None:

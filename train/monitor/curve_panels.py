@@ -20,13 +20,12 @@ TIMESTEP = "timestep (0 clean, 1 all noise)"
 Logs = Mapping[str, Sequence[Row]]
 """Run -> the rows of its log."""
 
-Quantity = Literal[
-    *("psi_w", "psi_l", "margin", "growth_w", "growth_l", "implicit_acc", "gradient_factor"),
-    *("w", "keep", "grad_norm"),
-]
+Reward = Literal["psi_w", "psi_l", "margin", "growth_w", "growth_l"]
+Quantity = Reward | Literal["implicit_acc", "gradient_factor", "w", "keep", "grad_norm"]
 ByTimestep = Literal["w_by_t", "keep_by_t", "psi_w_by_t", "psi_l_by_t"]
 Seen = Literal["overall", "empty_share", "sharpness", "single_object_confidence"]
 WINNER, LOSER = "winners", "losers"
+REWARDS: tuple[tuple[str, ByTimestep], ...] = ((WINNER, "psi_w_by_t"), (LOSER, "psi_l_by_t"))
 WHOLE = (0, 1.05)  # of shares
 
 
@@ -147,9 +146,10 @@ def over_time(logs: Logs, marks: Sequence[Mark]) -> Iterator[Chart]:
             if (points := binned(_points(rows, quantity), POINTS))
         ]
         if lines:
-            said = panel.title, panel.reading
-            more = {"levels": panel.levels, "marks": marks, "y_range": panel.y_range}
-            yield Chart(lines, SEEN, *said, **more)
+            yield Chart(
+                *(lines, SEEN, panel.title, panel.reading),
+                levels=panel.levels, marks=marks, y_range=panel.y_range,
+            )  # fmt: skip
     for look in LOOKS:
         seen = [Line(name, _looks(rows, look.of), own) for name, rows, own in _colored(logs)]
         if lines := [line for line in seen if line.points]:
@@ -183,7 +183,7 @@ def over_timesteps(logs: Logs, border: float | None) -> Iterator[Picture]:
         return
     for name, rows in logs.items():
         of = f" of {name}" if len(logs) > 1 else ""
-        for side, quantity in ((WINNER, "psi_w_by_t"), (LOSER, "psi_l_by_t")):
+        for side, quantity in REWARDS:
             if cells := _cells(rows, quantity):
                 yield Cells(
                     *(cells[0], cells[1], _bin_names(), SEEN, "timestep"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import count, takewhile
+from itertools import count
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
+from sipo.common.files.names_apart import names_apart
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.text import read_text
 from sipo.common.files.writing import write_text
@@ -77,7 +78,7 @@ def plot(runs: Sequence[Path], out: Path) -> Path:
     """Draw `runs` into `out`, a page (NAME.html, with NAME.png beside it) or a folder of
     curves.html and curves.png; returns the page."""
     page = out if is_page(out) else out / f"{CURVES}.html"
-    logs = dict(zip(_names(runs), map(read_run, runs), strict=True))
+    logs = dict(zip(names_apart(runs), map(read_run, runs), strict=True))
     warned = _warnings(logs, runs)
     curves = list(over_time(logs, [each.mark for each in warned]))
     settings = [_settings(run) for run in runs]
@@ -101,23 +102,6 @@ def plot(runs: Sequence[Path], out: Path) -> Path:
 def is_page(out: Path) -> bool:
     """Whether it names the page itself; else it is the page's folder."""
     return out.suffix.lower() in (".html", ".htm") and not out.is_dir()
-
-
-def _names(runs: Sequence[Path]) -> list[str]:
-    """What tells the folders' paths apart; the whole paths where that is not unique."""
-    paths = [run.resolve().parts for run in runs]
-    if len(paths) == 1:
-        return [paths[0][-1]]
-    start = _common(paths)
-    end = _common([path[start:][::-1] for path in paths])
-    names = ["/".join(path[start : len(path) - end]) or path[-1] for path in paths]
-    return names if len(set(names)) == len(names) else [str(run) for run in runs]
-
-
-def _common(paths: Sequence[Sequence[str]]) -> int:
-    """How many parts all begin with."""
-    together = zip(*paths, strict=False)
-    return sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, together))
 
 
 def _warnings(logs: Logs, runs: Sequence[Path]) -> list[Warned]:
