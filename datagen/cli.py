@@ -173,7 +173,11 @@ def inspect(settings: asked.InspectSettings) -> None:
 @main.command(example="sipo-data review shards --rater anna")
 @settings_options(asked.ReviewSettings)
 def review(settings: asked.ReviewSettings) -> None:
-    """Look at the pairs of SHARDS on a local page: keep, flip or drop. Training heeds it."""
+    """Look at the pairs of SHARDS on a local page: keep, flip, tie or drop. Training heeds it.
+
+    A note can be left with each, and the last answers be taken back. Decisions belong to the two
+    candidates: they hold for another pairing of them, and wait where they are no pair.
+    """
     from sipo.datagen.looking.review import ReviewSession
     from sipo.datagen.storage.folder_summary import summarize, summary_lines
     from sipo.datagen.storage.shard_folder import open_folder

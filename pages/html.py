@@ -23,6 +23,7 @@ COLORS = {
     "edge": ("#8a8883", "#77777d"),
     "shade": ("#f0eeea", "#29292d"),
     "mark": ("#2f5fd0", "#8fb4ff"),
+    "on-mark": ("#fffffe", "#10131a"),
     "good": ("#1a7f4b", "#4cc38a"),
     "bad": ("#c2362f", "#ff7b72"),
     "c1": ("#2f6fde", "#79a8ff"),

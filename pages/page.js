@@ -31,7 +31,7 @@ const page = (() => {
     const layer = make("span", "boxes");
     layer.setAttribute("aria-hidden", "true");
     for (const [left, top, width, height, label, state] of boxes) {
-      const box = make("span", `box ${state} ${top < 12 ? "low" : ""} ${left > 60 ? "left" : ""}`);
+      const box = make("span", `box ${state} ${top < 12 ? "low" : ""} ${left + width / 2 > 50 ? "left" : ""}`);
       Object.assign(box.style, {left: `${left}%`, top: `${top}%`, width: `${width}%`, height: `${height}%`});
       if (label) box.append(make("b", "", label));
       layer.append(box);
@@ -53,6 +53,17 @@ const page = (() => {
     node.dataset.boxes = JSON.stringify(boxes);
     ready(node);
     return node;
+  }
+
+  // The text in nodes; `marks` are [start, end) of what an image fails.
+  function marked(text, marks) {
+    const nodes = [];
+    let end = 0;
+    for (const [from, to] of marks) {
+      nodes.push(text.slice(end, from), make("mark", "", text.slice(from, to)));
+      end = to;
+    }
+    return [...nodes, text.slice(end)];
   }
 
   const boxesOf = node => JSON.parse(node.dataset.boxes || "[]");
@@ -77,7 +88,7 @@ const page = (() => {
 
   function ready(node) {
     const medium = mediumOf(node), boxes = boxesOf(node);
-    node.setAttribute("aria-haspopup", "dialog");
+    if (node.tagName === "BUTTON") node.setAttribute("aria-haspopup", "dialog");
     medium.classList.toggle("small", sizeOf(medium)[0] <= SMALL_PX);
     draw(node, boxes);
     if (medium.tagName === "VIDEO") seen.observe(medium);
@@ -86,7 +97,7 @@ const page = (() => {
 
   // The picture at the size of the window, and its neighbours by the arrow keys.
   function enlarge(node) {
-    list = [...document.querySelectorAll("main .picture")].filter(each => each.getClientRects().length);
+    list = [...document.querySelectorAll("main .picture, main [data-enlarges]")].filter(each => each.getClientRects().length);
     if (!dialog) {
       dialog = make("dialog", "large");
       dialog.append(make("div", "tools"), make("div", "stage"), make("p", "caption"));
@@ -102,7 +113,7 @@ const page = (() => {
         event.preventDefault();
         turn(step);
       };
-      dialog.onclose = () => list[at]?.focus();
+      dialog.onclose = () => list[at]?.closest("button")?.focus();
       document.body.append(dialog);
     }
     show(list.indexOf(node));
@@ -131,11 +142,13 @@ const page = (() => {
     node.scrollIntoView({block: "nearest"});
   }
 
-  function tool(name, text, act) {
+  function tool(name, text, act, label = text) {
     const tools = document.querySelector(".bar .tools");
     if (!tools || tools.querySelector(`[name=${name}]`)) return;
     const node = button(text, act, "");
     node.name = name;
+    node.setAttribute("aria-label", label);
+    node.title = label;
     tools.append(node);
   }
 
@@ -166,7 +179,7 @@ const page = (() => {
 
   addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll(".picture").forEach(ready);
-    tool("look", "Light or dark", toggleLook);
+    tool("look", "◐", toggleLook, "Light or dark");
     document.querySelectorAll(".scroll").forEach(node => scrolled.observe(node));
   });
   document.addEventListener("click", event => {
@@ -177,5 +190,5 @@ const page = (() => {
     const typing = event.target.matches?.("input, select, textarea"), combined = event.ctrlKey || event.metaKey || event.altKey;
     if (event.key === "b" && !typing && !combined && document.querySelector(".boxes")) toggleBoxes();
   });
-  return {make, button, picture, draw, toggleBoxes};
+  return {make, button, picture, marked, ready, enlarge};
 })();

@@ -6,17 +6,6 @@ const sides = pair => [pair.winner, pair.loser].map(place => pair.prompt.candida
 const score = one => one.score === null ? "no verdict" : one.score.toFixed(3).replace(/^0/, "");
 let tab = "pairs", left = [];
 
-function marked(tag, text, marks) {
-  const node = page.make(tag);
-  let end = 0;
-  for (const [from, to] of marks) {
-    node.append(text.slice(end, from), page.make("mark", "", text.slice(from, to)));
-    end = to;
-  }
-  node.append(text.slice(end));
-  return node;
-}
-
 function side(role, text, one) {
   const node = page.make("div", "side"), why = one.why || [], state = one.score === null ? "" : one.correct ? "good" : "bad";
   const said = [role, score(one), ...(why.length ? why : one.correct ? ["correct"] : [])].filter(Boolean);
@@ -35,8 +24,9 @@ function side(role, text, one) {
 function pairCard(pair) {
   const node = page.make("article"), [winner, loser] = sides(pair), both = page.make("div", "sides");
   const decided = pair.decision ? `, people say ${pair.decision}` : "";
-  node.append(marked("h2", pair.prompt.text, loser.marks || []),
-    page.make("p", "soft", `${pair.prompt.tag.replace("_", " ")}, margin ${pair.margin}, ${pair.key}${decided}`));
+  const head = page.make("h2");
+  head.append(...page.marked(pair.prompt.text, loser.marks || []));
+  node.append(head, page.make("p", "soft", `${pair.prompt.tag.replace("_", " ")}, margin ${pair.margin}, ${pair.key}${decided}`));
   both.append(side("Winner", pair.prompt.text, winner), side("Loser", pair.prompt.text, loser));
   node.append(both);
   return node;

@@ -9,7 +9,7 @@ from sipo.datagen.looking.view_pictures import PageBytes
 from sipo.datagen.looking.view_rows import PromptRow, ShownCandidate
 from sipo.feedback.explained.drawn_boxes import drawn_boxes
 from sipo.feedback.explained.failed_clause import single_complaints
-from sipo.feedback.explained.marked_prompt import marked_prompt
+from sipo.feedback.explained.marked_prompt import marks_in
 from sipo.feedback.explained.plain_words import in_plain_words
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.pages.shown_pictures import percent_boxes
@@ -46,7 +46,7 @@ def _candidate(prompt: Prompt, shown: ShownCandidate, picture: PageBytes) -> Jso
         "score": None if verdict.score is None else round(verdict.score, 3),
         "correct": verdict.correct,
         "why": [verdict.failure] if verdict.failure else in_plain_words(prompt, complaints),
-        "marks": _marks(prompt, shown),
+        "marks": marks_in(prompt, complaints),
         "kinds": sorted(
             {one.kind for one in single_complaints(complaints) if one.kind != "member"}
         ),
@@ -62,14 +62,3 @@ def _candidate(prompt: Prompt, shown: ShownCandidate, picture: PageBytes) -> Jso
         "poster": picture.poster,
     }
     return {name: value for name, value in row.items() if value not in ([], "")}
-
-
-def _marks(prompt: Prompt, shown: ShownCandidate) -> list[tuple[int, int]]:
-    """[start, end) of what fails in the prompt's text, as JavaScript counts (UTF-16)."""
-    found, at = [], 0
-    for piece in marked_prompt(prompt, shown.verdict.complaints):
-        end = at + len(piece.text.encode("utf-16-le")) // 2
-        if piece.failed:
-            found.append((at, end))
-        at = end
-    return found

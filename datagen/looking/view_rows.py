@@ -8,27 +8,15 @@ from itertools import groupby
 
 from sipo.common.files.urls import near
 from sipo.common.pictures.picture import Suffix
+from sipo.datagen.looking.full_pair import FullPair
 from sipo.datagen.looking.view_choice import ShownPrompt, keeps_candidates
 from sipo.datagen.storage.decisions import Decision, Decisions, names_of
 from sipo.datagen.storage.pair_pictures import ROLES, StoredPicture, pair_pictures, picture_in
 from sipo.datagen.storage.sample_json import CandidateJson, read_row
 from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.datagen.storage.shard_index import CANDIDATES, PAIRS
-from sipo.datagen.storage.untrusted_json import Lenient, Share
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.verdict import Verdict
-
-
-class _Side(Lenient):
-    key: str
-    verdict: Verdict
-
-
-class _Pair(Lenient):
-    prompt: Prompt
-    winner: _Side
-    loser: _Side
-    margin: Share
 
 
 @dataclass(frozen=True)
@@ -73,7 +61,9 @@ def _rows_of(
     named = names_of(folder, number) if decisions else {}
     with near(tar):
         pairs = {
-            key: read_row(tar, samples[key].members, _Pair) for one in chosen for key in one.pairs
+            key: read_row(tar, samples[key].members, FullPair)
+            for one in chosen
+            for key in one.pairs
         }
         if not keeps_candidates(folder, number):
             found = _named_by(folder, number, pairs)
@@ -123,7 +113,7 @@ def _kept(folder: ShardFolder, number: int, keys: Sequence[str]) -> dict[str, Fo
     return found
 
 
-def _named_by(folder: ShardFolder, number: int, pairs: dict[str, _Pair]) -> dict[str, Found]:
+def _named_by(folder: ShardFolder, number: int, pairs: dict[str, FullPair]) -> dict[str, Found]:
     pictures, found = pair_pictures(folder, number), {}
     for key, pair in pairs.items():
         for role, side in zip(ROLES, (pair.winner, pair.loser), strict=True):

@@ -83,6 +83,7 @@ def lost(folder: ShardFolder, summary: FolderSummary) -> list[Lost]:
         (summary.repeated_prompts, "prompts that repeat another's text"),
         *((count, f"rows of the source: {why}") for why, count in imported.items()),
         (review.drop if review else 0, "pairs that people dropped (sipo-data review)"),
+        (review.tie if review else 0, "pairs of which people prefer neither (sipo-data review)"),
     ]
     return [(count, what) for count, what in found if count]
 

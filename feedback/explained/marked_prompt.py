@@ -35,6 +35,17 @@ def marked_prompt(prompt: Prompt, complaints: Iterable[Complaint]) -> list[Piece
     return pieces
 
 
+def marks_in(prompt: Prompt, complaints: Iterable[Complaint]) -> list[tuple[int, int]]:
+    """[start, end) of the failed pieces, as JavaScript counts letters (UTF-16)."""
+    found, at = [], 0
+    for piece in marked_prompt(prompt, complaints):
+        end = at + len(piece.text.encode("utf-16-le")) // 2
+        if piece.failed:
+            found.append((at, end))
+        at = end
+    return found
+
+
 def _span(prompt: Prompt, complaint: Complaint) -> tuple[int, int]:
     """Of the words a complaint is of; (0, 0) where there are none."""
     number = failed_clause(prompt, complaint)
