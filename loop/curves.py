@@ -55,9 +55,7 @@ def score_chart(result: LoopSummary) -> Chart:
 
 def tag_chart(result: LoopSummary) -> Chart:
     lines = [
-        Line(
-            tag.replace("_", " "), _curve(result.accepted, lambda e, t=tag: e.tags[t]), f"c{number}"
-        )
+        Line(tag.replace("_", " "), [(e.round, e.tags[tag]) for e in result.accepted], f"c{number}")
         for number, tag in enumerate(tags_of(result.rounds), 1)
     ]
     return Chart(

@@ -50,12 +50,12 @@ def now(out: Path) -> str:
     done = sum(bool(stage["done"]) for stage in stages.values())
     open_ones = [name for name, stage in stages.items() if not stage["done"]]
     if not open_ones:
-        return f"{done} stages are done, none is at work."
+        return f"No stage is at work; done: {done}."
     name = open_ones[-1]
     said = f"{_in_words(name)}{_progress(out, name)}, {stages[name]['seconds'] / 60:.1f} minutes"
     if time.time() - path.stat().st_mtime > QUIET_S:
         return f"Stopped, and goes on with the same command: {said}."
-    return f"Now: {said} so far; {done} stages are done."
+    return f"Now: {said} so far; stages done: {done}."
 
 
 def _in_words(stage: str) -> str:

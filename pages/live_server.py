@@ -72,7 +72,7 @@ class LiveServer(LocalServer):
 def served(page: LivePage, port: int = 0) -> Iterator[LiveServer]:
     """Inside, it is served beside what else is done."""
     with LiveServer(page, port) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
         thread.start()
         try:
             yield server

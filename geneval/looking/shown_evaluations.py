@@ -54,15 +54,11 @@ def tags_chart(shown: Sequence[Shown]) -> Intervals:
     tags = list(dict.fromkeys(tag for one in shown for tag in one.summary.tags))
     series = []
     for place, one in enumerate(shown):
-        each = [one.summary.tags.get(tag) for tag in tags]
-        series.append(
-            Dots(
-                one.name,
-                [*(tag and tag.accuracy for tag in each), one.summary.overall],
-                [*(tag and tag.interval for tag in each), one.summary.interval],
-                SERIES[place % len(SERIES)],
-            )
-        )
+        there = [one.summary.tags.get(tag) for tag in tags]
+        values = [each.accuracy if each else None for each in there]
+        bounds = [each.interval if each else None for each in there]
+        own = [*values, one.summary.overall], [*bounds, one.summary.interval]
+        series.append(Dots(one.name, *own, SERIES[place % len(SERIES)]))
     return Intervals(
         [*(tag.replace("_", " ") for tag in tags), "overall"],
         series,
