@@ -14,6 +14,7 @@ from sipo.pages.live_server import State
 from sipo.train.monitor.log_rows import read_rows
 
 QUIET_S = 6 * BEAT_S  # after which no loop is at work
+AT_WORK, STOPPED = "Now", "Stopped"
 _STAGE = re.compile(r"round-(\d+)/(shards|train|eval-judge|eval|test)(?:-(\d+))?")
 _WORK = {
     "shards": "samples and judges candidates",
@@ -37,7 +38,8 @@ class LoopPage:
     def html(self) -> str:
         said = now(self.out)
         if (self.out / LOOP).is_file():
-            return report(self.out, read_result(self.out), said)
+            goes_on = said.startswith((AT_WORK, STOPPED))
+            return report(self.out, read_result(self.out), said, goes_on)
         return render(Path(__file__).with_name("waiting.html"), title="sipo-loop", live=said)
 
 
@@ -54,8 +56,8 @@ def now(out: Path) -> str:
     name = open_ones[-1]
     said = f"{_in_words(name)}{_progress(out, name)}, {stages[name]['seconds'] / 60:.1f} minutes"
     if time.time() - path.stat().st_mtime > QUIET_S:
-        return f"Stopped, and goes on with the same command: {said}."
-    return f"Now: {said} so far; stages done: {done}."
+        return f"{STOPPED}, and goes on with the same command: {said}."
+    return f"{AT_WORK}: {said} so far; stages done: {done}."
 
 
 def _in_words(stage: str) -> str:

@@ -32,8 +32,8 @@ def read_result(out: Path) -> LoopSummary:
     return read_record(out / LOOP, LoopSummary, "run the same sipo-loop again")
 
 
-def report(out: Path, result: LoopSummary, live: str = "") -> str:
-    """The page; `live` is what the loop does now, where the page is served while it runs."""
+def report(out: Path, result: LoopSummary, live: str = "", goes_on: bool = False) -> str:
+    """The page; `live` is what the loop does now, where the page is served while it `goes_on`."""
     first, best = result.rounds[0], result.best_round
     return render(
         Path(__file__).with_name(REPORT),
@@ -41,7 +41,7 @@ def report(out: Path, result: LoopSummary, live: str = "") -> str:
         result=result,
         rounds=[(entry, became(result, entry)) for entry in result.attempts],
         tags=tags_of(result.rounds),
-        headline=headline(result),
+        headline=headline(result, goes_on),
         sentence_of_test=sentence_of_test(result),
         training_warnings=training_warnings(result.attempts),
         charts=[drawn(chart) for chart in charts(out, result)],

@@ -10,12 +10,12 @@ from sipo.loop.result import LoopSummary, RoundSummary
 from sipo.loop.tables import training_warnings
 
 
-def headline(result: LoopSummary) -> str:
-    """What came out, in a few sentences."""
+def headline(result: LoopSummary, goes_on: bool = False) -> str:
+    """What came out, in a few sentences; `goes_on`: it is at work."""
     first, done = result.rounds[0], len(result.rounds) - 1
     if not done:
         return f"The base scores {first.overall:.3f}; no round is done yet."
-    return " ".join([*_course(result), *_rejected(result), *_warned(result)])
+    return " ".join([*_course(result, goes_on), *_rejected(result), *_warned(result)])
 
 
 def sentence_of_test(result: LoopSummary) -> str:
@@ -39,7 +39,7 @@ def has_ended(result: LoopSummary) -> bool:
     return bool(result.no_test) or {0, result.best} <= {entry.round for entry in result.test}
 
 
-def _course(result: LoopSummary) -> Iterator[str]:
+def _course(result: LoopSummary, goes_on: bool) -> Iterator[str]:
     """From the base to the best round, and where it stands since."""
     first, best, last = result.rounds[0], result.best_round, result.accepted[-1]
     done = len(result.rounds) - 1
@@ -59,7 +59,7 @@ def _course(result: LoopSummary) -> Iterator[str]:
     if last.round != best.round:
         yield _since(best, last)
     name = f"round {best.round}, its best" if best.round else "the base"
-    if not has_ended(result):
+    if goes_on or not has_ended(result):
         yield f"So far its best is {name.partition(',')[0]}."
     elif done > 1 or not best.round:
         yield f"The loop ends with {name}."

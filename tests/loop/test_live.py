@@ -50,7 +50,9 @@ def test_the_page_waits_and_then_shows(tmp_path: Path, monkeypatch: pytest.Monke
     assert "The base is not evaluated yet" in waiting
     assert 'fetch("state")' in waiting
     seen: list[LoopSummary] = []
-    monkeypatch.setattr(live, "report", lambda out, result, said: seen.append(result) or said)
+    monkeypatch.setattr(
+        live, "report", lambda out, result, said, goes_on: seen.append(result) or said
+    )
     result = course(entry(1, 0.7), best=1)
     (tmp_path / "loop.json").write_text(result.to_json())
     assert page.html() == "The loop has not begun."

@@ -96,6 +96,7 @@ def test_some_courses_in_full() -> None:
         "No round of 2 is above the base in Overall, which scores 0.500, after 8 minutes. The loop "
         "ends with the base. Rejected and skipped: round 1, round 2."
     )
+    assert headline(COURSES["rises"], goes_on=True).endswith("So far its best is round 3.")
     assert headline(COURSES["interrupted between trainings"]).endswith(
         "So far its best is round 1. Rejected, to be trained again: round 2."
     )
