@@ -175,14 +175,15 @@ def agree_command(settings: asked.AgreeSettings) -> None:
     Or what faster sampling costs: where the two evaluations differ in --dtype, --compile, --cache,
     --fp8 or another setting of the sampler, how many verdicts that changed, with its interval.
     """
-    from sipo.geneval.comparison.agreement import agreement, write_page
+    from sipo.geneval.comparison.agreement import agreement
+    from sipo.geneval.looking.agreement_page import write_agreement
     from sipo.geneval.tables import agreement_table
 
     a, b, page = settings.eval_a, settings.eval_b, settings.page
     result = agreement(a, b)
     click.echo(result.to_json() if settings.json_ else agreement_table(result))
     if page:
-        count = write_page(result, settings.images or a, page, str(a), str(b), settings.most)
+        count = write_agreement(result, a, b, settings.images, page, settings.most)
         click.echo(f"{count} disagreements on {page}", err=settings.json_)
 
 

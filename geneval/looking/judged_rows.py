@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from sipo.common.files.strict_json import parse_json
 from sipo.common.pictures.picture import Picture, read_clip, read_image
 from sipo.feedback.explained.drawn_boxes import drawn_boxes
 from sipo.feedback.explained.plain_words import in_plain_words
 from sipo.feedback.prompts.prompt import Prompt, parse_prompt
-from sipo.feedback.rule.boxes import Box
 from sipo.feedback.rule.complaint import Kind
 from sipo.geneval.comparison.outputs import images_of
 from sipo.geneval.evaluation_folder import RESULTS
 from sipo.geneval.layout import is_clip
+from sipo.geneval.looking.seen_boxes import seen_boxes
 from sipo.geneval.results import ImageResult, read_rows
 from sipo.pages.same_prompts import Sample, Version
-from sipo.pages.shown_pictures import DrawnBox, ShownPicture, show_picture
+from sipo.pages.shown_pictures import ShownPicture, show_picture
 
 Rows = dict[str, list[ImageResult]]
 """A prompt's row as JSON -> its images, in order."""
@@ -105,34 +103,5 @@ def _shown(
         f"{prompt.text}, {judged.name}, image {number}: {verdict}",
         caption=f"{prompt.text}\n{judged.name}, image {number}: {verdict}",
         state="good" if row.correct else "bad",
-        boxes=_boxes(prompt, row),
+        boxes=drawn_boxes(prompt, seen_boxes(prompt, row), row.complaints),
     )
-
-
-def _boxes(prompt: Prompt, row: ImageResult) -> Sequence[DrawnBox]:
-    return drawn_boxes(prompt, _with_colors(prompt, row, list(_read_boxes(row))), row.complaints)
-
-
-def _read_boxes(row: ImageResult) -> Iterator[Box]:
-    """Raises ValueError for details that are no boxes."""
-    wrong = f"details of {row.filename!r} are no boxes; give results.jsonl as sipo-geneval wrote it"
-    found = parse_json(row.details or "{}", wrong)
-    try:
-        for name, boxes in found.items():
-            for x1, y1, x2, y2, score in boxes:
-                yield Box(name, float(score), (float(x1), float(y1), float(x2), float(y2)))
-    except (AttributeError, TypeError, ValueError):
-        raise ValueError(wrong) from None
-
-
-def _with_colors(prompt: Prompt, row: ImageResult, boxes: list[Box]) -> list[Box]:
-    """Rows keep no colours; a complaint tells that of a class that is asked for once and was seen
-    in one colour alone."""
-    for one in row.complaints:
-        seen = set(one.seen) if one.kind == "colour" and isinstance(one.seen, tuple) else set()
-        clauses = [c for c in prompt.include if one.clause in (c.class_name, c.name)]
-        if len(seen) == len(clauses) == 1:
-            color = str(seen.pop())
-            named = clauses[0].class_name
-            boxes = [replace(b, color=color) if b.class_name == named else b for b in boxes]
-    return boxes
