@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from sipo.common.pictures.picture import make_clip
 from sipo.feedback.prompts import grammar
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.boxes import Box
@@ -124,3 +125,15 @@ def test_what_can_not_be_shown_is_said(both: tuple[Path, Path], tmp_path: Path) 
     ):
         code, said = report(*words)
         assert (code, sentence in said) == (2, True), said
+
+
+def test_a_clip_plays(tmp_path: Path) -> None:
+    folder = evaluated(tmp_path / "eval", [1], PROMPTS[:1])
+    clip = make_clip([Image.new("RGB", (48, 48), color) for color in ("red", "blue")], 8)
+    rows = (folder / "results.jsonl").read_text()
+    for number in (0, 1):
+        (folder / image_name(0, number, ".mp4")).write_bytes(clip.mp4)
+    (folder / "results.jsonl").write_text(rows.replace(".png", ".mp4"))
+    assert report(folder)[0] == 0
+    page = (folder / "report.html").read_text()
+    assert page.count("<video") == page.count('data-src="data:video/mp4') == 2

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from markupsafe import Markup
 
 from sipo.pages.chart_kinds import Cells, Chart, Line, Picture
-from sipo.pages.charts import Drawn
 from sipo.train.monitor import plot
 from sipo.train.monitor.curve_panels import over_time, over_timesteps
 
@@ -32,16 +30,8 @@ def log(*halves: dict[str, Any]) -> list[Any]:
 
 
 @pytest.fixture
-def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The page of runs by name, with no chart drawn, and the charts that were to be."""
-    charts: list[Picture] = []
-
-    def draw(chart: Picture) -> Drawn:
-        charts.append(chart)
-        return Drawn(chart, Markup())
-
-    monkeypatch.setattr(plot, "drawn", draw)
-    monkeypatch.setattr(plot, "write_png", lambda *given: None)
+def page(tmp_path: Path, undrawn: list[Picture]) -> Any:
+    """The page of runs by name, and the charts that it has."""
 
     def make(**runs: list[Any]) -> tuple[str, list[Picture]]:
         for name, rows in runs.items():
@@ -51,7 +41,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             asked = {"settings": {"objective": "sipo", "eps_clip": 0.1}}
             (tmp_path / name / "run.json").write_text(json.dumps(asked))
         found = plot.plot([tmp_path / name for name in runs], tmp_path / "all.html")
-        return found.read_text(), charts
+        return found.read_text(), undrawn
 
     return make
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any, cast
 
@@ -133,7 +134,7 @@ def test_plot_draws_several_runs(run: Any, tmp_path: Path) -> None:
     run("two", objective="diffusion-dpo")
     code, text = sipo_train("plot", str(tmp_path / "one"), str(tmp_path / "two"))
     assert (code, text) == (0, f"See {tmp_path}/one/curves.html\n")
-    page = (tmp_path / "one" / "curves.html").read_text()
+    page = unescape((tmp_path / "one" / "curves.html").read_text())
     assert all(f'<th scope="col">{name}</th>' in page for name in ("one", "two"))
     assert all(f"<h3>{panel.title}</h3>" in page for panel in PANELS)
     assert all(f"<td>{objective}</td>" in page for objective in ("sipo", "diffusion-dpo"))

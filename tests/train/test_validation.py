@@ -159,7 +159,9 @@ def test_it_samples_and_judges_every_so_many_pairs_and_changes_nothing(
     assert_close_weights(out / LORA_FILE, tmp_path / "plain" / LORA_FILE, start)
 
 
-def test_plot_shows_what_validation_saw(tmp_path: Path, run: Run, prompts: str) -> None:
+def test_plot_shows_what_validation_saw(
+    tmp_path: Path, run: Run, prompts: str, undrawn: list[object]
+) -> None:
     """Only what there is: a judge without boxes is not sure of anything, older logs have less."""
     given = {"validation_judge": "fake", "validation_prompts": prompts, "validation_pairs": 4}
     run("new", pairs(), **given)
