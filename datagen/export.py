@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sipo.datagen.fiftyone_export import write_fiftyone
 from sipo.datagen.imports.parquet import require_package
-from sipo.datagen.storage.decisions import Decisions, names_of
+from sipo.datagen.storage.decisions import LEFT_OUT, Decisions, names_of
 from sipo.datagen.storage.folder_config import FolderConfig
 from sipo.datagen.storage.folder_summary import allocated_line, count_allocated
 from sipo.datagen.storage.pair_pictures import ROLES, pair_pictures
@@ -69,7 +69,7 @@ def pairs_of(folder: ShardFolder, number: int) -> Iterator[Exported]:
     pictures = pair_pictures(folder, number)
     for key, sample in index.samples.items():
         decision = decisions.of(names[key]) if decisions else None
-        if decision == "drop":
+        if decision in LEFT_OUT:
             continue
         row = read_row(tar, sample.members, PairJson)
         winner, loser = (pictures[key][role].read() for role in ROLES)

@@ -11,6 +11,7 @@ from sipo.common.settings import ARGUMENTS, DEVICE, DEVICES, OUT, Devices, Stric
 from sipo.datagen.settings import MARGIN, MAX_PAIRS, POLICY, Policy
 from sipo.feedback import settings as feedback
 
+VIEW = "view.html"
 _AS_BEFORE = "as before"
 _NEW = partial(
     setting, "Output", "New folder for it.", None, without="in place", metavar="NEW", url=True
@@ -46,8 +47,17 @@ class MergeSettings(StrictModel):
     out: Path = OUT(..., url=True)
 
 
+class ViewSettings(FolderSettings):
+    pairs: int | None = setting(
+        "Output", "Pairs on the page, evenly taken.", None, without="all that fit", ge=1
+    )
+    out: Path | None = setting(
+        "Output", "HTML file to write.", None, without=f"SHARDS/{VIEW}", url=True
+    )
+
+
 class InspectSettings(FolderSettings):
-    rows: int = setting("Output", "Pairs on the contact sheet.", 48, ge=1)
+    rows: int = setting("Output", "Pairs on the page.", 48, ge=1)
     out: Path | None = setting(
         "Output", "HTML file to write.", None, without="SHARDS/contact.html", url=True
     )

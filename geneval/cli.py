@@ -12,6 +12,7 @@ from sipo.backbones.model_defaults import sampler_layer
 from sipo.common.cluster.runner_settings import check_runner
 from sipo.common.command_words import command
 from sipo.common.commands import Commands
+from sipo.common.files.urls import is_url
 from sipo.common.last_words import JSON, end, refuse_json_plan, typed_again
 from sipo.common.options import DRY_RUN, Option, settings_options
 from sipo.common.quiet_libraries import no_loading_bars
@@ -85,7 +86,8 @@ def main(settings: EvalSettings, dry_run: bool) -> None:
     summary = evaluate_on_ray(settings) if settings.runner == "ray" else evaluate(settings)
     written = f"Written to {settings.out}/summary.json and {settings.out}/results.jsonl"
     facts = summary.to_dict() | {"out": str(settings.out)}
-    end(facts, [evaluation_table(summary), written], after_evaluation(settings))
+    look = [] if is_url(settings.out) else [f"Look: sipo-geneval report {settings.out}"]
+    end(facts, [evaluation_table(summary), written, *look], after_evaluation(settings))
 
 
 @main.command("compare", example="sipo-geneval compare eval/base eval/sd15")
@@ -131,6 +133,22 @@ def compare_command(settings: asked.CompareSettings) -> None:
     end(result.to_dict(), table, after)
 
 
+@main.command("report", example="sipo-geneval report eval/base eval/sd15 --out report.html")
+@settings_options(asked.ReportSettings)
+def report_command(settings: asked.ReportSettings) -> None:
+    """A page of one or several evaluations that stands alone: tasks, complaints, pictures.
+
+    Of one the best and worst prompts; of several what was gained, lost and still fails, the same
+    prompt and seed by each under one slider, with the judge's boxes.
+    """
+    from sipo.geneval.looking.evaluation_page import write_page
+
+    out = settings.out or settings.evals[0] / "report.html"
+    page = write_page(settings.evals, out, settings.num_prompts)
+    after = command("sipo-geneval", "compare", *settings.evals[:2]) if settings.evals[1:] else ""
+    end(None, f"See {page}", after)
+
+
 @main.command("metrics", example="sipo-geneval metrics eval/base eval/sd15 --metric pickscore")
 @settings_options(asked.MetricsSettings)
 def metrics_command(settings: asked.MetricsSettings) -> None:
@@ -168,14 +186,15 @@ def agree_command(settings: asked.AgreeSettings) -> None:
     Or what faster sampling costs: where the two evaluations differ in --dtype, --compile, --cache,
     --fp8 or another setting of the sampler, how many verdicts that changed, with its interval.
     """
-    from sipo.geneval.comparison.agreement import agreement, write_page
+    from sipo.geneval.comparison.agreement import agreement
+    from sipo.geneval.looking.agreement_page import write_agreement
     from sipo.geneval.tables import agreement_table
 
     a, b, page = settings.eval_a, settings.eval_b, settings.page
     result = agreement(a, b)
     lines = [agreement_table(result)]
     if page:
-        count = write_page(result, settings.images or a, page, str(a), str(b), settings.most)
+        count = write_agreement(result, a, b, settings.images, page, settings.most)
         lines.append(f"{count} disagreements on {page}")
     compared = command("sipo-geneval", "compare", a, b)
     end(result.to_dict(), lines, compared if page else typed_again(page="agree.html"))

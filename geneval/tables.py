@@ -68,7 +68,8 @@ def comparison_table(result: Comparison, a: str, b: str) -> str:
 
 
 def agreement_table(result: Agreement) -> str:
-    lines = [f"{'':{_WIDTH}}{'images':>8}{'agree':>8}{'kappa':>8}{'only A':>8}{'only B':>8}"]
+    lines = [f"A: {result.judge_a}", f"B: {result.judge_b}", ""]
+    lines.append(f"{'':{_WIDTH}}{'images':>8}{'agree':>8}{'kappa':>8}{'only A':>8}{'only B':>8}")
     for name, row in [*result.tags.items(), ("overall", result.overall)]:
         lines.append(
             f"{name:{_WIDTH}}{row.images:>8}{row.agree:>8.3f}{row.kappa:>8.3f}"

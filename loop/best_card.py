@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sipo.common.files.writing import atomic
+from sipo.common.pictures.picture import Clip, to_bytes
 from sipo.common.statistics import Difference
+from sipo.geneval.looking.judged_rows import open_picture, prompt_of, read_judged
 from sipo.loop.attempts import Attempt
-from sipo.loop.gallery import Thumbnail, cards
+from sipo.loop.gallery import chosen_prompts
 from sipo.loop.result import LoopSummary, RoundSummary
 from sipo.loop.tables import became
 from sipo.train.sharing.model_card import Evaluation, Picture, write_model_card
@@ -73,19 +74,17 @@ def _round(result: LoopSummary, entry: RoundSummary) -> tuple[str, ...]:
 def _pictures(run: Path, before: Path, after: Path) -> list[Picture]:
     """The first picture of each prompt that the report shows, as files beside the weights."""
     (run / PICTURES).mkdir(exist_ok=True)
+    sides = [read_judged(before, "before"), read_judged(after, "after")]
     found = []
-    for place, card in enumerate(cards(before, after)):
-        sides = (("before", card.before[0]), ("after", card.after[0]))
-        names = [_write(run, f"{place:02d}-{side}", thumbnail) for side, thumbnail in sides]
-        found.append(Picture(card.prompt, *names))
+    for place, metadata in enumerate(chosen_prompts(sides)):
+        opened = [open_picture(one, one.rows[metadata][0]) for one in sides]
+        shown = [picture for picture in opened if picture is not None]
+        files = [f"{PICTURES}/{place:02d}-{one.name}.png" for one in sides]
+        if len(shown) < len(files):  # the evaluation's have been taken away
+            continue
+        for picture, file in zip(shown, files, strict=True):
+            first = picture.frames[0] if isinstance(picture, Clip) else picture
+            with atomic(run / file) as written:
+                written.write(to_bytes(first))
+        found.append(Picture(prompt_of(metadata).text, *files))
     return found
-
-
-def _write(run: Path, name: str, picture: Thumbnail) -> str:
-    """From its data URI, "data:image/png;base64,..."."""
-    head, _, data = picture.uri.partition(",")
-    suffix = head.partition("/")[2].partition(";")[0].replace("jpeg", "jpg")
-    file = f"{PICTURES}/{name}.{suffix}"
-    with atomic(run / file) as written:
-        written.write(base64.b64decode(data))
-    return file

@@ -1,4 +1,7 @@
-"""HTML pages that stand alone: one base with the one stylesheet, pictures inside the page."""
+"""HTML pages that stand alone: one base with one stylesheet and script, pictures inside the page.
+
+What a template writes of pictures is the macro `picture` of pictures.html (shown_pictures.py).
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,12 @@ COLORS = {
     "page": ("#fbfaf8", "#161618"),
     "card": ("#ffffff", "#1f1f22"),
     "ink": ("#1d1d1f", "#f0efec"),
-    "soft": ("#6b6b70", "#a0a0a6"),
+    "soft": ("#66666b", "#a6a6ac"),
     "rule": ("#e3e1dc", "#35353a"),
+    "edge": ("#8a8883", "#77777d"),
+    "shade": ("#f0eeea", "#29292d"),
+    "mark": ("#2f5fd0", "#8fb4ff"),
+    "on-mark": ("#fffffe", "#10131a"),
     "good": ("#1a7f4b", "#4cc38a"),
     "bad": ("#c2362f", "#ff7b72"),
     "c1": ("#2f6fde", "#79a8ff"),
@@ -43,9 +50,9 @@ def render(template: Path, **values: object) -> str:
     return environment.get_template(template.name).render(values, colors=COLORS)
 
 
-def data_uri(kind: str, content: bytes) -> str:
-    """A picture of media type image/`kind` as an address that holds it."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+def data_uri(kind: str, content: bytes, media: str = "image") -> str:
+    """A picture of media type image/`kind` (or video/`kind`) as an address that holds it."""
+    return f"data:{media}/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def jpeg_uri(image: Image.Image, side_px: int) -> str:

@@ -16,6 +16,8 @@ from sipo.common.files.strict_json import parse_json
 from sipo.common.files.text import decode_text, split_lines
 
 Answer = dict[str, Any]
+TAKEN_BACK = "taken_back"
+"""A field that is true in a line after which a question has no answer."""
 
 
 def append_answer(path: Path, answer: Answer) -> None:
@@ -42,7 +44,8 @@ def append_answer(path: Path, answer: Answer) -> None:
 def read_answers(path: Path, key: str) -> dict[str, Answer]:
     """The last answer to each question, by its field `key`; {} where there is no file yet.
 
-    Raises ValueError for a line that is no answer, other than a last one that was cut off.
+    A question whose answer was taken back has none. Raises ValueError for a line that is no answer,
+    other than a last one that was cut off.
     """
     if not path.exists():
         return {}
@@ -62,7 +65,8 @@ def read_answers(path: Path, key: str) -> dict[str, Answer]:
                 f"{path}, line {number}: no answer with a {key!r}; take that line out"
             ) from None
         answers.pop(question, None)
-        answers[question] = answer
+        if answer.get(TAKEN_BACK) is not True:
+            answers[question] = answer
     return answers
 
 

@@ -19,9 +19,11 @@ from typing import Protocol, cast
 from sipo.common.errors import explain
 from sipo.common.files.strict_json import parse_json
 from sipo.common.local_server import LOCAL_HOSTS, LocalHandler, LocalServer
+from sipo.pages.html import render
 
 _PAGE = Path(__file__).with_name("server.html")
 _MOST_BYTES = 1 << 16  # of an answer
+_MOST_LETTERS = 1000  # of a note
 _HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -41,8 +43,10 @@ class Session(Protocol):
     def describe(self) -> Mapping[str, object]:
         """`mode` ("order" or "decide"), `title`, `done` (what is said at the end), and `tasks`,
 
-        each with `prompt`, `items` (`label`, `note`, `video`: whether it is a clip) and `answer`,
-        None where there is none yet.
+        each with `prompt`, `items`, `answer` (None where there is none yet) and `note`; perhaps
+        with `marks` in the prompt, and `tag` and `kinds` to filter by. An item has `label`, `note`,
+        `video` (whether it is a clip), and perhaps `boxes`: [x1, y1, x2, y2 in pixels, label,
+        "good", "bad" or ""].
         """
         ...
 
@@ -50,8 +54,11 @@ class Session(Protocol):
         """The image or clip and its media type. Raises IndexError for what there is not."""
         ...
 
-    def answer(self, task: int, value: object) -> None:
-        """Keep it for good. Raises IndexError for no such task, ValueError for no answer to it."""
+    def answer(self, task: int, value: object, note: str = "") -> None:
+        """Keep it for good; None takes the answer back that there was.
+
+        Raises IndexError for no such task, ValueError for no answer to it.
+        """
         ...
 
 
@@ -89,7 +96,7 @@ class _Handler(LocalHandler):
                 self._refuse(HTTPStatus.FORBIDDEN)
             case [""]:
                 nonce = secrets.token_urlsafe(16)
-                page = _PAGE.read_text(encoding="utf-8").replace("NONCE", nonce)
+                page = render(_PAGE, title="sipo", nonce=nonce)
                 policy = {"Content-Security-Policy": _POLICY.format(nonce)}
                 self.send(page.encode(), "text/html; charset=utf-8", more=policy)
             case ["tasks"]:
@@ -110,8 +117,9 @@ class _Handler(LocalHandler):
                 raise IndexError
             body = parse_json(self.rfile.read(size).decode(), "answer")
             with self._server.writing:
-                self._session.answer(_count(body["task"]), body["answer"])
-        except (IndexError, KeyError, TypeError):
+                note = _note(body.get("note", ""))
+                self._session.answer(_count(body["task"]), body["answer"], note)
+        except (IndexError, KeyError, TypeError, AttributeError):
             self._refuse(HTTPStatus.NOT_FOUND)
         except (ValueError, OSError) as error:
             self.send_json({"error": explain(error) or str(error)}, HTTPStatus.BAD_REQUEST)
@@ -156,3 +164,10 @@ def _count(value: object) -> int:
     if type(value) is not int or value < 0:
         raise IndexError(value)
     return value
+
+
+def _note(value: object) -> str:
+    """Raises ValueError for what is no short text."""
+    if not isinstance(value, str) or len(value) > _MOST_LETTERS:
+        raise ValueError(f"a note is a text of {_MOST_LETTERS} letters at most")
+    return value.strip()

@@ -127,16 +127,22 @@ def calibrate(given: Given, config: str | None) -> None:
 class PlotSettings(StrictModel):
     runs: tuple[Path, ...] = setting(ARGUMENTS, "Folders of runs.", ..., metavar="RUN...")
     out: Path | None = setting(
-        "Output", "Folder to write.", None, without="the first run's", also="output_dir"
+        "Output",
+        "Page to write, NAME.html, or its folder.",
+        None,
+        without="curves.html of the first run's folder",
+        also="output_dir",
     )
 
 
 @main.command(example="sipo-train plot runs/sipo runs/diffusion-dpo")
 @settings_options(PlotSettings)
 def plot(settings: PlotSettings) -> None:
-    """Draw the curves of one or several runs.
+    """Draw the curves of one or several runs: a page that stands alone, and a picture.
 
-    Writes curves.png and curves.html: rewards, errors, gradients, and the warnings.
+    Rewards, errors, gradients and validation over time, with the warnings on the time axis;
+    weights, pairs kept and rewards by timestep. Writes curves.html and curves.png, or NAME.html
+    and NAME.png.
     """
     from sipo.train.monitor.plot import plot as draw
 

@@ -46,8 +46,11 @@ class Clip:
 Picture = Image.Image | Clip
 
 
-def make_clip(frames: Sequence[Image.Image], fps: int) -> Clip:
-    """H.264 with half the chroma, as every player reads it. Width and height must be even."""
+def make_clip(frames: Sequence[Image.Image], fps: int, crf: int | None = None) -> Clip:
+    """H.264 with half the chroma, as every player reads it. Width and height must be even.
+
+    `crf` is for what is only shown: smaller files than `QUALITY` makes.
+    """
     import av
 
     buffer = io.BytesIO()
@@ -55,7 +58,8 @@ def make_clip(frames: Sequence[Image.Image], fps: int) -> Clip:
     with av.open(buffer, "w", format="mp4", container_options=options) as file:
         if fault := next(filter(None, map(fault_of, frames)), None):
             file.metadata["comment"] = f"{FAULT_KEY} {fault}"
-        stream = file.add_stream("libx264", rate=fps, options=QUALITY)
+        quality = QUALITY if crf is None else {**QUALITY, "crf": str(crf)}
+        stream = file.add_stream("libx264", rate=fps, options=quality)
         stream.width, stream.height = frames[0].size
         stream.pix_fmt = "yuv420p"
         for frame in frames:

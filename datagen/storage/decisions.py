@@ -1,8 +1,9 @@
-"""What people decided of pairs, keep, flip or drop: lines beside the shards, heeded by training.
+"""What people decided of pairs: lines beside the shards, heeded by training.
 
 A decision is on two candidates: "keep" says that the winner's picture is the better one, "flip"
-that the loser's is. It holds wherever the two are a pair again, paired by another margin or judged
-by another judge, also when they changed places; and it waits where they are none.
+that the loser's is, "tie" that neither is and "drop" that nothing is to be learnt from them; of
+these two training has no pair. It holds wherever the two are a pair again, paired by another margin
+or judged by another judge, also when they changed places; and it waits where they are none.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from sipo.common.files.writing import atomic
 from sipo.datagen.storage.sample_json import PairJson, read_row
 from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.datagen.storage.shard_index import PAIRS, PairFacts, PairIndex
-from sipo.pages.ratings import read_answers
+from sipo.pages.ratings import Answer, read_answers
 
 REVIEW = "review.jsonl"
 
-Decision = Literal["keep", "flip", "drop"]
+Decision = Literal["keep", "flip", "tie", "drop"]
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
-_TURNED: dict[Decision, Decision] = {"keep": "flip", "flip": "keep", "drop": "drop"}
+LEFT_OUT: tuple[Decision, ...] = ("tie", "drop")
+"""Of what is trained on."""
+
+_TURNED: dict[Decision, Decision] = {"keep": "flip", "flip": "keep", "tie": "tie", "drop": "drop"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class ReviewCounts:
     drop: int = 0
     open: int = 0
     stale: int = 0
+    tie: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,13 +83,20 @@ class Decisions:
 
     def of(self, name: PairName) -> Decision | None:
         """Of the pair as it is now: what was kept is flipped where winner and loser changed."""
-        answered = [key for key in (name.key, name.place) if key in self.answers]
-        if not answered:
+        answer = self._last(name)
+        if answer is None:
             return None
-        answer = self.answers[max(answered, key=self._order.__getitem__)]
         decision: Decision = answer["decision"]
         turned = answer.get("winner", name.winner) != name.winner
         return _TURNED[decision] if turned else decision
+
+    def note(self, name: PairName) -> str:
+        """What was written beside the decision; "" where nothing was."""
+        return str((self._last(name) or {}).get("note", ""))
+
+    def _last(self, name: PairName) -> Answer | None:
+        answered = [key for key in (name.key, name.place) if key in self.answers]
+        return self.answers[max(answered, key=self._order.__getitem__)] if answered else None
 
     def count(self, names: Iterable[PairName]) -> ReviewCounts:
         pairs = list(names)

@@ -240,7 +240,8 @@ def summary_lines(summary: FolderSummary) -> list[str]:
     if review := summary.review:
         lines.append(
             f"review: {review.keep} kept, {review.flip} flipped, {review.drop} dropped, "
-            f"{review.open} not looked at, {review.stale} decisions on what is no pair now"
+            + (f"{review.tie} ties, " if review.tie else "")
+            + f"{review.open} not looked at, {review.stale} decisions on what is no pair now"
         )
     if summary.allocated:
         lines.append(allocated_line(summary.allocated))

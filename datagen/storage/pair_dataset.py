@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from sipo.datagen.storage.decisions import Decision, Decisions, names_of, pair_key
+from sipo.datagen.storage.decisions import LEFT_OUT, Decision, Decisions, names_of, pair_key
 from sipo.datagen.storage.latent_files import conditioning_of, from_npy
 from sipo.datagen.storage.sample_json import PairJson, row_of
 from sipo.datagen.storage.shard_folder import (
@@ -73,14 +73,14 @@ class PairDataset:
                 decision = decided.get(entry.key, "keep")
                 if decision != "keep":
                     digest.update(f"{decision} {entry.key}\n".encode())
-                if decision != "drop":
+                if decision not in LEFT_OUT:
                     self._entries.append(_flipped(entry) if decision == "flip" else entry)
         self._fingerprint = digest.hexdigest()
         self.meta = common_meta(folders)
         if not self._entries:
             names = ", ".join(str(opened.path) for opened in folders)
             remedy = "lower the margin with sipo-data pair"
-            if self.review["drop"]:
+            if self.review["drop"] or self.review["tie"]:
                 remedy = "its reviewers dropped them all, see sipo-data review"
             raise ValueError(f"{names} holds no pairs; {remedy}")
         if len({entry.key for entry in self._entries}) < len(self._entries):

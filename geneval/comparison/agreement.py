@@ -8,15 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sipo.common.files.writing import write_text
-from sipo.common.pictures.picture import read_clip, read_image, strip, to_bytes
 from sipo.common.records import Record
 from sipo.common.statistics import Estimate, estimate
 from sipo.geneval import evaluation_folder
 from sipo.geneval.evaluation_folder import RESULTS
-from sipo.geneval.layout import is_clip
 from sipo.geneval.results import ImageResult, read_rows
-from sipo.pages.html import data_uri, render
 
 
 class JudgeAgreement(Record):
@@ -47,6 +43,8 @@ class SamplingCost(Record):
 
 
 class Agreement(Record):
+    judge_a: str
+    judge_b: str
     tags: dict[str, JudgeAgreement]
     overall: JudgeAgreement
     disagreements: list[Disagreement]
@@ -55,7 +53,7 @@ class Agreement(Record):
 
 def agreement(a: str | Path, b: str | Path) -> Agreement:
     """Raises ValueError when the two saw images of other names, or sampled other seeds."""
-    first, second = _by_name(Path(a)), _by_name(Path(b))
+    first, second = rows_by_name(Path(a)), rows_by_name(Path(b))
     if lonely := sorted(first.keys() ^ second.keys()):
         raise ValueError(
             f"{str(a)!r} and {str(b)!r} did not judge the same images ({lonely[0]} is in one of "
@@ -65,8 +63,11 @@ def agreement(a: str | Path, b: str | Path) -> Agreement:
     tags = dict.fromkeys(row.tag for row, _ in pairs)
     changed = _changed_settings(Path(a), Path(b))
     cost = {"cost": SamplingCost(settings=changed, changed=_changed(pairs))} if changed else {}
+    names = judge_names(Path(a), Path(b))
     return Agreement(
         **cost,
+        judge_a=names[0],
+        judge_b=names[1],
         tags={tag: _measure([p for p in pairs if p[0].tag == tag]) for tag in tags},
         overall=_measure(pairs),
         disagreements=[
@@ -108,25 +109,16 @@ def _changed(pairs: Sequence[tuple[ImageResult, ImageResult]]) -> Estimate:
     return estimate((x.metadata, float(x.correct != y.correct)) for x, y in pairs)
 
 
-def write_page(result: Agreement, images: Path, out: Path, a: str, b: str, most: int) -> int:
-    """The first `most` disagreements as one HTML page; returns how many there are in it."""
-    rows = result.disagreements[:most]
-    shown = [(row, _uri(images / row.filename)) for row in rows]
-    template = Path(__file__).with_name("agreement.html")
-    write_text(out, render(template, title="Disagreements", shown=shown, a=a, b=b))
-    return len(rows)
+def judge_names(a: Path, b: Path) -> tuple[str, str]:
+    """What the two are called: by their judges, where it is one of both also by their folders."""
+    said = [str(evaluation_folder.read_config(path).get("judge") or path.name) for path in (a, b)]
+    if said[0] == said[1]:
+        said = [f"{said[0]} on {path}" for path in (a, b)]
+    return said[0], said[1]
 
 
-def _uri(path: Path) -> str:
-    """An image as PNG, of a clip three frames in a row; "" for what can no longer be read."""
-    try:
-        shown = strip(read_clip(path.read_bytes())) if is_clip(path) else read_image(path)
-    except ValueError:
-        return ""
-    return data_uri("png", to_bytes(shown))
-
-
-def _by_name(path: Path) -> dict[str, ImageResult]:
+def rows_by_name(path: Path) -> dict[str, ImageResult]:
+    """By file name. Raises ValueError for a folder without results."""
     if not (path / RESULTS).is_file():
         raise ValueError(f"{str(path)!r} has no {RESULTS}; run sipo-geneval there first")
     return {row.filename: row for row in read_rows(path / RESULTS)}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sipo.common.files.urls import place_of
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.geneval import layout
 from sipo.geneval.evaluation_folder import read_config
@@ -30,7 +31,7 @@ def open_outputs(evaluation: Path) -> Outputs:
 
     Raises ValueError that names what is missing.
     """
-    root = _root(evaluation)
+    root = images_of(evaluation)
     prompts = layout.read_prompt_folders(root)
     return Outputs(root, prompts, layout.find_images(root, prompts, expected(root)))
 
@@ -52,7 +53,7 @@ def open_same(evaluations: Sequence[Path]) -> dict[str, Outputs]:
     return runs
 
 
-def _root(evaluation: Path) -> Path:
+def images_of(evaluation: Path) -> Path:
     """Where the images lie: in the folder itself, or where `--images` said they are."""
     elsewhere = read_config(evaluation).get("images")
-    return Path(elsewhere) if isinstance(elsewhere, str) else evaluation
+    return place_of(elsewhere) if isinstance(elsewhere, str) else evaluation

@@ -15,7 +15,7 @@ from sipo.geneval.comparison.outputs import open_same
 from sipo.geneval.comparison.ranking import ANSWERS
 from sipo.geneval.layout import is_clip
 from sipo.geneval.summary import images_sha256, prompts_sha256
-from sipo.pages.ratings import append_answer, read_answers
+from sipo.pages.ratings import TAKEN_BACK, append_answer, read_answers
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -97,9 +97,13 @@ class RankSession:
         path = self.items[task].shown[item][1]
         return path.read_bytes(), _MEDIA[path.suffix.lower()]
 
-    def answer(self, task: int, value: object) -> None:
+    def answer(self, task: int, value: object, note: str = "") -> None:
         """`value` has the numbers of the images on the screen, best first; equal ones as a list."""
         item = self.items[task]
+        asked = {"rater": self.rater, "item": item.name, "prompt": item.prompt}
+        if value is None:
+            append_answer(self.path, asked | {TAKEN_BACK: True})
+            return
         places = _places(value, len(item.shown))
         if places is None:
             raise ValueError(
@@ -108,8 +112,8 @@ class RankSession:
             )
         shown = [run for run, _ in item.shown]
         order = _named(places, shown.__getitem__)
-        asked = {"rater": self.rater, "item": item.name, "prompt": item.prompt}
-        append_answer(self.path, asked | {"shown": shown, "order": order})
+        said = {"note": note} if note else {}
+        append_answer(self.path, asked | {"shown": shown, "order": order} | said)
 
     def _item(
         self, number: int, index: int, text: str, samples: dict[str, list[list[Path]]]
@@ -127,6 +131,7 @@ class RankSession:
                 for place, (_, path) in enumerate(item.shown, 1)
             ],
             "answer": _named(order, shown.index) if isinstance(order, list) else None,
+            "note": str((answer or {}).get("note", "")),
         }
 
     def _shuffled(self, values: list[T], salt: str) -> list[T]:

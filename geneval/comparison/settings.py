@@ -39,6 +39,16 @@ class CompareSettings(StrictModel):
         return self
 
 
+class ReportSettings(StrictModel):
+    evals: tuple[Path, ...] = _EVAL(
+        "Evaluations to show; of several each is compared with the first.", metavar="EVAL..."
+    )
+    num_prompts: int = setting("Prompts", "Prompts of each group on the page at most.", 6, ge=1)
+    out: Path | None = setting(
+        "Output", "Page to write, NAME.html.", None, without="report.html of the first evaluation"
+    )
+
+
 class MetricsSettings(StrictModel):
     evals: tuple[Path, ...] = _EVAL("Evaluations to score.", metavar="EVAL...")
     metric: str = JUDGES_NAMED(

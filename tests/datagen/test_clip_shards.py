@@ -19,11 +19,11 @@ from written_prompts import write_prompts
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
-from sipo.common.pictures.picture import Clip
+from sipo.common.pictures.picture import Clip, read_clip
 from sipo.datagen.generation.candidates import read_candidates
 from sipo.datagen.generation.rejudging import judge_folder
 from sipo.datagen.generation.run import generate
-from sipo.datagen.looking.contact_sheet import contact_sheet
+from sipo.datagen.looking.view_page import view
 from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.pair_dataset import PairDataset
 from sipo.datagen.storage.shard_folder import open_folder
@@ -150,11 +150,13 @@ def test_webdataset_and_training_read_the_pairs(shards: Path) -> None:
     assert record.conditioning["encoder_hidden_states"].shape == (226, 16)
 
 
-def test_the_sheet_shows_three_frames_of_each(shards: Path) -> None:
-    page = contact_sheet(open_folder(shards), 4)
-    images = re.findall(r"data:image/jpeg;base64,([^\"]+)", page)
-    assert len(images) == 2 * min(4, len(PairDataset(shards)))
-    assert Image.open(io.BytesIO(base64.b64decode(images[0]))).size == (48, 16)
+def test_the_page_plays_each(shards: Path) -> None:
+    page = view(open_folder(shards)).page
+    clips = re.findall(r'"src":"data:video/mp4;base64,([^\"]+)', page)
+    posters = re.findall(r'"poster":"data:image/jpeg;base64,([^\"]+)', page)
+    assert len(clips) == len(posters) > 0
+    assert Image.open(io.BytesIO(base64.b64decode(posters[0]))).size == (16, 16)
+    assert read_clip(base64.b64decode(clips[0])).frames[0].size == (16, 16)
 
 
 def test_settings_of_clips_are_refused_for_images(

@@ -214,8 +214,7 @@ def test_every_command_copes_with_a_mixed_folder(
     result = CliRunner().invoke(main, ["inspect", str(out)])
     assert result.exit_code == 0, result.output
     page = (out / "contact.html").read_text()
-    assert page.count("data:image/jpeg") == 3
-    assert page.count("data:image/png") == 7
+    assert page.count('"src":"data:image/') == 10
     session = ReviewSession(out, "me")
     assert [session.content(0, item)[1] for item in (0, 1)] == ["image/jpeg", "image/png"]
     assert session.content(0, 0)[0] == picture(0, "JPEG")

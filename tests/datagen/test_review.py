@@ -51,7 +51,9 @@ def test_pairs_are_shown_with_the_judges_reason(session: ReviewSession, shards: 
     content, kind = session.content(0, 1)
     assert (content[:4], kind) == (b"\x89PNG", "image/png")
     assert content != session.content(0, 0)[0]
-    with pytest.raises(ValueError, match="answer 'burn' is no decision; give keep, flip, drop"):
+    with pytest.raises(
+        ValueError, match="answer 'burn' is no decision; give keep, flip, tie, drop"
+    ):
         session.answer(0, "burn")
 
 
@@ -224,13 +226,42 @@ def test_the_same_command_goes_on_where_the_rater_stopped(
     assert [(row["rater"], row["decision"]) for row in said] == [("ann", "drop"), ("ann", "keep")]
 
 
+def test_an_answer_may_be_taken_back_and_noted(session: ReviewSession, shards: Path) -> None:
+    session.answer(0, "drop", "too dark")
+    session.answer(1, "tie")
+    shown = session.describe()["tasks"]
+    assert [(one["answer"], one["note"]) for one in shown[:2]] == [
+        ("drop", "too dark"),
+        ("tie", ""),
+    ]
+    assert len(PairDataset(shards)) == len(session.pairs) - 2
+    assert (_counts(shards).tie, _counts(shards).drop) == (1, 1)
+    assert ", 1 dropped, 1 ties, " in "\n".join(summary_lines(summarize(open_folder(shards))))
+    session.answer(0, None)
+    assert session.describe()["tasks"][0]["answer"] is None
+    assert len(PairDataset(shards)) == len(session.pairs) - 1
+    pair_folder(shards, policy="all-over-margin", margin=0.0, max_pairs_per_prompt=6)
+    assert list(preferred(shards).values()).count("tie") == 1
+
+
+def test_what_is_wrong_is_said_and_marked(session: ReviewSession) -> None:
+    task = session.describe()["tasks"][0]
+    winner, loser = task["items"]
+    assert loser["note"].endswith("the hash says so")
+    assert (task["marks"], task["kinds"], loser["boxes"]) == ([], ["other"], [])
+    assert winner["note"].endswith("correct")
+    assert task["tag"] == session.pairs[0].row.prompt.tag
+
+
 def test_mistakes(session: ReviewSession, shards: Path, tmp_path: Path) -> None:
     for task in range(len(session.pairs)):
         session.answer(task, "drop")
     with pytest.raises(ValueError, match="holds no pairs; its reviewers dropped them all"):
         PairDataset(shards)
     (shards / REVIEW).write_text('{"pair": "x", "decision": "burn"}\n')
-    with pytest.raises(ValueError, match="pair x is decided 'burn'; it must be keep, flip, drop"):
+    with pytest.raises(
+        ValueError, match="pair x is decided 'burn'; it must be keep, flip, tie, drop"
+    ):
         PairDataset(shards)
     refused = CliRunner().invoke(main, ["review", str(tmp_path / "nowhere")])
     assert refused.exit_code == 2
@@ -251,6 +282,18 @@ def test_a_person_decides_by_keyboard_and_by_touch(session: ReviewSession, tmp_p
             page.wait(f"{count} === '{number}'")
         page.press("ArrowLeft")
         page.wait("document.querySelector('.chosen').name === 'Drop'")
+        page.press("u")
+        page.wait("!document.querySelector('.chosen')")
+        page.press("n")
+        page.run("document.querySelector('#note').value = 'odd'")
+        page.press("Enter")
+        page.press("d")
+        page.wait(f"{count} === '4'")
+        page.press("z")
+        page.wait("document.querySelector('dialog[open] .boxes') === null")
+        page.press("k")  # is no answer while a picture is enlarged
+        page.press("Escape")
+        page.wait("!document.querySelector('dialog[open]')")
         page.show(360, 740, dark=True, touch=True)
         page.open(server.url, loaded)
         assert page.run(count) == "4"
@@ -260,5 +303,7 @@ def test_a_person_decides_by_keyboard_and_by_touch(session: ReviewSession, tmp_p
         page.wait(f"{count} === '5'")
         assert page.errors == []
         server.shutdown()
-    said = (session.folder.path / REVIEW).read_text().splitlines()
-    assert [json.loads(line)["decision"] for line in said] == ["keep", "flip", "drop", "flip"]
+    said = [json.loads(line) for line in (session.folder.path / REVIEW).read_text().splitlines()]
+    told = [line.get("decision", line.get("taken_back")) for line in said]
+    assert told == ["keep", "flip", "drop", True, "drop", "flip"]
+    assert [line.get("note") for line in said] == [None, None, None, None, "odd", None]

@@ -70,7 +70,7 @@ def test_an_answer_names_the_runs_and_is_found_again(make_runs: MakeRuns) -> Non
     assert row["prompt"] == session.items[3].prompt
     again = RankSession(runs, Path("study"), "ann", 1).describe()["tasks"]
     assert [task["answer"] for task in again] == [None, None, None, [0, 1], None, None]
-    for wrong in ([0, 0], [0], [0, 1, 2], "10", None, [[0], 1]):
+    for wrong in ([0, 0], [0], [0, 1, 2], "10", 7, [[0], 1]):
         with pytest.raises(ValueError, match="choose every image once"):
             session.answer(0, wrong)
 

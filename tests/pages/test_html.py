@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,12 @@ def test_a_page_of_the_base(tmp_path: Path) -> None:
     assert "<title>&lt;t&gt;</title>" in page
     assert "<p>a &amp; b</p>" in page
     assert 'name="viewport"' in page
-    light, dark = page.split("prefers-color-scheme: dark")
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    light, dark, chosen = re.split(r"@media \(prefers-color-scheme: dark\)|data-look=.dark", style)
     for name, colors in COLORS.items():
         assert f"--{name}: {colors[0]};" in light
         assert f"--{name}: {colors[1]};" in dark
+        assert f"--{name}: {colors[1]};" in chosen
     with pytest.raises(UndefinedError, match="'said' is undefined"):
         render(tmp_path / "page.html", title="t")
 

@@ -9,8 +9,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))  # for `from memory_pairs import MemoryPairs`
 
 import pytest
+from markupsafe import Markup
 from memory_pairs import MemoryPairs, MemoryPrompts, Run
 
+from sipo.pages.chart_kinds import Picture
+from sipo.pages.charts import Drawn
 from sipo.train.checkpoint_files import RunSummary
 
 
@@ -34,3 +37,17 @@ def run(tiny_folder: Path, tmp_path: Path) -> Run:
         return train(settings, backbone, data)
 
     return train_tiny
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> list[Picture]:
+    """The charts of pages of trainings, which are not drawn: their words stand in the page."""
+    charts: list[Picture] = []
+
+    def draw(chart: Picture) -> Drawn:
+        charts.append(chart)
+        return Drawn(chart, Markup())
+
+    monkeypatch.setattr("sipo.train.monitor.plot.drawn", draw)
+    monkeypatch.setattr("sipo.train.monitor.plot.write_png", lambda *given: None)
+    return charts

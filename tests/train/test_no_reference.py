@@ -61,7 +61,7 @@ def test_no_copy_is_kept(tiny_folder: Path, objective: str, copies: set[str]) ->
     assert set(policy.copies) == copies
 
 
-def test_rows_plot_and_health_do_without(run: Run, tmp_path: Path) -> None:
+def test_rows_plot_and_health_do_without(run: Run, tmp_path: Path, undrawn: list[object]) -> None:
     for name in ("sft", "mapo", "sipo"):
         run(name, objective=name, max_train_steps=60, checkpointing_steps=60)
     plain, odds, whole = (

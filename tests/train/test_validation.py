@@ -19,8 +19,9 @@ from sipo.feedback.judge_batches import judge_sound
 from sipo.feedback.prompts import grammar
 from sipo.feedback.rule.boxes import Box
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
+from sipo.train.monitor.curve_panels import LOOKS
 from sipo.train.monitor.health import Health
-from sipo.train.monitor.plot import LOOKS, plot
+from sipo.train.monitor.plot import plot
 from sipo.train.monitor.validation import Validation, fall, summarise
 
 CAT, DOG, CATS = (
@@ -158,20 +159,22 @@ def test_it_samples_and_judges_every_so_many_pairs_and_changes_nothing(
     assert_close_weights(out / LORA_FILE, tmp_path / "plain" / LORA_FILE, start)
 
 
-def test_plot_shows_what_validation_saw(tmp_path: Path, run: Run, prompts: str) -> None:
+def test_plot_shows_what_validation_saw(
+    tmp_path: Path, run: Run, prompts: str, undrawn: list[object]
+) -> None:
     """Only what there is: a judge without boxes is not sure of anything, older logs have less."""
     given = {"validation_judge": "fake", "validation_prompts": prompts, "validation_pairs": 4}
     run("new", pairs(), **given)
     kept = rows(run_folder := tmp_path / "new")
     drawn = plot([run_folder], tmp_path / "drawn").read_text()
-    titles = [title for title in LOOKS if title in drawn]
+    titles = [look.title for look in LOOKS if look.title in drawn]
     assert titles == ["Validation: Overall", "Validation: empty images", "Validation: sharpness"]
     for row in kept:
         if "validation" in row:
             del row["validation"]["sharpness"], row["validation"]["single_object_confidence"]
     (run_folder / "log.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in kept))
     drawn = plot([run_folder], tmp_path / "older").read_text()
-    assert [title for title in LOOKS if title in drawn] == titles[:2]
+    assert [look.title for look in LOOKS if look.title in drawn] == titles[:2]
 
 
 @pytest.fixture

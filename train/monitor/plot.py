@@ -1,51 +1,59 @@
-"""`sipo-train plot`: the curves of one or several runs as PNG, and one page around it."""
+"""`sipo-train plot`: the curves of one or several runs as PNG, and one page around them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import takewhile
+from itertools import count
 from pathlib import Path
 from statistics import fmean
-from typing import Literal
+from typing import NamedTuple
 
+from sipo.common.files.names_apart import names_apart
+from sipo.common.files.strict_json import load_json
+from sipo.common.files.text import read_text
 from sipo.common.files.writing import write_text
-from sipo.pages.charts import SERIES, Chart, Line, binned, svg, write_png
+from sipo.pages.chart_kinds import SERIES, Mark, Table
+from sipo.pages.charts import drawn, write_png
 from sipo.pages.html import render
-from sipo.train.monitor.health import diagnose_run
+from sipo.train.monitor.curve_panels import (
+    PANELS,
+    Logs,
+    Quantity,
+    over_time,
+    over_timesteps,
+    value,
+)
+from sipo.train.monitor.health import Finding, diagnose_run
 from sipo.train.monitor.log_rows import Row, read_rows
 from sipo.train.monitor.metrics import OF_REFERENCE
 
-Rewards = Literal["psi_w", "psi_l", "margin", "growth_w", "growth_l"]
-Panel = Rewards | Literal["gradient_factor", "keep", "implicit_acc", "grad_norm"]
-PANELS: dict[str, Panel] = {
-    "Reward of winners (psi_w)": "psi_w",
-    "Reward of losers (psi_l)": "psi_l",
-    "Gap (psi_w - psi_l)": "margin",
-    "Error of winners over the reference's": "growth_w",
-    "Error of losers over the reference's": "growth_l",
-    "Gradient factor sigma(-z)": "gradient_factor",
-    "Share of pairs kept": "keep",
-    "Implicit accuracy": "implicit_acc",
-    "Gradient norm": "grad_norm",
-}
-Seen = Literal["overall", "empty_share", "sharpness", "single_object_confidence"]
-LOOKS: dict[str, Seen] = {
-    "Validation: Overall": "overall",
-    "Validation: empty images": "empty_share",
-    "Validation: sharpness": "sharpness",
-    "Validation: confidence on single objects": "single_object_confidence",
-}
-"""Of validation. The last three tell a picture that decays from one that errs."""
+CURVES = "curves"
+"""The names of what is written into a folder: curves.html, curves.png."""
+PER_ROW = 3
 GROWTH = ("growth_w", "growth_l")
 ERRORS = ("error_w", "error_l", "ref_error_w", "ref_error_l")
 UNKNOWN = {*OF_REFERENCE, "gradient_factor"}
 """Columns that a run without a reference may lack."""
-AROUND_ZERO = list(PANELS)[:5]
-COLUMNS = 3
-BINS = 100  # points of a curve; a noisy log made readable
-Points = list[tuple[float, float]]
-Logs = Mapping[str, list[Row]]
-"""Run -> the rows of its log."""
+ENDS: dict[str, Quantity] = {
+    "reward of winners": "psi_w",
+    "reward of losers": "psi_l",
+    "gap": "margin",
+    "error of winners over the reference's": "growth_w",
+    "error of losers over the reference's": "growth_l",
+    "pairs whose winner is ahead": "implicit_acc",
+    "gradient factor": "gradient_factor",
+    "pairs kept": "keep",
+    "gradient norm": "grad_norm",
+}
+"""Rows of the table of how runs end."""
+ASKED = ("objective", "learning_rate", "beta_dpo", "train_batch_size", "seed")
+"""Settings that stand above them."""
+
+
+class Warned(NamedTuple):
+    run: str
+    finding: Finding
+    mark: Mark
 
 
 def read_run(run: Path) -> list[Row]:
@@ -56,102 +64,116 @@ def read_run(run: Path) -> list[Row]:
     rows = read_rows(path)
     if not rows:
         raise ValueError(f"{path} is empty; train at least one step first")
-    needed = {"pairs_seen", *PANELS.values(), *ERRORS} - set(GROWTH)
+    needed = {"pairs_seen", *(name for panel in PANELS for name in panel.of), *ERRORS}
     for row in rows:
         unknown = UNKNOWN if "psi_w" not in row else set()
-        if missing := needed - unknown - row.keys():
+        if missing := needed - {*GROWTH} - unknown - row.keys():
             raise ValueError(
                 f"{path} has no {min(missing)!r} at step {row['step']}; give a run of sipo-train"
             )
     return rows
 
 
-def _value(row: Row, panel: Panel) -> float | None:
-    """None for what is measured against a reference, of a run without."""
-    if panel not in row and "psi_w" not in row:
-        return None
-    if panel == "growth_w":
-        return row["error_w"] / row["ref_error_w"] - 1
-    if panel == "growth_l":
-        return row["error_l"] / row["ref_error_l"] - 1
-    return row[panel]
-
-
 def plot(runs: Sequence[Path], out: Path) -> Path:
-    """Draw `runs` into out/curves.png and out/curves.html; returns the page."""
-    logs = dict(zip(_names(runs), map(read_run, runs), strict=True))
-    charts = _charts(logs)
-    out.mkdir(parents=True, exist_ok=True)
-    write_png(charts, out / "curves.png", COLUMNS)
-    page = out / "curves.html"
-    template = Path(__file__).with_name("curves.html")
+    """Draw `runs` into `out`, a page (NAME.html, with NAME.png beside it) or a folder of
+    curves.html and curves.png; returns the page."""
+    page = out if is_page(out) else out / f"{CURVES}.html"
+    logs = dict(zip(names_apart(runs), map(read_run, runs), strict=True))
+    warned = _warnings(logs, runs)
+    curves = list(over_time(logs, [each.mark for each in warned]))
+    settings = [_settings(run) for run in runs]
+    by_timestep = list(over_timesteps(logs, _border(settings)))
+    page.parent.mkdir(parents=True, exist_ok=True)
+    write_png([*curves, *by_timestep[:3]], page.with_suffix(".png"), PER_ROW)
     text = render(
-        template,
-        title="Reward dynamics",
-        charts=[svg(chart, chart.title) for chart in charts],
-        names=["pairs_seen", *PANELS.values()],
-        ends={name: _last_tenth(rows) for name, rows in logs.items()},
-        warnings=[
-            f"{name}, {finding}"
-            for name, run in zip(logs, runs, strict=True)
-            for finding in diagnose_run(run)
-        ],
+        Path(__file__).with_name("plot.html"),
+        title=f"Training: {', '.join(logs)}",
+        sentences=[_sentence(name, rows, warned) for name, rows in logs.items()],
+        curves=[drawn(chart) for chart in curves],
+        by_timestep=[drawn(chart) for chart in by_timestep],
+        beside=_beside(logs, settings),
+        warned=warned,
+        several=len(logs) > 1,
     )
     write_text(page, text)
     return page
 
 
-def _names(runs: Sequence[Path]) -> list[str]:
-    """What tells the folders' paths apart; the whole paths where that is not unique."""
-    paths = [run.resolve().parts for run in runs]
-    if len(paths) == 1:
-        return [paths[0][-1]]
-    start = _common(paths)
-    end = _common([path[start:][::-1] for path in paths])
-    names = ["/".join(path[start : len(path) - end]) or path[-1] for path in paths]
-    return names if len(set(names)) == len(names) else [str(run) for run in runs]
+def is_page(out: Path) -> bool:
+    """Whether it names the page itself; else it is the page's folder."""
+    return out.suffix.lower() in (".html", ".htm") and not out.is_dir()
 
 
-def _common(paths: Sequence[Sequence[str]]) -> int:
-    """How many parts all begin with."""
-    together = zip(*paths, strict=False)
-    return sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, together))
+def _warnings(logs: Logs, runs: Sequence[Path]) -> list[Warned]:
+    """Numbered over all runs, on the axis of pairs seen."""
+    numbers, found = count(1), []
+    for place, ((name, rows), run) in enumerate(zip(logs.items(), runs, strict=True)):
+        seen = {row["step"]: row["pairs_seen"] for row in rows}
+        color = "bad" if len(logs) == 1 else SERIES[place % len(SERIES)]
+        for finding in diagnose_run(run):
+            text = str(finding) if len(logs) == 1 else f"{name}, {finding}"
+            where = seen[finding.first], seen[finding.last]
+            found.append(Warned(name, finding, Mark(*where, next(numbers), text, color)))
+    return found
 
 
-def _charts(logs: Logs) -> list[Chart]:
-    """One a panel; the last are of validation, where any run has it."""
-    panels: dict[str, dict[str, Points]] = {
-        title: {
-            name: [(row["pairs_seen"], y) for row in rows if (y := _value(row, key)) is not None]
-            for name, rows in logs.items()
-        }
-        for title, key in PANELS.items()
-    }
-    for title, seen in LOOKS.items():
-        looked_at = {name: _looks(rows, seen) for name, rows in logs.items()}
-        if any(looked_at.values()):
-            panels[title] = looked_at
-    color = {name: SERIES[place % len(SERIES)] for place, name in enumerate(logs)}
-    return [
-        Chart(
-            [Line(n, binned(points, BINS), color[n]) for n, points in curves.items() if points],
-            "pairs seen",
-            title,
-            levels=(0,) if title in AROUND_ZERO else (),
-        )
-        for title, curves in panels.items()
-    ]
+def _settings(run: Path) -> Mapping[str, object]:
+    path = run / "run.json"
+    return load_json(read_text(path))["settings"] if path.is_file() else {}
 
 
-def _looks(rows: Sequence[Row], seen: Seen) -> Points:
-    """Those that saw it."""
-    looks = [(row["pairs_seen"], row["validation"]) for row in rows if "validation" in row]
-    return [(pairs, value) for pairs, look in looks if (value := look.get(seen)) is not None]
+def _border(settings: Sequence[Mapping[str, object]]) -> float | None:
+    """1 - eps_clip, where every run says the same."""
+    clips = {clip for each in settings if isinstance(clip := each.get("eps_clip"), float)}
+    return 1 - clips.pop() if len(clips) == 1 and all("eps_clip" in s for s in settings) else None
 
 
-def _last_tenth(rows: Sequence[Row]) -> list[float | None]:
-    """Pairs seen in all, and the means of the panels' columns at the end."""
+def _last_tenth(rows: Sequence[Row], quantity: Quantity) -> float | None:
     tail = rows[-max(1, len(rows) // 10) :]
-    columns = ([_value(row, key) for row in tail] for key in PANELS.values())
-    found = ([value for value in column if value is not None] for column in columns)
-    return [rows[-1]["pairs_seen"], *(fmean(values) if values else None for values in found)]
+    found = [each for row in tail if (each := value(row, quantity)) is not None]
+    return fmean(found) if found else None
+
+
+def _beside(logs: Logs, settings: Sequence[Mapping[str, object]]) -> Table:
+    """A column a run: what it was asked, all pairs seen, means over the last tenth of its log."""
+    asked = [
+        [name.replace("_", " "), *(str(each.get(name, "")) for each in settings)] for name in ASKED
+    ]
+    seen = ["pairs seen", *(f"{log[-1]['pairs_seen']:,}" for log in logs.values())]
+    ends = [
+        [said, *(_shown(_last_tenth(log, quantity)) for log in logs.values())]
+        for said, quantity in ENDS.items()
+    ]
+    return Table(["", *logs], [*asked, seen, *ends])
+
+
+def _shown(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3g}"
+
+
+def _sentence(name: str, rows: Sequence[Row], warned: Sequence[Warned]) -> str:
+    """How it ends and what it was warned of, in the figures of the table."""
+    last = rows[-1]
+    said = f"{name}: {last['step']:,} steps on {last['pairs_seen']:,} pairs."
+    winners, losers = (_last_tenth(rows, quantity) for quantity in ("psi_w", "psi_l"))
+    if winners is None or losers is None:
+        said += " It has no reference, so no rewards."
+    else:
+        said += (
+            f" In its last tenth winners' reward is {winners:+.3g} and losers' {losers:+.3g}: "
+            f"{_judged(winners, losers)}."
+        )
+    count = sum(each.run == name for each in warned)
+    return (
+        f"{said} {f'{count} warnings' if count > 1 else 'One warning' if count else 'No warning'}."
+    )
+
+
+def _judged(winners: float, losers: float) -> str:
+    if losers < 0 <= winners:
+        return "winners above the reference and losers below, as it should be"
+    if winners < 0 and losers < 0:
+        return "both below the reference, look at the images"
+    if winners >= 0 and losers >= 0:
+        return "both above the reference"
+    return "losers above winners, the wrong way round"

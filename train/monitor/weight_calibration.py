@@ -17,7 +17,8 @@ from torch import Tensor
 from sipo.backbones.base import Backbone
 from sipo.common.bars import bar
 from sipo.common.files.writing import write_text
-from sipo.pages.charts import Chart, Line, write_png
+from sipo.pages.chart_kinds import Chart, Line
+from sipo.pages.charts import write_png
 from sipo.train.data.pair_batches import Pairs, PairStream, generator
 from sipo.train.monitor.metrics import BINS
 from sipo.train.objective.denoising_errors import mse, timestep_coefficient

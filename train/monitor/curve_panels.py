@@ -1,0 +1,280 @@
+"""The charts of `sipo-train plot`: over the pairs that a run has seen, and over timesteps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import fmean
+from typing import Literal, NamedTuple
+
+from sipo.pages.chart_kinds import SERIES, Cells, Chart, Line, Mark, Picture, Point, binned
+from sipo.train.monitor.log_rows import Row
+from sipo.train.monitor.metrics import BINS
+
+POINTS = 100  # of a curve; a noisy log made readable
+COLUMNS = 30  # of a heat map
+MOST_MAPPED = 3  # runs that have heat maps
+SEEN = "pairs seen"
+TIMESTEP = "timestep (0 clean, 1 all noise)"
+Logs = Mapping[str, Sequence[Row]]
+"""Run -> the rows of its log."""
+
+Reward = Literal["psi_w", "psi_l", "margin", "growth_w", "growth_l"]
+Quantity = Reward | Literal["implicit_acc", "gradient_factor", "w", "keep", "grad_norm"]
+ByTimestep = Literal["w_by_t", "keep_by_t", "psi_w_by_t", "psi_l_by_t"]
+Seen = Literal["overall", "empty_share", "sharpness", "single_object_confidence"]
+WINNER, LOSER = "winners", "losers"
+REWARDS: tuple[tuple[str, ByTimestep], ...] = ((WINNER, "psi_w_by_t"), (LOSER, "psi_l_by_t"))
+WHOLE = (0, 1.05)  # of shares
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One quantity, or that of winners and that of losers."""
+
+    title: str
+    reading: str
+    of: tuple[Quantity, ...]
+    levels: tuple[float, ...] = ()
+    y_range: tuple[float, float] | None = None
+
+
+PANELS = (
+    Panel(
+        "Rewards of winners and losers",
+        "Winners should rise above 0 and losers fall below it. Where both fall, images may decay "
+        "though the gap widens.",
+        ("psi_w", "psi_l"),
+        (0,),
+    ),
+    Panel(
+        "Errors against the reference's",
+        "Above 0 the policy denoises worse than its reference. Losers may; where winners do as "
+        "well, images may decay.",
+        ("growth_w", "growth_l"),
+        (0,),
+    ),
+    Panel(
+        "Gap between winners and losers",
+        "What the loss widens, in a healthy run and in a sick one alike.",
+        ("margin",),
+        (0,),
+    ),
+    Panel(
+        "Pairs whose winner is ahead",
+        "The share of pairs in which the winner's reward is higher: 0.5 is chance. It rises in "
+        "sick runs as well.",
+        ("implicit_acc",),
+        (0.5,),
+    ),
+    Panel(
+        "How much a pair still teaches",
+        "The gradient factor, 0.5 at the start. Below 0.05 most pairs teach nothing more; where it "
+        "never leaves 0.5 the run does nothing.",
+        ("gradient_factor",),
+    ),
+    Panel(
+        "Pairs kept, and their weight w",
+        "A pair below 1 - eps_clip is left out. A share that falls says that the policy has moved "
+        "far from the pairs.",
+        ("keep", "w"),
+        y_range=WHOLE,
+    ),
+    Panel(
+        "Size of gradients",
+        "Beyond --max_grad_norm they are cut. Where most are, noise sets the direction.",
+        ("grad_norm",),
+    ),
+)
+NAMES = {"growth_w": WINNER, "growth_l": LOSER, "psi_w": WINNER, "psi_l": LOSER, "w": "weight w"}
+NAMES |= {"keep": "share kept"}
+"""Of the lines of panels that have two."""
+
+
+class Looks(NamedTuple):
+    title: str
+    reading: str
+    of: Seen
+
+
+LOOKS = (
+    Looks(
+        "Validation: Overall",
+        "The share of correct images on prompts of its own, the mean over tags: the one curve that "
+        "says whether prompts are followed.",
+        "overall",
+    ),
+    Looks(
+        "Validation: empty images",
+        "The share without any object; it should not rise.",
+        "empty_share",
+    ),
+    Looks(
+        "Validation: sharpness",
+        "It falls where outlines dissolve and rises with noise; it should stay about where it was.",
+        "sharpness",
+    ),
+    Looks(
+        "Validation: confidence on single objects",
+        "How sure the judge is of the one object asked for; it falls where objects become "
+        "doubtful.",
+        "single_object_confidence",
+    ),
+)
+"""The last three tell a picture that decays from one that errs."""
+
+
+def value(row: Row, quantity: Quantity) -> float | None:
+    """None for what is measured against a reference, of a run without."""
+    if quantity not in row and "psi_w" not in row:
+        return None
+    if quantity == "growth_w":
+        return row["error_w"] / row["ref_error_w"] - 1
+    if quantity == "growth_l":
+        return row["error_l"] / row["ref_error_l"] - 1
+    return row[quantity]
+
+
+def over_time(logs: Logs, marks: Sequence[Mark]) -> Iterator[Chart]:
+    """A chart a panel, those of validation last where any run has it."""
+    for panel in PANELS:
+        lines = [
+            Line(_line_name(panel, quantity, name, logs), points, color, dashed=place > 0)
+            for name, rows, own in _colored(logs)
+            for place, (quantity, color) in enumerate(_sides(panel, own, logs))
+            if (points := binned(_points(rows, quantity), POINTS))
+        ]
+        if lines:
+            yield Chart(
+                *(lines, SEEN, panel.title, panel.reading),
+                levels=panel.levels, marks=marks, y_range=panel.y_range,
+            )  # fmt: skip
+    for look in LOOKS:
+        seen = [Line(name, _looks(rows, look.of), own) for name, rows, own in _colored(logs)]
+        if lines := [line for line in seen if line.points]:
+            yield Chart(lines, SEEN, look.title, look.reading, marks=marks)
+
+
+def over_timesteps(logs: Logs, border: float | None) -> Iterator[Picture]:
+    """`border` is the weight below which pairs are left out, where all runs have the same."""
+    borders = (border,) if border is not None else ()
+    yield from _profile(
+        *(logs, "w_by_t", "Importance weight w(t)"),
+        "The mean of the whole run. Where w is low, the policy's own steps no longer resemble the "
+        "data's; below the line a pair is left out.",
+        borders,
+    )
+    yield from _profile(
+        *(logs, "keep_by_t", "Pairs kept by timestep"),
+        "The mean of the whole run: what the weights leave to learn from.",
+        y_range=WHOLE,
+    )
+    last = {name: rows[-max(1, len(rows) // 4) :] for name, rows in logs.items()}
+    sides = _both_sides(last)
+    if sides:
+        yield Chart(
+            *(sides, TIMESTEP, "Rewards by timestep, last quarter"),
+            "Where in denoising winners have gained and losers lost.",
+            levels=(0,),
+            shares=True,
+        )
+    if len(logs) > MOST_MAPPED:
+        return
+    for name, rows in logs.items():
+        of = f" of {name}" if len(logs) > 1 else ""
+        for side, quantity in REWARDS:
+            if cells := _cells(rows, quantity):
+                yield Cells(
+                    *(cells[0], cells[1], _bin_names(), SEEN, "timestep"),
+                    f"Reward of {side} by timestep{of}",
+                    "Time runs to the right, noise upwards; the deeper the colour, the further "
+                    "from 0. Empty where no pair fell.",
+                )
+
+
+def _sides(panel: Panel, own: str, logs: Logs) -> list[tuple[Quantity, str]]:
+    """Each quantity with its colour: of one run those of winners and losers, else the run's."""
+    alone = len(logs) == 1 and len(panel.of) > 1 and NAMES[panel.of[0]] == WINNER
+    return list(zip(panel.of, ("good", "bad") if alone else (own, own), strict=False))
+
+
+def _line_name(panel: Panel, quantity: Quantity, run: str, logs: Logs) -> str:
+    if len(panel.of) == 1:
+        return run
+    return NAMES[quantity] if len(logs) == 1 else f"{run}, {NAMES[quantity]}"
+
+
+def _colored(logs: Logs) -> Iterator[tuple[str, Sequence[Row], str]]:
+    for place, (name, rows) in enumerate(logs.items()):
+        yield name, rows, SERIES[place % len(SERIES)]
+
+
+def _points(rows: Sequence[Row], quantity: Quantity) -> list[Point]:
+    return [(row["pairs_seen"], y) for row in rows if (y := value(row, quantity)) is not None]
+
+
+def _looks(rows: Sequence[Row], seen: Seen) -> list[Point]:
+    """Those that saw it."""
+    looks = [(row["pairs_seen"], row["validation"]) for row in rows if "validation" in row]
+    return [(pairs, found) for pairs, look in looks if (found := look.get(seen)) is not None]
+
+
+def _profile(
+    logs: Logs,
+    of: ByTimestep,
+    title: str,
+    reading: str,
+    levels: Sequence[float] = (),
+    y_range: tuple[float, float] | None = None,
+) -> Iterator[Chart]:
+    lines = [
+        Line(name, points, own)
+        for name, rows, own in _colored(logs)
+        if (points := _by_timestep(rows, of))
+    ]
+    if lines:
+        said = title, reading
+        yield Chart(lines, TIMESTEP, *said, levels=levels, y_range=y_range, shares=True)
+
+
+def _both_sides(logs: Logs) -> list[Line]:
+    alone = len(logs) == 1
+    found = []
+    for name, rows, own in _colored(logs):
+        winner, loser = _by_timestep(rows, "psi_w_by_t"), _by_timestep(rows, "psi_l_by_t")
+        if winner:
+            found += [
+                Line(WINNER if alone else f"{name}, {WINNER}", winner, "good" if alone else own),
+                Line(
+                    *(LOSER if alone else f"{name}, {LOSER}", loser, "bad" if alone else own),
+                    dashed=True,
+                ),
+            ]
+    return found
+
+
+def _by_timestep(rows: Sequence[Row], of: ByTimestep) -> list[Point]:
+    """Means over the rows that saw a bin, in the middle of the bin."""
+    columns = zip(*(row[of] for row in rows if of in row), strict=True)
+    seen = [[each for each in column if each is not None] for column in columns]
+    return [((place + 0.5) / BINS, fmean(each)) for place, each in enumerate(seen) if each]
+
+
+def _cells(
+    rows: Sequence[Row], of: ByTimestep
+) -> tuple[list[list[float | None]], list[float]] | None:
+    """By bin and by run of rows the mean of what there is, and the pairs at each run's end."""
+    known = [row for row in rows if of in row]
+    if not known:
+        return None
+    count = min(COLUMNS, len(known))
+    edges = [place * len(known) // count for place in range(count + 1)]
+    parts = [known[low:high] for low, high in pairwise(edges)]
+    means = [dict(_by_timestep(part, of)) for part in parts]
+    values = [[mean.get((place + 0.5) / BINS) for mean in means] for place in range(BINS)]
+    return values, [part[-1]["pairs_seen"] for part in parts]
+
+
+def _bin_names() -> list[str]:
+    return [f"{place / BINS:g}–{(place + 1) / BINS:g}" for place in range(BINS)]
