@@ -106,7 +106,8 @@ PLAIN: list[Any] = [{"step": step, "loss": 1.0 / step} for step in range(1, 7)]
 def test_killed_anywhere_no_step_is_told_twice_or_lost(
     recording: type[Recording], tmp_path: Path
 ) -> None:
-    """Killed after step 3, then 2, then 4, each time back at the checkpoint of 1."""
+    """Killed before any row, then after step 3, 2 and 4, each time back at the checkpoint of 1."""
+    told(tmp_path / "run", "wandb", [], 0, 0)
     told(tmp_path / "run", "wandb", PLAIN[:3], 0, 0)
     told(tmp_path / "run", "wandb", PLAIN[:2], 1, 3)
     told(tmp_path / "run", "wandb", PLAIN[:4], 1, 2)

@@ -64,7 +64,7 @@ class Trackers:
         `last_row` is the step of its last before. Raises ValueError where a tracker does not start.
         """
         self.out, self.pictures = out, pictures
-        told = _where_they_are(out, names_of(report_to), last_row if step else 0, bool(step))
+        told = _where_they_are(out, names_of(report_to), last_row, bool(step) or not last_row)
         self.next = {name: told[name]["next"] for name in names_of(report_to)}
         self.trackers: dict[str, Any] = {}
         for name in self.next:
