@@ -1,12 +1,16 @@
-"""`sipo-loop`: rounds of generate, train and evaluate, with a report at the end."""
+"""`sipo-loop`: rounds of generate, train and evaluate, with a report; `report` alone, or live."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from pathlib import Path
+
 import click
 
-from sipo.common.commands import Command
-from sipo.common.options import DRY_RUN, settings_options
+from sipo.common.commands import Commands
+from sipo.common.options import DRY_RUN, Option, settings_options
 from sipo.common.quiet_libraries import no_loading_bars
+from sipo.common.settings import ARGUMENTS, StrictModel, setting
 from sipo.loop.settings import LoopSettings
 
 _EXAMPLES = {
@@ -37,10 +41,19 @@ def _name_and_value(stage: str, text: str) -> tuple[str, str]:
     return name.strip().lstrip("-").replace("-", "_"), value.strip()
 
 
-@click.command(cls=Command, example="sipo-loop --rounds 2 --out runs/loop")
+@click.group(
+    cls=Commands, invoke_without_command=True, example="sipo-loop --rounds 2 --out runs/loop"
+)
 @settings_options(LoopSettings, _settings)
+@click.option(
+    "--live",
+    cls=Option,
+    group="Output",
+    is_flag=True,
+    help="Serve the report on this machine while the loop runs; it refreshes itself.",
+)
 @DRY_RUN
-def main(settings: LoopSettings, dry_run: bool) -> None:
+def main(settings: LoopSettings, live: bool, dry_run: bool) -> None:
     """Round 0 evaluates the base; every round then samples pairs from the policy so far, trains on
     them, and evaluates on held-out prompts with a judge that training has not seen.
 
@@ -58,11 +71,18 @@ def main(settings: LoopSettings, dry_run: bool) -> None:
         click.echo(_describe(settings))
         return
     no_loading_bars()
-    from sipo.loop.report import headline, sentence_of_test
     from sipo.loop.rounds import loop
     from sipo.loop.tables import rounds_table, table_of_test, training_warnings
+    from sipo.loop.words import headline, sentence_of_test
 
-    result = loop(settings)
+    with ExitStack() as beside:
+        if live:
+            from sipo.loop.live import LoopPage
+            from sipo.pages.live_server import served
+
+            server = beside.enter_context(served(LoopPage(settings.out)))
+            click.echo(f"Open {server.url}", err=True)
+        result = loop(settings)
     click.echo(rounds_table(result))
     if result.test:
         click.echo(f"\n{table_of_test(result)}\n")
@@ -74,6 +94,40 @@ def main(settings: LoopSettings, dry_run: bool) -> None:
     if result.best_weights:
         click.echo(f"Policy: {settings.out}/best, for --weights and load_lora_weights")
     click.echo(f"Report: {settings.out}/report.html")
+
+
+class ReportSettings(StrictModel):
+    loop: Path = setting(ARGUMENTS, "Folder of a loop, running or not.", ..., metavar="LOOP")
+    live: bool = setting(
+        "Output", "Serve the page on this machine instead; it refreshes itself.", False
+    )
+    port: int = setting("Machine", "Port of the page.", 0, without="a free one")
+
+
+@main.command("report", example="sipo-loop report runs/loop --live")
+@settings_options(ReportSettings)
+def report_command(settings: ReportSettings) -> None:
+    """Write a loop's report.html anew, or serve it while the loop runs elsewhere.
+
+    With --live the page says what the loop does now, and loads itself when a round is done.
+    """
+    if not settings.live:
+        from sipo.loop.report import read_result, write_report
+
+        click.echo(f"See {write_report(settings.loop, read_result(settings.loop))}")
+        return
+    from sipo.loop.live import LoopPage
+    from sipo.pages.live_server import LiveServer
+
+    if not settings.loop.is_dir():
+        raise ValueError(f"{str(settings.loop)!r} is not a folder; give that of a sipo-loop")
+    with LiveServer(LoopPage(settings.loop), settings.port) as server:
+        click.echo(f"Open {server.url}")
+        click.echo("Stop with Ctrl-C; the loop goes on.")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            click.echo("")
 
 
 def _describe(settings: LoopSettings) -> str:

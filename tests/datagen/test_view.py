@@ -64,7 +64,9 @@ def test_a_page_shows_as_many_as_are_asked_for_or_fit(
     for asked in (1, 4):
         made = view(folder, asked)
         assert sum(len(row["pairs"]) for row in data_of(made.page)) == asked
-        assert made.said.startswith(f"{asked} of {len(PairDataset(shards))} pairs, evenly taken, from ")
+        assert made.said.startswith(
+            f"{asked} of {len(PairDataset(shards))} pairs, evenly taken, from "
+        )
     few = choose(folder, 9)
     assert [len(one.candidates) for one in few.prompts] == [4, 4]
     monkeypatch.setattr(view_page, "MOST_BYTES", 12_000)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,29 @@ def test_the_command_line_finds_the_finished_loop(tiny_folder: Path, finished: P
         *("--margin", 0, "--max_train_steps", 3, "--train_batch_size", 2, "--rank", 2),
         *("--train", "report_to=none", "--train", "workers=1"),
         *("--images-per-prompt", 2, "--rounds", 2),
-        *("--output_dir", finished),
+        *("--output_dir", finished, "--live"),
     )
     assert code == 0, said
-    assert said.startswith("round")
+    served, _, table = said.partition("\n")
+    assert served.startswith("Open http://127.0.0.1:")
+    assert table.startswith("round")
     assert said.endswith(f"Report: {finished}/report.html\n")
+
+
+def test_the_report_is_written_anew(finished: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished, tmp_path / "loop", symlinks=True)
+    (folder / "report.html").unlink()
+    assert run("report", folder) == (0, f"See {folder}/report.html\n")
+    assert (folder / "report.html").read_text() == (finished / "report.html").read_text()
+    for words, sentence in (
+        (
+            ("report", tmp_path),
+            "has no loop.json; give a loop's folder that has evaluated its base",
+        ),
+        (("report", tmp_path / "no", "--live"), "is not a folder; give that of a sipo-loop"),
+    ):
+        code, said = run(*words)
+        assert (code, sentence in said) == (2, True), said
 
 
 def test_the_table_is_a_line_a_round(finished: Path) -> None:

@@ -20,7 +20,6 @@ from sipo.backbones.registry import load_backbone
 from sipo.train import build, cli, trainer
 from sipo.train.cli import main
 from sipo.train.monitor.curve_panels import PANELS
-from sipo.train.monitor.plot import _names
 from sipo.train.monitor.weight_calibration import measure_curve
 from sipo.train.settings import TrainSettings, make_settings, read_yaml
 
@@ -249,16 +248,6 @@ def test_shards_of_a_local_folder_do_not_find_a_namesake(tmp_path: Path) -> None
     settings = make_settings({"data": "d", "out": str(tmp_path)})
     with pytest.raises(ValueError, match="sampled from a local folder named 'my-model'"):
         build.open_backbone(settings, pairs)
-
-
-def test_curves_are_named_by_what_tells_runs_apart(tmp_path: Path) -> None:
-    def named(*runs: str) -> list[str]:
-        return _names([tmp_path / run for run in runs])
-
-    assert named("one") == ["one"]
-    assert named("sipo/seed-0/train", "dpo-cm/seed-0/train") == ["sipo", "dpo-cm"]
-    assert named("a/seed-0/train", "a/seed-1/train") == ["seed-0", "seed-1"]
-    assert named("a", "a/a") == [str(tmp_path / "a"), str(tmp_path / "a/a")]
 
 
 def test_the_module_is_the_command_too() -> None:
