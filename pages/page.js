@@ -172,7 +172,7 @@ const page = (() => {
   const scrolled = new ResizeObserver(entries => {
     for (const {target} of entries) {
       const wider = target.scrollWidth > target.clientWidth;
-      for (const [name, value] of Object.entries({tabindex: "0", role: "region", "aria-label": "Table, wider than the page"}))
+      for (const [name, value] of Object.entries({tabindex: "0", role: "group", "aria-label": "Table, wider than the page"}))
         wider ? target.setAttribute(name, value) : target.removeAttribute(name);
     }
   });

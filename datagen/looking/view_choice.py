@@ -49,20 +49,28 @@ def keeps_candidates(folder: ShardFolder, number: int) -> bool:
 def choose(folder: ShardFolder, most_pictures: int, most_pairs: int | None = None) -> Choice:
     """Raises ValueError for a shard that is not done."""
     prompts = [one for number in folder.numbers for one in _prompts_of(folder, number)]
+    pairs = sum(len(one.pairs) for one in prompts)
+    few = prompts if most_pairs is None else _with_pairs(prompts, min(most_pairs, pairs))
     chosen: dict[int, ShownPrompt] = {}
-    pictures, pairs = 0, 0
-    for place in sorted(range(len(prompts)), key=lambda n: n * _GOLDEN % 1):
-        one = prompts[place]
-        if most_pairs is not None:
-            one = replace(one, pairs=one.pairs[: most_pairs - pairs])
-        pictures, pairs = pictures + len(one.candidates), pairs + len(one.pairs)
+    pictures = 0
+    for place in sorted(range(len(few)), key=lambda n: n * _GOLDEN % 1):
+        pictures += len(few[place].candidates)
         if chosen and pictures > most_pictures:
             break
-        chosen[place] = one
-        if pairs == most_pairs:
-            break
-    shown = tuple(chosen[place] for place in sorted(chosen))
-    return Choice(shown, len(prompts), sum(len(one.pairs) for one in prompts))
+        chosen[place] = few[place]
+    return Choice(tuple(chosen[place] for place in sorted(chosen)), len(prompts), pairs)
+
+
+def _with_pairs(prompts: Sequence[ShownPrompt], count: int) -> list[ShownPrompt]:
+    """The prompts of `count` pairs, evenly taken, with these alone."""
+    places = [(place, key) for place, one in enumerate(prompts) for key in one.pairs]
+    if count == len(places):
+        return list(prompts)
+    taken: dict[int, list[str]] = {}
+    for number in range(count):
+        place, key = places[number * len(places) // count]
+        taken.setdefault(place, []).append(key)
+    return [replace(prompts[place], pairs=tuple(keys)) for place, keys in taken.items()]
 
 
 def _prompts_of(folder: ShardFolder, number: int) -> Sequence[ShownPrompt]:

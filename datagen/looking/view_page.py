@@ -71,8 +71,8 @@ def _said(choice: Choice) -> str:
     if choice.pairs == choice.of_pairs:
         return f"all {choice.of_pairs:,} pairs of {choice.of_prompts:,} prompts"
     return (
-        f"{choice.pairs:,} of {choice.of_pairs:,} pairs, of {len(choice.prompts):,} of "
-        f"{choice.of_prompts:,} prompts, evenly taken"
+        f"{choice.pairs:,} of {choice.of_pairs:,} pairs, evenly taken, from "
+        f"{len(choice.prompts):,} of {choice.of_prompts:,} prompts"
     )
 
 

@@ -14,12 +14,19 @@ from data_commands import refused, run
 from sipo.datagen.looking import view_page
 from sipo.datagen.looking.review import ReviewSession
 from sipo.datagen.looking.view_choice import choose
+from sipo.datagen.looking.view_data import row_json
 from sipo.datagen.looking.view_page import view
+from sipo.datagen.looking.view_pictures import PageBytes
+from sipo.datagen.looking.view_rows import PromptRow, ShownCandidate
 from sipo.datagen.storage.pair_dataset import PairDataset
 from sipo.datagen.storage.sample_json import candidate_rows
 from sipo.datagen.storage.shard_folder import open_folder
+from sipo.feedback.prompts.prompt import prompt_of
+from sipo.feedback.rule.complaint import Complaint
+from sipo.feedback.rule.verdict import Verdict
 
 PROGRAM = find_chromium()
+ASKED = [{"class": "dog", "count": 1, "color": "red"}]
 
 
 def data_of(page: str) -> list[dict[str, Any]]:
@@ -57,13 +64,38 @@ def test_a_page_shows_as_many_as_are_asked_for_or_fit(
     for asked in (1, 4):
         made = view(folder, asked)
         assert sum(len(row["pairs"]) for row in data_of(made.page)) == asked
-        assert made.said.startswith(f"{asked} of {len(PairDataset(shards))} pairs, of ")
+        assert made.said.startswith(
+            f"{asked} of {len(PairDataset(shards))} pairs, evenly taken, from "
+        )
     few = choose(folder, 9)
     assert [len(one.candidates) for one in few.prompts] == [4, 4]
     monkeypatch.setattr(view_page, "MOST_BYTES", 12_000)
     small = view(folder)
     assert len(data_of(small.page)) < few.of_prompts
     assert "evenly taken" in small.said
+
+
+def test_judges_are_told_apart_and_marks_count_as_a_browser_does() -> None:
+    prompt = prompt_of({"prompt": "\U0001f436 a red dog", "tag": "colors", "include": ASKED}, "row")
+    missing = Complaint("dog", "missing", 1, 0)
+    verdict = Verdict(
+        score=0.2,
+        correct=False,
+        complaints=(Complaint("owlv2", "member", "", (missing,)),),
+        evidence={
+            "owlv2": {"score": 0.1, "correct": False},
+            "clip": {"score": 0.3, "correct": True},
+        },
+    )
+    row = PromptRow(prompt, [ShownCandidate("cand-0", verdict, b"", "png")], [])
+    [one] = row_json(row, [PageBytes("data:,", (8, 8))])["candidates"]
+    assert (one["judges"], one["kinds"], one["why"]) == (
+        ["owlv2"],
+        ["missing"],
+        ["owlv2: no dog is seen"],
+    )
+    assert one["scores"] == [["owlv2", 0.1, False], ["clip", 0.3, True]]
+    assert one["marks"] == [(3, 12)]  # the first letter is two of UTF-16
 
 
 def test_a_folder_of_pairs_alone_is_shown_too(shards: Path) -> None:
@@ -104,9 +136,6 @@ def test_a_person_filters_and_enlarges_by_keyboard(shards: Path, tmp_path: Path)
         page.press("ArrowRight")
         assert page.run(count) == "2 of 4"
         page.press("Escape")
-        page.wait("!document.querySelector('dialog[open]')")
-        assert (
-            page.run("[...document.querySelectorAll('.picture')].indexOf(document.activeElement)")
-            == 1
-        )
+        focused = "[...document.querySelectorAll('.picture')].indexOf(document.activeElement)"
+        page.wait(f"!document.querySelector('dialog[open]') && {focused} === 1")
         assert page.errors == []

@@ -13,13 +13,16 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from markupsafe import Markup
 from memory_pairs import MemoryPairs
 from PIL import Image
 from torch import Tensor
 
 from sipo.backbones.registry import load_backbone
+from sipo.pages.charts import Drawn
 from sipo.train import build, cli, refusals, trainer
 from sipo.train.cli import main
+from sipo.train.monitor import plot
 from sipo.train.monitor.curve_panels import PANELS
 from sipo.train.monitor.weight_calibration import measure_curve
 from sipo.train.settings import TrainSettings, make_settings, read_yaml
@@ -130,7 +133,8 @@ def test_a_curve_is_measured_in_batches_that_training_holds(
     assert small["mse"] == pytest.approx(large["mse"], rel=1e-4)
 
 
-def test_plot_draws_several_runs(run: Any, tmp_path: Path) -> None:
+def test_plot_draws_several_runs(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plot, "drawn", lambda chart: Drawn(chart, Markup()))
     run("one")
     run("two", objective="diffusion-dpo")
     code, text = sipo_train("plot", str(tmp_path / "one"), str(tmp_path / "two"))
