@@ -78,7 +78,10 @@ def test_ways_to_write_a_setting(flag: str, setting: dict[str, object]) -> None:
     [
         ("sipo-data genrate", "no such command 'genrate'; did you mean 'generate'?"),
         ("sipo-train plott", "no such command 'plott'; did you mean 'plot'?"),
-        ("sipo-geneval nonsense", "no such command 'nonsense'; choose one of compare, report, metr"),
+        (
+            "sipo-geneval nonsense",
+            "no such command 'nonsense'; choose one of compare, report, metr",
+        ),
         ("sipo trian", "no such command 'trian'; did you mean 'train'?"),
         ("sipo-train --learning_rat 3", "no such option --learning_rat; did you mean --learning_r"),
         ("sipo-train --lrr 3", "no such option --lrr; did you mean --learning_rate?"),
