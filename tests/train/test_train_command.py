@@ -138,7 +138,7 @@ def test_plot_draws_several_runs(run: Any, tmp_path: Path, monkeypatch: pytest.M
     run("one")
     run("two", objective="diffusion-dpo")
     code, text = sipo_train("plot", str(tmp_path / "one"), str(tmp_path / "two"))
-    assert (code, text) == (0, f"See {tmp_path}/one/curves.html\n")
+    assert (code, text.splitlines()[0]) == (0, f"See {tmp_path}/one/curves.html")
     page = unescape((tmp_path / "one" / "curves.html").read_text())
     assert all(f'<th scope="col">{name}</th>' in page for name in ("one", "two"))
     assert all(f"<h3>{panel.title}</h3>" in page for panel in PANELS)
