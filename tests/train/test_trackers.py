@@ -34,7 +34,7 @@ class Recording:
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         self.configs.append(values)
 
-    def log(self, values: dict[str, Any], step: int) -> None:
+    def log(self, values: dict[str, Any], step: int, commit: bool) -> None:
         self.rows.append((step, values))
 
     def finish(self) -> None: ...
@@ -141,7 +141,7 @@ def test_one_that_knows_what_it_has_is_believed(
 def test_one_that_fails_is_left_alone(
     recording: type[Recording], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def log(self: Recording, values: Any, step: int) -> None:
+    def log(self: Recording, values: Any, step: int, commit: bool) -> None:
         raise OSError("disk gone")
 
     recording.log = log  # type: ignore[method-assign]

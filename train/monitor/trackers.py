@@ -231,7 +231,9 @@ def _send(name: str, tracker: Any, row: Row, sheet: Path | None, pictures: Pictu
             values["validation/images"] = single
         else:  # it takes no lists of them
             values |= {f"validation/image-{place}": each for place, each in enumerate(single)}
-    tracker.log(values, step=row["step"])
+    # Or W&B would keep a row back until the next one, and lose it when the run is killed.
+    at_once = {"commit": True} if name == "wandb" else {}
+    tracker.log(values, step=row["step"], **at_once)
 
 
 def _image(path: Path) -> Image.Image:
