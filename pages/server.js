@@ -234,6 +234,10 @@ at("note").onchange = keepNote;
 addEventListener("resize", () => session && fit());
 addEventListener("keydown", event => {
   if (event.ctrlKey || event.metaKey || event.altKey || !session || document.querySelector("dialog[open]")) return;
+  if (event.key === "Escape" && form.parentElement.open) {
+    form.parentElement.open = false;
+    return form.parentElement.querySelector("summary").focus();
+  }
   if (event.target.matches("input, select, textarea")) {
     if (["Enter", "Escape"].includes(event.key)) event.target.blur();
     return;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 from pathlib import Path
@@ -10,18 +12,20 @@ from typing import Any
 import pytest
 from browser import Browser, find_chromium
 from data_commands import refused, run
+from PIL import Image
 
+from sipo.common.pictures.picture import to_bytes
 from sipo.datagen.looking import view_page
 from sipo.datagen.looking.review import ReviewSession
 from sipo.datagen.looking.view_choice import choose
 from sipo.datagen.looking.view_data import row_json
 from sipo.datagen.looking.view_page import view
-from sipo.datagen.looking.view_pictures import PageBytes
+from sipo.datagen.looking.view_pictures import LEVELS, PageBytes, encoded, level_for
 from sipo.datagen.looking.view_rows import PromptRow, ShownCandidate
 from sipo.datagen.storage.pair_dataset import PairDataset
 from sipo.datagen.storage.sample_json import candidate_rows
 from sipo.datagen.storage.shard_folder import open_folder
-from sipo.feedback.prompts.prompt import prompt_of
+from sipo.feedback.prompts.prompt import plain_text, prompt_of
 from sipo.feedback.rule.complaint import Complaint
 from sipo.feedback.rule.verdict import Verdict
 
@@ -73,6 +77,22 @@ def test_a_page_shows_as_many_as_are_asked_for_or_fit(
     small = view(folder)
     assert len(data_of(small.page)) < few.of_prompts
     assert "evenly taken" in small.said
+
+
+def test_pictures_are_as_large_as_fit() -> None:
+    noise = to_bytes(Image.effect_noise((600, 300), 80).convert("RGB"))
+    verdict = Verdict(score=1.0, correct=True)
+    row = PromptRow(plain_text("noise"), [ShownCandidate("cand-0", verdict, noise, "png")], [])
+    sizes = [next(encoded(row.candidates, level)).bytes for level in LEVELS]
+    assert sizes == sorted(sizes, reverse=True)
+    assert level_for([row], 100, 100 * sizes[2]) == 2
+    assert level_for([row], 100, 1) == len(LEVELS) - 1
+    shown = next(encoded(row.candidates, LEVELS[0]))
+    assert (shown.size, read_uri(shown.uri).size) == ((600, 300), (512, 256))
+
+
+def read_uri(uri: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
 
 
 def test_judges_are_told_apart_and_marks_count_as_a_browser_does() -> None:

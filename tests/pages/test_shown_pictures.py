@@ -61,7 +61,7 @@ def test_a_clip_is_a_small_video_with_a_poster(tmp_path: Path) -> None:
     for said in (
         "<video",
         "muted loop playsinline",
-        'poster="data:image/webp',
+        'poster="data:image/jpeg',
         'aria-label="a clip"',
     ):
         assert said in page
