@@ -65,8 +65,9 @@ def tags_chart(shown: Sequence[Shown]) -> Intervals:
         "share of images that show what is asked",
         "Right images by task",
         "Points are shares of images, bars their 95% intervals, bootstrapped over prompts; overall "
-        "is the mean over tasks. Bars that overlap may still differ clearly: prompts are the same, "
-        "and the gains below are paired by prompt.",
+        "is the mean over tasks."
+        + " Bars that overlap may still differ clearly: the gains below are paired by prompt."
+        * (len(shown) > 1),
     )
 
 

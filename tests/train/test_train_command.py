@@ -23,7 +23,7 @@ from sipo.pages.charts import Drawn
 from sipo.train import build, cli, refusals, trainer
 from sipo.train.cli import main
 from sipo.train.monitor import plot
-from sipo.train.monitor.curve_panels import PANELS
+from sipo.train.monitor.panels import PANELS
 from sipo.train.monitor.weight_calibration import measure_curve
 from sipo.train.settings import TrainSettings, make_settings, read_yaml
 

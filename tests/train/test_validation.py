@@ -19,8 +19,8 @@ from sipo.feedback.judge_batches import judge_sound
 from sipo.feedback.prompts import grammar
 from sipo.feedback.rule.boxes import Box
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
-from sipo.train.monitor.curve_panels import LOOKS
 from sipo.train.monitor.health import Health
+from sipo.train.monitor.panels import LOOKS
 from sipo.train.monitor.plot import plot
 from sipo.train.monitor.validation import Validation, fall, summarise
 

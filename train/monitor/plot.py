@@ -15,17 +15,11 @@ from sipo.common.files.writing import write_text
 from sipo.pages.chart_kinds import SERIES, Mark, Table
 from sipo.pages.charts import drawn, write_png
 from sipo.pages.html import render
-from sipo.train.monitor.curve_panels import (
-    PANELS,
-    Logs,
-    Quantity,
-    over_time,
-    over_timesteps,
-    value,
-)
+from sipo.train.monitor.curve_panels import Logs, over_time, over_timesteps
 from sipo.train.monitor.health import Finding, diagnose_run
 from sipo.train.monitor.log_rows import Row, read_rows
 from sipo.train.monitor.metrics import OF_REFERENCE
+from sipo.train.monitor.panels import PANELS, Quantity, value
 
 CURVES = "curves"
 """The names of what is written into a folder: curves.html, curves.png."""
