@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sipo.common.statistics import FEWEST, Difference, Interval, PairedMeans, is_clear
 from sipo.feedback.complaint_table import complaint_lines
+from sipo.geneval.question_scores import RULES, QuestionGains, QuestionScores, RuleScores
 from sipo.geneval.vbench.scores import COMPOSITES
 
 if TYPE_CHECKING:
@@ -37,7 +38,36 @@ def evaluation_table(summary: EvaluationSummary) -> str:
     total = sum(entry.images for entry in summary.tags.values())
     lines.append(_line("overall", summary.overall, summary.interval, total))
     lines += _reasons([*summary.tags.values(), summary])
-    return "\n".join([*lines, *notes(summary), *complaint_lines(summary.complaints)])
+    if summary.groups and summary.questions is None:
+        lines += ["", f"{'group':{_WIDTH}}{'accuracy':>10}{'95 % interval':>18}{'images':>9}"]
+        lines += [
+            _line(n, one.accuracy, one.interval, one.images) for n, one in summary.groups.items()
+        ]
+        lines += _reasons(summary.groups.values())
+    told = question_lines(summary.questions) if summary.questions else []
+    return "\n".join([*lines, *told, *notes(summary), *complaint_lines(summary.complaints)])
+
+
+def question_lines(scores: QuestionScores) -> list[str]:
+    """By each rule; the one that scored images has a star."""
+    heads = "".join(f"{rule + '*' * (rule == scores.rule):>22}" for rule in RULES)
+    lines = ["", f"{'answers':14}{heads}"]
+    lines.append(_three("overall", scores.overall))
+    for what, rows in (("group", scores.groups), ("category", scores.categories)):
+        if rows:
+            lines += [f"by {what}", *(_three(f"  {name}", row) for name, row in rows.items())]
+    every = [scores.overall, *scores.groups.values(), *scores.categories.values()]
+    if scores.rule:
+        count = f"{scores.overall.images} images of {scores.overall.prompts} prompts"
+        lines.append(f"* the rule by which images were scored; {count}")
+    return lines + _reasons([one.arithmetic for one in every])
+
+
+def _three(name: str, row: RuleScores) -> str:
+    cells = [f"{e.value:.3f} {_bounds(e.interval, 3)}" for e in (getattr(row, r) for r in RULES)]
+    if len(name) > 14:
+        name = f"{name}\n{'':14}"
+    return f"{name:14}" + "".join(f"{cell:>22}" for cell in cells)
 
 
 def notes(summary: EvaluationSummary) -> list[str]:
@@ -64,7 +94,16 @@ def comparison_table(result: Comparison, a: str, b: str) -> str:
     lines += _compared({**result.tags, "overall": result.overall}, _WIDTH, beside)
     if result.prompts_dropped:
         lines.append(f"{result.prompts_dropped} prompts were left out: a judge failed on them.")
-    return "\n".join(lines)
+    if result.groups and result.questions is None:
+        lines += ["", "accuracy by group", *_compared(result.groups, 24)]
+    return "\n".join([*lines, *(_gain_lines(result.questions) if result.questions else ())])
+
+
+def _gain_lines(gains: QuestionGains) -> list[str]:
+    rows = {f"{rule}, overall": gain for rule, gain in gains.overall.items()}
+    rows |= {f"group {name}": gain for name, gain in gains.groups.items()}
+    rows |= {f"category {name}": gain for name, gain in gains.categories.items()}
+    return ["", f"answers; groups and categories by {gains.rule}", *_compared(rows, 24)]
 
 
 def agreement_table(result: Agreement) -> str:

@@ -1,8 +1,8 @@
 """Files of prompts as people have them: where each row stands, and what it says.
 
-By its name a file is lines of plain text (`.txt`), a table, or JSON (any other): lines, one array or
-one object; a pipe has no name and is what it begins as. What suites that ask have there becomes rows
-of ours (feedback/question_suites).
+By its name a file is lines of plain text (`.txt`), a table, or JSON (any other): lines, one array
+or one object; a pipe has no name and is what it begins as. What suites that ask have there becomes
+rows of ours (feedback/question_suites).
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ def _array(text: str, path: Path) -> Rows:
 def _table_rows(text: str, path: Path) -> Rows:
     if (found := of_table(path, text)) is None:
         raise ValueError(
-            f"prompt file {str(path)!r} is a table and no suite's that is known here "
-            f"({TABLES_KNOWN}); {_AS_TEXT}"
+            f"prompt file {str(path)!r} is a table; {_AS_TEXT} (of suites {TABLES_KNOWN} are "
+            "read as they are)"
         )
     return found
 

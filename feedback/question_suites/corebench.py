@@ -1,10 +1,10 @@
 """T2I-CoReBench: `<task>.json`, {id: {"Prompt": text, "Checklist": [...]}} (C-MA ... R-RR).
 
 Source: T2I-CoReBench (2025), its data's files. The answer is always yes, and the score the share of
-them; the suite tells its judge that what is ambiguous is a no, which no question here says. Assumed,
-for we know no more of it: the list's name may be written small; an entry is a text, or an object with
-"question" and perhaps "tags", of which the first is the category. Any other entry is refused. Other
-keys beside the prompt are not read. The group is the task, by the file's name.
+them; the suite tells its judge that what is ambiguous is a no, which no question here says.
+Assumed, for we know no more of it: the list's name may be written small; an entry is a text, or an
+object with "question" and perhaps "tags", of which the first is the category. Any other entry is
+refused. Other keys beside the prompt are not read. The group is the task, by the file's name.
 """
 
 from __future__ import annotations

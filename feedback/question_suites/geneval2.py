@@ -1,8 +1,8 @@
 """GenEval 2's rows: {"prompt", "atom_count", "vqa_list": [[question, answer], ...], "skills"}.
 
 Source: facebookresearch/GenEval2, `geneval2_data.jsonl` (Kamath et al. 2025), which scores whole
-prompts by the geometric mean. Prompts have no id there: it is the number of the row. Groups are
-by `atom_count`. Assumed: `skills` as long as `vqa_list` names the skill of each question; any other
+prompts by the geometric mean. Prompts have no id there: it is the number of the row. Groups are by
+`atom_count`. Assumed: `skills` as long as `vqa_list` names the skill of each question; any other
 `skills` is left out.
 """
 

@@ -1,9 +1,9 @@
 """GenEval++: GenEval's rows with tags of its own, and with `region` and `size` in some.
 
 Source: the Echo-4o paper (2025), `Geneval++.jsonl`, which lets a VLM judge them. Assumed: the tags
-are the seven kinds of its table, however they are written. What `region` and `size` say is not known,
-so a file with rows that have them is refused. For the detector a row gets the GenEval tag of what its
-clauses ask, by which thresholds are chosen (ours), and its own tag as its group.
+are the seven kinds of its table, however they are written. What `region` and `size` say is not
+known, so a file with rows that have them is refused. For the detector a row gets the GenEval tag of
+what its clauses ask, by which thresholds are chosen (ours), and its own tag as its group.
 """
 
 from __future__ import annotations

@@ -2,15 +2,15 @@
 
     Q_D: {id: {"question": {n: text}, "dependency": {n: [parents]}}}
 
-Source: OneIG-Bench/OneIG-Benchmark, `scripts/alignment` (2025): the answer is always yes, a child of a
-"no" is no, and the score is the mean. Either file may be given; the other is looked for where the
-repository has it, beside the CSV in `Q_D` or `scripts/alignment/Q_D`.
+Source: OneIG-Bench/OneIG-Benchmark, `scripts/alignment` (2025): the answer is always yes, a child
+of a "no" is no, and the score is the mean. Either file may be given; the other is looked for where
+the repository has it, beside the CSV in `Q_D` or `scripts/alignment/Q_D`.
 
-Assumed: the CSV's column of classes is `category` or `class`, that of texts is `prompt` or begins with
-`prompt_` (`prompt_en`; not `prompt_length`), one language a file; a class is called as its file, or as
-in `CLASSES`; `Q_D/<class>_<language>.json` is that of the language, where there is one; the parent 0
-is none. Prompts of classes without a file (texts, reasoning) have no questions; they are left out,
-and a line says how many.
+Assumed: the CSV's column of classes is `category` or `class`, that of texts is `prompt` or begins
+with `prompt_` (`prompt_en`; not `prompt_length`), one language a file; a class is called as its
+file, or as in `CLASSES`; `Q_D/<class>_<language>.json` is that of the language, where there is one;
+the parent 0 is none. Prompts of classes without a file (texts, reasoning) have no questions; they
+are left out, and a line says how many.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ A file that is none of them is None here: then it is read as what it says itself
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sipo.common.files.csv_rows import csv_rows
@@ -18,20 +18,26 @@ from sipo.feedback.question_suites import (
     tiif,
     unigenbench,
 )
-from sipo.feedback.question_suites.suite_rows import OwnRows
+from sipo.feedback.question_suites.suite_rows import OwnRows, Row, Rows
 
-TABLES_KNOWN = "DPG-Bench's, DSG-1k's, UniGenBench++'s or OneIG-Bench's"
+TABLES_KNOWN = "DPG-Bench's, DSG-1k's, UniGenBench++'s and OneIG-Bench's"
+
+_OF_ROWS: tuple[tuple[Callable[[Row], bool], Callable[[Rows], OwnRows], str], ...] = (
+    (geneval2.is_row, geneval2.own_rows, geneval2.KIND),
+    (dpg.is_row, dpg.own_rows, dpg.KIND),
+    (tiif.is_row, tiif.own_rows, tiif.KIND),
+)
 
 
 def of_json_rows(rows: Sequence[tuple[str, object]]) -> OwnRows | None:
     """If one row is a suite's, all must be."""
     found = [(where, row) for where, row in rows if isinstance(row, Mapping)]
-    for suite in (geneval2, dpg, tiif):
-        if any(suite.is_row(row) for _, row in found):
+    for is_row, own_rows, kind in _OF_ROWS:
+        if any(is_row(row) for _, row in found):
             if len(found) < len(rows):
                 where = next(where for where, row in rows if not isinstance(row, Mapping))
-                raise ValueError(f"{where}: no row of {suite.KIND}, as others of the file are")
-            return suite.own_rows(found)
+                raise ValueError(f"{where}: no row of {kind}, as others of the file are")
+            return own_rows(found)
     if len(found) == len(rows) and geneval_plus.is_file([row for _, row in found]):
         return geneval_plus.own_rows(found)
     return None

@@ -1,9 +1,9 @@
 """UniGenBench++'s CSV: index, prompt_<language>, sub_dims_<language>.
 
 `sub_dims` is JSON with "Testpoints" and "Testpoint Description", lists in parallel; its other keys
-are not read. Source: UniGenBench++ (2025), `test_prompts_en.csv`. Its judge gives all test points of an
-image 0 or 1 at once, so there are no questions; here each is one, worded by us, its category the
-test point's name. The score is the share of test points that are met. Assumed: names and
+are not read. Source: UniGenBench++ (2025), `test_prompts_en.csv`. Its judge gives all test points
+of an image 0 or 1 at once, so there are no questions; here each is one, worded by us, its category
+the test point's name. The score is the share of test points that are met. Assumed: names and
 descriptions are texts, one description for each name.
 """
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.prompts.question import Mean, Question
@@ -20,6 +23,16 @@ BRIEF = "Answer in one word."
 THRESHOLD = 0.5  # probability from which an atom holds
 USUAL: Mean = "geometric"
 """Where neither the judge's settings nor the prompt's suite says how to reduce."""
+
+
+class Answered(BaseModel):
+    """`chances` by question id; the rule by which they became the score; from where one holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rule: Mean
+    least: Annotated[float, Field(ge=0, le=1)]
+    chances: dict[str, Annotated[float, Field(ge=0, le=1)]]
 
 
 @dataclass(frozen=True)
@@ -59,45 +72,43 @@ class AnswerRule:
         )
         scores = reductions(questions, chances, self.least)
         answered = list(zip(questions, chances, strict=True))
-        seen: dict[str, object] = (
-            {"answers": {one.id: chance for one, chance in answered}, "rule": mean}
-            if asked.questions
-            else {"atoms": [[one.text, one.answer, chance] for one, chance in answered]}
-        )
+        seen: dict[str, object]
+        if asked.questions:
+            by_id = {one.id: chance for one, chance in answered}
+            seen = {"answers": Answered(rule=mean, least=self.least, chances=by_id).model_dump()}
+        else:
+            seen = {"atoms": [[one.text, one.answer, chance] for one, chance in answered]}
         return Verdict(
             score=scores[mean],
             correct=not wrong,
             complaints=wrong,
             judge=description,
-            evidence={**seen, **scores},
+            evidence=seen | dict(scores.items()),
         )
 
     def _asked(self, prompt: Prompt) -> Prompt | None:
         return prompt if self.questions is None else self.questions.get(prompt.text.strip())
 
 
-@dataclass(frozen=True)
-class Answered:
-    """`chances` by question id, and the rule by which they became the score."""
-
-    chances: Mapping[str, float]
-    rule: Mean
-
-
 def answers_in(evidence: Mapping[str, object]) -> Answered | None:
     """Of a verdict on a prompt with questions of its own; of a clip its frames' means; of several
     judges those of the only one that asks. None where there are none.
     """
-    if isinstance(answers := evidence.get("answers"), Mapping):
-        return Answered(answers, evidence["rule"])  # type: ignore[arg-type]
+    if (answers := evidence.get("answers")) is not None:
+        try:
+            return Answered.model_validate(answers)
+        except ValidationError:  # what a judge of one's own calls so
+            return None
     frames = evidence.get("frames")
     if isinstance(frames, Mapping):
-        each = [answers_in(frame.get("evidence", {})) for frame in frames.values()]
-        told = [one for one in each if one]
-        if not told or len(told) < len(each):
-            return None
-        ids = told[0].chances
-        return Answered({n: fmean(one.chances[n] for one in told) for n in ids}, told[0].rule)
+        told = [answers_in(frame.get("evidence", {})) for frame in frames.values()]
+        each = [one for one in told if one]
+        return _mean_of(each) if each and len(each) == len(told) else None
     members = [answers_in(one) for one in evidence.values() if isinstance(one, Mapping)]
     asking = [one for one in members if one]
     return asking[0] if len(asking) == 1 else None
+
+
+def _mean_of(each: Sequence[Answered]) -> Answered:
+    chances = {name: fmean(one.chances[name] for one in each) for name in each[0].chances}
+    return each[0].model_copy(update={"chances": chances})
