@@ -86,7 +86,7 @@ class EvalSettings(StrictModel):
     tries: int | None = ray.TRIES(None)
     images: Path | None = setting(
         "Data",
-        "Images to score instead of sampling: a folder in GenEval's layout, in that of the suite of "
+        "Images to score instead of sampling: a folder in GenEval's layout or that of the suite of "
         "--prompts, or a CSV or JSONL with image and prompt.",
         None,
         url=True,

@@ -79,7 +79,7 @@ def notes(summary: EvaluationSummary) -> list[str]:
             f"The judge failed on {failures.images} images, which are in no accuracy: {causes}."
         )
         lines.append(f"  {', '.join(failures.names[:5])}" + " ..." * (failures.images > 5))
-    if summary.empty_share > 0:
+    if summary.empty_share > 0 and summary.questions is None:  # who asks has no boxes
         lines.append(f"No object at all was found in {summary.empty_share:.1%} of the images.")
     if summary.sharpness is not None:
         lines.append(f"Sharpness (variance of the Laplacian): {summary.sharpness:.1f}")

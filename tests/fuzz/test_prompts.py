@@ -113,6 +113,24 @@ def test_questions(tmp_path: Path, data: bytes) -> None:
     outcome(lambda: read_questions(path), "questions.jsonl")
 
 
+OURS = {"prompt": "two dogs", "id": "1", "questions": [{"id": "a", "text": "x?", "parents": []}]}
+TIIF = dict.fromkeys(("type", "short_description", "long_description"), "two dogs")
+TIIF_ASKS = {"yn_question_list": ["Dogs?"], "yn_answer_list": ["yes"]}
+DPG = {"proposition_id": 1, "dependency": "0", "category_broad": "entity", "question": "Dogs?"}
+
+
+@given(
+    data=lines_of([OURS] * 3)
+    | lines_of([TIIF | TIIF_ASKS] * 3)
+    | lines_of([{"item_id": "1", "prompt": "two dogs", "questions": [DPG]}] * 3)
+)
+def test_rows_of_suites(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(data)
+    for prompt in outcome(lambda: read_prompts(path), "rows.jsonl") or ():
+        assert parse_prompt(prompt.to_json(), "again") == prompt
+
+
 @given(data=lines_of([{"pair": "p1", "decision": "keep", "time": "2026-01-01"}] * 3))
 def test_answers(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "answers.jsonl"
