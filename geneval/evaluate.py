@@ -40,8 +40,6 @@ from sipo.geneval.summary import (
 if TYPE_CHECKING:
     from sipo.backbones.base import Backbone
 
-SAMPLED = (".png", ".mp4")
-
 
 @dataclass(frozen=True)
 class EvaluationWork:
@@ -84,7 +82,7 @@ def _plan(settings: EvalSettings) -> EvaluationWork:
     prompts = wanted_prompts(settings)
     if settings.images:
         return _plan_of_images(settings, settings.images, prompts)
-    indices = product(range(len(prompts)), range(settings.images_per_prompt), SAMPLED)
+    indices = product(range(len(prompts)), range(settings.images_per_prompt), layout.SAMPLED)
     sampled = sum((settings.out / layout.image_name(*index)).exists() for index in indices)
     work = EvaluationWork(prompts, settings.out, sampled)
     evaluation_folder.hold_early(

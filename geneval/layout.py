@@ -19,6 +19,9 @@ IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 CLIPS = (".mp4", ".webm", ".mov", ".mkv", ".avi")
 """File names, in upper case too."""
 
+SAMPLED = (".png", ".mp4")
+"""What an evaluation of our own calls its images and clips, whatever they were."""
+
 _FOLDER = re.compile(r"\d{5,}")
 _NAMED = 5  # missing images are named up to this many
 

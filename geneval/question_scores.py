@@ -35,6 +35,7 @@ class RuleScores(Record):
 class QuestionScores(Record):
     """`rule` is the one by which images were scored; None where prompts differ in it."""
 
+    suites: list[str]  # that the prompts are of; "questions" where they name none
     rule: Mean | None
     overall: RuleScores
     groups: dict[str, RuleScores]
@@ -69,8 +70,10 @@ def question_scores(rows: Iterable[ImageResult]) -> QuestionScores | None:
     if not answered:
         return None
     groups, categories = _tables(answered)
+    suites = dict.fromkeys(prompt.suite or "questions" for _, prompt in answered)
     rules = {row.answers.rule for row, _ in answered if row.answers}
     return QuestionScores(
+        suites=list(suites),
         rule=rules.pop() if len(rules) == 1 else None,
         overall=_scores([_of_image(row, prompt) for row, prompt in answered]),
         groups={name: _scores(scored) for name, scored in groups.items()},
