@@ -150,20 +150,6 @@ def metrics_command(settings: asked.MetricsSettings) -> None:
         click.echo(means_table(results))
 
 
-@main.command("card", example="sipo-geneval card eval/base eval/sd15 --ranks rank > card.md")
-@settings_options(asked.CardSettings)
-def card_command(settings: asked.CardSettings) -> None:
-    """A report card: one Markdown table a model of what its evaluations' folders hold.
-
-    Alignment by accuracies or by a suite's answers, quality by the scores that `metrics` kept, and
-    with --ranks what people said, and how far the metrics agree with them.
-    """
-    from sipo.geneval.comparison.card import card_markdown, report_card
-
-    card = report_card(settings.evals, settings.ranks)
-    click.echo(card.to_json() if settings.json_ else card_markdown(card))
-
-
 @main.command("agree", example="sipo-geneval agree eval/base eval/base-by-another --page odd.html")
 @settings_options(asked.AgreeSettings)
 def agree_command(settings: asked.AgreeSettings) -> None:
@@ -206,6 +192,20 @@ def rank_command(settings: asked.RankSettings) -> None:
         raise ValueError(f"--results reads the study alone; leave {str(settings.evals[0])!r} out")
     result = rank_results(settings.results)
     click.echo(result.to_json() if settings.json_ else rank_table(result))
+
+
+@main.command("card", example="sipo-geneval card eval/base eval/sd15 --ranks rank > card.md")
+@settings_options(asked.CardSettings)
+def card_command(settings: asked.CardSettings) -> None:
+    """A report card: one Markdown table a model of what its evaluations' folders hold.
+
+    Alignment by accuracies or by a suite's answers, quality by the scores that `metrics` kept, and
+    with --ranks what people said, and how far the metrics agree with them.
+    """
+    from sipo.geneval.comparison.card import card_markdown, report_card
+
+    card = report_card(settings.evals, settings.ranks)
+    click.echo(card.to_json() if settings.json_ else card_markdown(card))
 
 
 @main.command("vbench", example="sipo-geneval vbench vbench/evaluation_results")
