@@ -18,6 +18,9 @@ def csv_rows(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]
     delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(text)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
+        names = [name.strip().lower() for name in reader.fieldnames or ()]
+        if twice := [name for name in names if name and names.count(name) > 1]:
+            raise ValueError(f"{path}, line 1: two columns are called {twice[0]!r}; keep one")
         for row in reader:
             where = f"{path}, line {reader.line_num}"
             if None in row:

@@ -17,6 +17,7 @@ from sipo.feedback.question_suites.suite_rows import (
     OwnRows,
     Row,
     Rows,
+    counted_from_1,
     listed,
     parents_of,
     question,
@@ -76,7 +77,7 @@ def _question(row: object, text: str, where: str) -> dict[str, object]:
         raise ValueError(f"{where}: a question of {KIND} is {str(row)[:40]!r}; give an object")
     broad = row.get("category_broad")
     return question(
-        text_of(row, "proposition_id", where, KIND),
+        counted_from_1(text_of(row, "proposition_id", where, KIND), where),
         text_of(row, text, where, KIND),
         parents=parents_of(row.get("dependency"), where),
         category=str(broad).strip() if broad else None,

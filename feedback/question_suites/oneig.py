@@ -26,6 +26,7 @@ from sipo.feedback.question_suites.suite_rows import (
     OwnRows,
     Row,
     Rows,
+    counted_from_1,
     parents_of,
     question,
     text_of,
@@ -143,7 +144,11 @@ def _questions(entry: object, where: str) -> list[dict[str, object]]:
         odd = sorted(asked.keys() ^ parents.keys())
         raise ValueError(f"{where}: question and dependency differ in {odd[0]!r}; mend the file")
     return [
-        question(n, text_of(asked, n, where, KIND), parents=parents_of(parents[n], where))
+        question(
+            counted_from_1(n, where),
+            text_of(asked, n, where, KIND),
+            parents=parents_of(parents[n], where),
+        )
         for n in asked
     ]
 

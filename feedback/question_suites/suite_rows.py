@@ -50,13 +50,22 @@ def question(
     return row | ({"category": category} if category else {})
 
 
+def counted_from_1(number: str, where: str) -> str:
+    """Raises ValueError for a question that, as a parent, would be none."""
+    if not number.strip("0"):
+        raise ValueError(
+            f"{where}: a question is number 0, which as a parent is none; count from 1"
+        )
+    return number
+
+
 def parents_of(value: object, where: str) -> list[str]:
     """ "1, 2", "0", [1, 2] or 0 -> the ids; 0 is none (Cho et al. 2024: "0" in `dependency`)."""
     found = value if isinstance(value, list) else str(value).split(",")
     ids = [str(one).strip() for one in found]
-    if bad := [one for one in ids if not one.isdecimal()]:
+    if bad := [one for one in ids if not (one.isascii() and one.isdecimal())]:
         raise ValueError(
             f"{where}: dependency {str(value)[:40]!r} has {bad[0][:20]!r}, which is no number of a "
             "question; write 0 for none"
         )
-    return list(dict.fromkeys(one for one in ids if int(one)))
+    return list(dict.fromkeys(one for one in ids if one.strip("0")))

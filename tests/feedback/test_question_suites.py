@@ -204,6 +204,7 @@ def test_one_id_is_one_prompt(tmp_path: Path) -> None:
         ({1: "Other"}, "line 5: item_id 'dogs_1' has another text than in .*line 2"),
         ({5: ""}, "line 5: question_natural_language of a row of DPG-Bench or DSG-1k is"),
         ({3: "4"}, "in a circle"),
+        ({2: "0"}, "line 5: a question is number 0, which as a parent is none; count from 1"),
     ],
 )
 def test_damaged_dpg(tmp_path: Path, change: dict[int, str], says: str) -> None:
