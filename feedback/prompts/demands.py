@@ -78,9 +78,13 @@ def _require_clauses(
 ) -> None:
     """Of `among`, by default all."""
     if plain := [one for one in (prompts if among is None else among) if not one.include]:
+        those, asked = _those(plain, prompts, source), any(one.questions for one in plain)
+        other = (
+            "that asks their questions: vlm, http=URL" if asked else f"that reads text: {READERS}"
+        )
         raise ValueError(
-            f"{who} {does} the objects of a prompt, and plain text names none: "
-            f"{_those(plain, prompts, source)}; give {needs}, or a judge that reads text: {READERS}"
+            f"{who} {does} the objects of a prompt, and plain text names none: {those}; give "
+            f"{needs}, or a judge {other}"
         )
 
 

@@ -219,6 +219,7 @@ def test_a_detector_is_told_that_a_suite_asks(tmp_path: Path, listed: Path) -> N
     words = ("--prompts", samples.dpg_csv(tmp_path), "--images", listed)
     said = refused(*words, "--judge", "mask2former")
     assert "looks for the objects of a prompt" in said
+    assert "or a judge that asks their questions: vlm, http=URL" in said
 
 
 def refused(*words: object) -> str:
