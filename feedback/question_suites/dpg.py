@@ -12,6 +12,7 @@ category is `category_broad`. Left out: `keywords`, `tuple`, `category_detailed`
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from sipo.feedback.question_suites.suite_rows import (
     OwnRows,
@@ -39,8 +40,9 @@ def own_rows(rows: Rows) -> OwnRows:
         yield where, _prompt(text_of(row, "item_id", where, KIND), row, "prompt", where, questions)
 
 
-def own_rows_of_table(rows: Rows) -> OwnRows:
-    """Rows of one item follow each other."""
+def own_rows_of_table(path: Path, rows: Rows) -> OwnRows:
+    """Rows of one item follow each other. The file's name alone tells the two suites apart."""
+    suite = "dsg" if "dsg" in path.stem.lower() else "dpg"
     places: dict[str, str] = {}
     prompts: dict[str, dict[str, object]] = {}
     questions: dict[str, list[dict[str, object]]] = {}
@@ -62,7 +64,7 @@ def own_rows_of_table(rows: Rows) -> OwnRows:
         questions[item].append(asked)
         last = item
     for item, own in prompts.items():
-        yield places[item], own
+        yield places[item], own | {"suite": suite}
 
 
 def _prompt(

@@ -58,7 +58,7 @@ def of_table(path: Path, text: str) -> OwnRows | None:
     rows = list(csv_rows(path, text))
     columns = rows[0][1].keys() if rows else ()
     if set(columns) >= dpg.COLUMNS:
-        return dpg.own_rows_of_table(rows)
+        return dpg.own_rows_of_table(path, rows)
     if unigenbench.is_table(columns):
         return unigenbench.own_rows_of_table(rows)
     return oneig.own_rows_of_table(path, rows) if oneig.is_table(columns) else None

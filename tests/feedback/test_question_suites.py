@@ -65,6 +65,8 @@ def test_dpg(tmp_path: Path, make: Callable[[Path], Path]) -> None:
         ("4", ("2", "3"), "relation"),
     ]
     assert rain.text == "Rain, at night"
+    file = samples.dpg_csv(tmp_path).rename(tmp_path / "dsg-1k-anns.csv")
+    assert {prompt.suite for prompt in read_prompts(file)} == {"dsg"}
 
 
 def test_tiif_is_two_prompts_a_row(tmp_path: Path) -> None:
