@@ -122,16 +122,27 @@ def paired_intervals(a: Tally, b: Tally) -> dict[str, Interval | None]:
 
 def estimate(values: Iterable[tuple[str, float]]) -> Estimate:
     """The mean of all values, each given with its unit; one unit has no interval."""
-    by_unit: dict[str, list[float]] = {}
-    for unit, value in values:
-        by_unit.setdefault(unit, []).append(value)
+    return estimates((unit, (value,)) for unit, value in values)[0]
+
+
+def estimates(rows: Iterable[tuple[str, Sequence[float]]]) -> list[Estimate]:
+    """As `estimate`, column by column of rows of K values, all by the same resamples."""
+    by_unit: dict[str, list[Sequence[float]]] = {}
+    for unit, values in rows:
+        by_unit.setdefault(unit, []).append(values)
     groups = [by_unit[unit] for unit in sorted(by_unit)]
-    table = np.array([(sum(group), len(group)) for group in groups], dtype=np.float64)  # (P, 2)
-    mean = float(table[:, 0].sum() / table[:, 1].sum())
-    if len(table) == 1:
-        return Estimate(value=mean, **interval_fields(None))
-    draws = _means(resamples(len(table), np.random.default_rng(0)), table)
-    return Estimate(value=mean, **interval_fields(quantiles(draws)))
+    sums = np.array([[sum(column) for column in zip(*group, strict=True)] for group in groups])
+    counts = np.array([len(group) for group in groups], dtype=np.float64)
+    tables = [np.stack([column, counts], axis=1) for column in sums.T]  # K of (P, 2)
+    means = [float(table[:, 0].sum() / table[:, 1].sum()) for table in tables]
+    if len(groups) == 1:
+        return [Estimate(value=mean, **interval_fields(None)) for mean in means]
+    weights = resamples(len(groups), np.random.default_rng(0))
+    bounds = [quantiles(_means(weights, table)) for table in tables]
+    return [
+        Estimate(value=mean, **interval_fields(found))
+        for mean, found in zip(means, bounds, strict=True)
+    ]
 
 
 def paired_means(

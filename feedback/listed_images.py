@@ -3,26 +3,25 @@
 image                what it is called: also filename, file_name, path, video
 prompt               a text, or a GenEval row (in CSV as JSON): also caption, text, metadata
 
-In JSON the row may be GenEval's own with the image added: tag, include, exclude, prompt, image.
+In JSON the row may be GenEval's own with the image added (tag, include, exclude, prompt, image), or
+one with questions.
 Paths are relative to the list.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sipo.common.files.csv_rows import csv_rows
 from sipo.common.files.strict_json import parse_json
-from sipo.common.files.text import numbered_lines, read_text, split_lines
-from sipo.feedback.prompts.prompt import Prompt, parse_prompt, plain_text
+from sipo.common.files.text import numbered_lines, read_text
+from sipo.feedback.prompts.prompt import ROW, Prompt, parse_prompt, plain_text
 
 IMAGE = ("image", "filename", "file_name", "path", "video")
 PROMPT = ("metadata", "prompt", "caption", "text")
-_ROW = ("tag", "include", "exclude", "prompt")
 _LOOK = 'give columns image and prompt, or JSONL rows {"image": "a.png", "prompt": "a red cat"}'
 
 
@@ -65,30 +64,12 @@ def read_rows(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
     suffix = path.suffix.lower()
     text = read_text(path, "list")
     if suffix in (".csv", ".tsv"):
-        return _csv(path, text, "\t" if suffix == ".tsv" else _delimiter(text))
+        return csv_rows(path, text)
     if suffix == ".jsonl":
         return _jsonl(path, text)
     if suffix == ".json":
         return _json(path, text)
     raise ValueError(f"list {str(path)!r} is none of .csv, .tsv, .jsonl and .json; name it so")
-
-
-def _csv(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, Mapping[str, object]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            if None in row:
-                raise ValueError(f"{where}: more cells than the header has; put the text in quotes")
-            yield where, {name.strip().lower(): value for name, value in row.items()}
-    except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: no CSV ({error})") from None
-
-
-def _delimiter(text: str) -> str:
-    """Excel writes ";" where the comma is the decimal point."""
-    header = (split_lines(text) or [""])[0]
-    return ";" if ";" in header and "," not in header else ","
 
 
 def _jsonl(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
@@ -120,8 +101,8 @@ def _listed(
 
 
 def _prompt(row: Mapping[str, object], where: str, known: Mapping[str, Prompt]) -> Prompt:
-    if row.get("include") is not None:
-        row = {name: row[name] for name in _ROW if row.get(name) is not None}
+    if row.get("include") is not None or isinstance(row.get("questions"), list):
+        row = {name: row[name] for name in ROW if row.get(name) is not None}
         return parse_prompt(json.dumps(row), where)
     prompt = next((row[name] for name in PROMPT if row.get(name)), None)
     if isinstance(prompt, dict):

@@ -14,8 +14,8 @@ FrameScore = Literal["mean", "worst"]
 PROMPTS = partial(
     setting,
     "Prompts",
-    "File of prompts: GenEval JSONL, .txt of a prompt a line ('# ' begins a comment), or - "
-    "(standard input).",
+    "File of prompts: GenEval JSONL, a suite's with its questions (DPG-Bench's CSV ...), .txt of a "
+    "prompt a line ('# ' begins a comment), or - (standard input).",
     also="prompts_file prompt_file metadata_file",
 )
 JUDGES_NAMED = partial(

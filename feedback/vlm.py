@@ -18,9 +18,10 @@ from sipo.common.devices import judge_device
 from sipo.feedback.judge_batches import judge_in_batches
 from sipo.feedback.judge_weights import describe_folder, find_folder
 from sipo.feedback.prompts.prompt import Prompt
-from sipo.feedback.prompts.questions import Atom, first_tokens, read_questions
+from sipo.feedback.prompts.question import Mean, Question
+from sipo.feedback.prompts.questions import first_tokens, read_questions
 from sipo.feedback.published_weights import VLM
-from sipo.feedback.rule.answers import BRIEF, THRESHOLD, AnswerRule, Mean
+from sipo.feedback.rule.answers import BRIEF, THRESHOLD, AnswerRule
 from sipo.feedback.rule.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -52,19 +53,19 @@ class VlmJudge:
         )
 
     def _judge(self, image: Image.Image, prompt: Prompt, description: dict[str, object]) -> Verdict:
-        if not (atoms := self._rule.atoms(prompt)):
+        if not (questions := self._rule.questions_of(prompt)):
             return self._rule.unasked(prompt, description)
-        return self._rule.verdict(atoms, self.chances(image, atoms), description)
+        return self._rule.verdict(prompt, self.chances(image, questions), description)
 
     @torch.inference_mode()
-    def chances(self, image: Image.Image, atoms: Sequence[Atom]) -> list[float]:
-        """Per atom the probability that the answer begins with the right one's first token.
+    def chances(self, image: Image.Image, questions: Sequence[Question]) -> list[float]:
+        """Per question the probability that the answer begins with the right one's first token.
 
         The raw logits count: a checkpoint's own repetition penalty and temperature do not.
         """
         rgb = image.convert("RGB")
         inputs = self._processor.apply_chat_template(
-            [_conversation(rgb, f"{atom.question} {BRIEF}") for atom in atoms],
+            [_conversation(rgb, f"{one.text} {BRIEF}") for one in questions],
             tokenize=True,
             add_generation_prompt=True,
             return_dict=True,
@@ -78,12 +79,12 @@ class VlmJudge:
             return_dict_in_generate=True,
             output_logits=True,
         )
-        rows = output.logits[0].float().softmax(-1)  # (atoms, words)
+        rows = output.logits[0].float().softmax(-1)  # (questions, words)
         if not torch.isfinite(rows).all():
             raise FloatingPointError("the model's output is not finite")
         return [
-            min(1.0, float(row[self._tokens(atom.answer)].sum()))
-            for row, atom in zip(rows, atoms, strict=True)
+            min(1.0, float(row[self._tokens(one.answer)].sum()))
+            for row, one in zip(rows, questions, strict=True)
         ]
 
 
@@ -96,7 +97,7 @@ def load_vlm(
     weights: str | Path | None,
     vocabulary: Sequence[str],
     *,
-    mean: Mean = "geometric",
+    mean: Mean | None = None,
     least: Annotated[float, Field(ge=0, le=1)] = THRESHOLD,
     questions: str | None = None,
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",

@@ -230,6 +230,20 @@ def rank_command(settings: asked.RankSettings) -> None:
     )
 
 
+@main.command("card", example="sipo-geneval card eval/base eval/sd15 --ranks rank > card.md")
+@settings_options(asked.CardSettings)
+def card_command(settings: asked.CardSettings) -> None:
+    """A report card: one Markdown table a model of what its evaluations' folders hold.
+
+    Alignment by accuracies or by a suite's answers, quality by the scores that `metrics` kept, and
+    with --ranks what people said, and how far the metrics agree with them.
+    """
+    from sipo.geneval.comparison.card import card_markdown, report_card
+
+    card = report_card(settings.evals, settings.ranks)
+    click.echo(card.to_json() if settings.json_ else card_markdown(card))
+
+
 @main.command("vbench", example="sipo-geneval vbench vbench/evaluation_results")
 @settings_options(asked.VbenchSettings)
 def vbench_command(settings: asked.VbenchSettings) -> None:

@@ -27,6 +27,7 @@ from sipo.geneval.evaluation_folder import FLOAT32, RESULTS, SUMMARY
 from sipo.geneval.listed_folder import lay_out, listed_images
 from sipo.geneval.results import write_rows
 from sipo.geneval.settings import OF_CLIPS, EvalSettings, wanted_prompts
+from sipo.geneval.suite_images import find_suite_images
 from sipo.geneval.summary import (
     EvaluationConfig,
     EvaluationSummary,
@@ -39,15 +40,14 @@ from sipo.geneval.summary import (
 if TYPE_CHECKING:
     from sipo.backbones.base import Backbone
 
-SAMPLED = (".png", ".mp4")
-
 
 @dataclass(frozen=True)
 class EvaluationWork:
     """What is to be judged: `root` holds the images, sampled there or found there.
 
     `samples` are the images of each prompt where they were made elsewhere; `listed` says that a
-    list names them, and that they are to be put under `root` first.
+    list names them (or a suite's layout does), and that they are to be put under `root` first, cut
+    out of their grids with `in_grids`.
     """
 
     prompts: list[Prompt]
@@ -55,6 +55,7 @@ class EvaluationWork:
     images_there: int
     samples: list[list[Path]] | None = None
     listed: bool = False
+    in_grids: bool = False
 
     @property
     def tags(self) -> dict[str, int]:
@@ -81,7 +82,7 @@ def _plan(settings: EvalSettings) -> EvaluationWork:
     prompts = wanted_prompts(settings)
     if settings.images:
         return _plan_of_images(settings, settings.images, prompts)
-    indices = product(range(len(prompts)), range(settings.images_per_prompt), SAMPLED)
+    indices = product(range(len(prompts)), range(settings.images_per_prompt), layout.SAMPLED)
     sampled = sum((settings.out / layout.image_name(*index)).exists() for index in indices)
     work = EvaluationWork(prompts, settings.out, sampled)
     evaluation_folder.hold_early(
@@ -91,21 +92,28 @@ def _plan(settings: EvalSettings) -> EvaluationWork:
 
 
 def _plan_of_images(settings: EvalSettings, images: Path, wanted: list[Prompt]) -> EvaluationWork:
-    """Of a list, or of a folder in GenEval's layout."""
+    """Of a list, of a suite's own layout, or of a folder in GenEval's."""
     named = "images_per_prompt" in settings.model_fields_set
     count = settings.images_per_prompt if named else None
-    if listed := images.is_file():
+    listed, in_grids = images.is_file(), False
+    if listed:
         found, samples = listed_images(images, wanted)
         _require_count(images, found, samples, count)
         layout.require_one_kind([path for row in samples for path in row])
+    elif theirs := find_suite_images(images, wanted):
+        settings.require_local("images of a suite's own layout")
+        listed, in_grids = True, theirs.in_grids
+        found, samples = wanted, theirs.samples
+        _require_count(images, found, samples, count)
     else:
         found = layout.read_prompt_folders(images)
         if wanted:
             layout.check_same_prompts(images, found, wanted)
+            found = wanted
         samples = layout.find_images(images, found, count or expected(images))
     _require_named_judge(settings, images)
     root, total = settings.out if listed else images, sum(map(len, samples))
-    work = EvaluationWork(found, root, total, samples, listed)
+    work = EvaluationWork(found, root, total, samples, listed, in_grids)
     evaluation_folder.hold_early(settings.out, _known_early(settings, work))
     return work
 
@@ -175,7 +183,11 @@ def _evaluate(
         return _score(settings, work, judge, config, samples, leases)
     config = _held(settings, depends if work.listed else depends | _provenance(work.root))
     assert work.samples is not None
-    samples = lay_out(work.root, work.prompts, work.samples) if work.listed else work.samples
+    samples = (
+        lay_out(work.root, work.prompts, work.samples, work.in_grids)
+        if work.listed
+        else work.samples
+    )
     return _score(settings, work, judge, config, samples, leases)
 
 

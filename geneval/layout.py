@@ -19,6 +19,9 @@ IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 CLIPS = (".mp4", ".webm", ".mov", ".mkv", ".avi")
 """File names, in upper case too."""
 
+SAMPLED = (".png", ".mp4")
+"""What an evaluation of our own calls its images and clips, whatever they were."""
+
 _FOLDER = re.compile(r"\d{5,}")
 _NAMED = 5  # missing images are named up to this many
 
@@ -47,6 +50,10 @@ def save_file(data: bytes, path: Path) -> None:
     """Appears whole or not at all, so that what exists need not be sampled again."""
     with atomic(path) as file:
         file.write(data)
+
+
+def has_prompt_folders(root: Path) -> bool:
+    return root.is_dir() and any(_FOLDER.fullmatch(path.name) for path in root.iterdir())
 
 
 def read_prompt_folders(root: Path) -> list[Prompt]:
@@ -104,14 +111,17 @@ def find_images(
 
 
 def check_same_prompts(root: Path, found: Sequence[Prompt], wanted: Sequence[Prompt]) -> None:
-    """ValueError naming the first folder whose prompt is not the one asked for."""
+    """ValueError naming the first folder whose prompt is not the one asked for.
+
+    A plain text there may be a suite's prompt of that text: its images were made from no more.
+    """
     for number, prompt in enumerate(wanted):
         if number >= len(found):
             raise ValueError(
                 f"{str(root)!r} has {len(found)} prompts of {len(wanted)}; the first missing is "
                 f"{number:05d}, {prompt.text!r}"
             )
-        if found[number] != prompt:
+        if found[number] != prompt and not _is_text_of(found[number], prompt):
             raise ValueError(
                 f"{str(root / f'{number:05d}')!r} holds {found[number].text!r} where "
                 f"{prompt.text!r} is asked for; give the prompt file the images were made from"
@@ -121,6 +131,11 @@ def check_same_prompts(root: Path, found: Sequence[Prompt], wanted: Sequence[Pro
             f"{str(root)!r} has {len(found)} prompts where {len(wanted)} are asked for; give the "
             "prompt file the images were made from"
         )
+
+
+def _is_text_of(found: Prompt, prompt: Prompt) -> bool:
+    plain = found.tag == "text" and not found.questions
+    return plain and bool(prompt.questions) and found.text == prompt.text
 
 
 def numbered(folder: Path) -> dict[int, Path]:

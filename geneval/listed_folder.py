@@ -1,4 +1,5 @@
-"""Images that a list names, put into GenEval's layout: linked, not sampled."""
+"""Images that a list names, or a suite's own layout, put into GenEval's: linked, or cut out of a
+grid."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from sipo.common.files.text import read_json
 from sipo.common.files.writing import write_json
 from sipo.feedback.listed_images import read_listed
 from sipo.feedback.prompts.prompt import Prompt
-from sipo.geneval.layout import image_name, named, write_prompt_folders
+from sipo.geneval.layout import image_name, named, save_image, write_prompt_folders
+from sipo.geneval.suite_images import cells
 
 SOURCES = "sources.json"
 """Beside the folders: image name -> the file it is."""
@@ -41,16 +43,25 @@ def listed_images(path: Path, wanted: Sequence[Prompt]) -> tuple[list[Prompt], l
 
 
 def lay_out(
-    root: Path, prompts: Sequence[Prompt], samples: Sequence[Sequence[Path]]
+    root: Path,
+    prompts: Sequence[Prompt],
+    samples: Sequence[Sequence[Path]],
+    in_grids: bool = False,
 ) -> list[list[Path]]:
     """Folders under `root` whose images are `samples`; those of an earlier list go.
 
+    `in_grids`: the images of a prompt are the cells of one file.
+
     Raises ValueError, and touches nothing, where there are images that no list put there.
     """
+    names = [
+        [image_name(n, i, ".png" if in_grids else p.suffix.lower()) for i, p in enumerate(images)]
+        for n, images in enumerate(samples)
+    ]
     sources = {
-        image_name(number, index, image.suffix.lower()): image
-        for number, images in enumerate(samples)
-        for index, image in enumerate(images)
+        name: image
+        for row, images in zip(names, samples, strict=True)
+        for name, image in zip(row, images, strict=True)
     }
     earlier = read_json(root / SOURCES) if (root / SOURCES).is_file() else {}
     present = {file.relative_to(root).as_posix() for file in root.glob("*/samples/*")}
@@ -62,12 +73,14 @@ def lay_out(
     write_json(root / SOURCES, earlier | {name: str(p) for name, p in sources.items()}, indent=2)
     for name in present - sources.keys():
         (root / name).unlink()
-    for name, image in sources.items():
-        link(image, root / name)
-    return [
-        [root / image_name(number, i, image.suffix.lower()) for i, image in enumerate(images)]
-        for number, images in enumerate(samples)
-    ]
+    for row, images in zip(names, samples, strict=True):
+        if in_grids:
+            for name, cell in zip(row, cells(images[0]), strict=True):
+                save_image(cell, root / name)
+        else:
+            for name, image in zip(row, images, strict=True):
+                link(image, root / name)
+    return [[root / name for name in row] for row in names]
 
 
 def link(file: Path, name: Path) -> None:

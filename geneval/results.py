@@ -6,7 +6,7 @@ Source: djghosh13/geneval, `evaluation/evaluate_images.py`; `summary_scores.py` 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import get_args
 
@@ -15,11 +15,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sipo.common.files.text import numbered_lines, read_text
 from sipo.common.files.writing import write_text
 from sipo.feedback.prompts.prompt import Prompt, Tag
+from sipo.feedback.rule.answers import Answered, answers_in
 from sipo.feedback.rule.complaint import Complaint
 from sipo.feedback.rule.verdict import Verdict
 
 Tally = dict[str, dict[str, tuple[int, int]]]
-"""tag -> prompt (its row as JSON) -> (correct images, judged images)."""
+"""tag (or group) -> prompt (its row as JSON) -> (correct images, judged images)."""
 
 
 class ImageResult(BaseModel):
@@ -36,6 +37,8 @@ class ImageResult(BaseModel):
     details: str  # {class: [[x1, y1, x2, y2, score], ...]} as JSON
     complaints: tuple[Complaint, ...] = ()  # `reason` as data; folders of earlier versions lack it
     sharpness: float | None = None  # of the image; the same
+    group: str | None = None  # of a suite's prompt, which has it
+    answers: Answered | None = None  # to the prompt's own questions
 
 
 def to_row(
@@ -56,11 +59,19 @@ def to_row(
         details=json.dumps(details),
         complaints=verdict.complaints,
         sharpness=sharpness,
+        group=prompt.group,
+        answers=answers_in(verdict.evidence) if prompt.questions else None,
     )
 
 
 def write_rows(rows: Iterable[ImageResult], path: Path) -> None:
-    write_text(path, "".join(json.dumps(row.model_dump()) + "\n" for row in rows))
+    write_text(path, "".join(json.dumps(_as_written(row)) + "\n" for row in rows))
+
+
+def _as_written(row: ImageResult) -> dict[str, object]:
+    """Without what only suites' prompts have, where it is none."""
+    without = {name for name in ("group", "answers") if getattr(row, name) is None}
+    return row.model_dump(exclude=without)
 
 
 def read_rows(path: Path) -> list[ImageResult]:
@@ -92,12 +103,25 @@ def _row(line: str, where: str) -> ImageResult:
 
 def tally(rows: Iterable[ImageResult]) -> Tally:
     """Tags in GenEval's order; prompts sorted, so that equal sets give equal intervals."""
+    return _tally(rows, lambda row: row.tag, get_args(Tag))
+
+
+def tally_groups(rows: Iterable[ImageResult]) -> Tally:
+    """By group, of the prompts that have one, as they come; {} without such."""
+    grouped = [row for row in rows if row.group is not None]
+    names = tuple(dict.fromkeys(str(row.group) for row in grouped))
+    return _tally(grouped, lambda row: str(row.group), names)
+
+
+def _tally(
+    rows: Iterable[ImageResult], stratum: Callable[[ImageResult], str], order: tuple[str, ...]
+) -> Tally:
     counts: dict[tuple[str, str], tuple[int, int]] = {}
     for row in rows:
-        correct, images = counts.get((row.tag, row.metadata), (0, 0))
-        counts[row.tag, row.metadata] = (correct + row.correct, images + 1)
-    by_tag: Tally = {}
-    tags = get_args(Tag)
-    for tag, prompt in sorted(counts, key=lambda key: (tags.index(key[0]), key[1])):
-        by_tag.setdefault(tag, {})[prompt] = counts[tag, prompt]
-    return by_tag
+        key = (stratum(row), row.metadata)
+        correct, images = counts.get(key, (0, 0))
+        counts[key] = (correct + row.correct, images + 1)
+    by_name: Tally = {}
+    for name, prompt in sorted(counts, key=lambda key: (order.index(key[0]), key[1])):
+        by_name.setdefault(name, {})[prompt] = counts[name, prompt]
+    return by_name

@@ -85,8 +85,8 @@ class EvalSettings(StrictModel):
     tries: int | None = ray.TRIES(None)
     images: Path | None = setting(
         "Data",
-        "Images to score instead of sampling: a folder in GenEval's layout, or a CSV or JSONL with "
-        "image and prompt.",
+        "Images to score instead of sampling: a folder in GenEval's layout or that of the suite of "
+        "--prompts, or a CSV or JSONL with image and prompt.",
         None,
         url=True,
     )
@@ -119,12 +119,7 @@ class EvalSettings(StrictModel):
                 require_published(self.judge, self.judge_weights)
             check_backbone(self.backbone)
         if self.images and self.images.is_file():
-            for option, place in (("out", self.out), ("images", self.images)):
-                if is_url(place):
-                    raise ValueError(
-                        f"--{option} {place} is a URL, and images of a list are linked into --out; "
-                        "give a folder of this machine"
-                    )
+            self.require_local("images of a list")
         if self.images:
             ignored = sorted(_SAMPLING & self.model_fields_set)
             if ignored:
@@ -132,6 +127,15 @@ class EvalSettings(StrictModel):
                 raise ValueError(
                     f"--{option} has no effect with --images {str(self.images)!r}, where the "
                     "images are there already; leave one of the two out"
+                )
+
+    def require_local(self, what: str) -> None:
+        """Raises ValueError where `what`, which are linked into --out, are or go elsewhere."""
+        for option, place in (("out", self.out), ("images", self.images)):
+            if place and is_url(place):
+                raise ValueError(
+                    f"--{option} {place} is a URL, and {what} are linked into --out; give a folder "
+                    "of this machine"
                 )
 
     def command(self) -> str:

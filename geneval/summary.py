@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
+from typing import NotRequired, TypedDict
 
 from pydantic import Field
 
@@ -18,7 +19,8 @@ from sipo.feedback.complaint_table import ComplaintCount, count_complaints
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.confidence import single_object_confidence
 from sipo.geneval.judge_images import Judged
-from sipo.geneval.results import ImageResult, tally, to_row
+from sipo.geneval.question_scores import QuestionScores, question_scores
+from sipo.geneval.results import ImageResult, Tally, tally, tally_groups, to_row
 
 _PACKAGES = ("sipo", "torch", "diffusers", "transformers", "ultralytics", "numpy", "pillow")
 
@@ -73,6 +75,10 @@ class Accuracies(Record):
     interval: Interval | None
     no_interval: str | None = None
     tags: dict[str, TagSummary]
+    groups: dict[str, TagSummary] = Field(
+        default={}
+    )  # by a suite's groups, where its prompts have some
+    questions: QuestionScores | None = None  # where prompts have questions of their own
     complaints: list[ComplaintCount] = Field(default=[])  # why images fail; older folders have none
     empty_share: float  # of images in which the judge found no object
     sharpness: float | None = None  # the mean; older folders have none
@@ -132,15 +138,8 @@ def summarise(
     return rows, Accuracies(
         overall=shares[OVERALL],
         **interval_fields(bounds[OVERALL], lonely(counts)),
-        tags={
-            tag: TagSummary(
-                accuracy=shares[tag],
-                **interval_fields(bounds[tag]),
-                images=sum(images for _, images in by_prompt.values()),
-                prompts=len(by_prompt),
-            )
-            for tag, by_prompt in counts.items()
-        },
+        tags=_by_stratum(counts, shares, bounds),
+        **_of_suite(rows),
         complaints=count_complaints(zip(prompts, verdicts, strict=True)),
         empty_share=empty / len(rows),
         sharpness=fmean(row.sharpness for row in rows if row.sharpness is not None),
@@ -151,3 +150,32 @@ def summarise(
             names=[name for name, _, _ in failed],
         ),
     )
+
+
+class _OfSuite(TypedDict):
+    groups: NotRequired[dict[str, TagSummary]]
+    questions: NotRequired[QuestionScores]
+
+
+def _of_suite(rows: Sequence[ImageResult]) -> _OfSuite:
+    """What only suites' prompts have."""
+    found: _OfSuite = {}
+    if counts := tally_groups(rows):
+        found["groups"] = _by_stratum(counts, means(counts), intervals(counts))
+    if (scores := question_scores(rows)) is not None:
+        found["questions"] = scores
+    return found
+
+
+def _by_stratum(
+    counts: Tally, shares: Mapping[str, float], bounds: Mapping[str, Interval | None]
+) -> dict[str, TagSummary]:
+    return {
+        name: TagSummary(
+            accuracy=shares[name],
+            **interval_fields(bounds[name]),
+            images=sum(images for _, images in by_prompt.values()),
+            prompts=len(by_prompt),
+        )
+        for name, by_prompt in counts.items()
+    }

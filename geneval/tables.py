@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from sipo.common.statistics import FEWEST, Difference, Interval, PairedMeans, is_clear
+from sipo.common.statistics import FEWEST, Interval, PairedMeans, is_clear
 from sipo.feedback.complaint_table import complaint_lines
+from sipo.geneval.question_tables import gain_lines, question_lines
+from sipo.geneval.table_cells import bounds, compared, reasons, signed
 from sipo.geneval.vbench.scores import COMPOSITES
 
 if TYPE_CHECKING:
@@ -19,15 +21,6 @@ if TYPE_CHECKING:
     from sipo.geneval.vbench.scores import VBenchScores
 
 _WIDTH = 16
-_NONE = "none"
-"""In the place of an interval."""
-
-
-class _Explained(Protocol):
-    """What has an interval, or a reason why not."""
-
-    @property
-    def no_interval(self) -> str | None: ...
 
 
 def evaluation_table(summary: EvaluationSummary) -> str:
@@ -36,8 +29,15 @@ def evaluation_table(summary: EvaluationSummary) -> str:
         lines.append(_line(tag, entry.accuracy, entry.interval, entry.images))
     total = sum(entry.images for entry in summary.tags.values())
     lines.append(_line("overall", summary.overall, summary.interval, total))
-    lines += _reasons([*summary.tags.values(), summary])
-    return "\n".join([*lines, *notes(summary), *complaint_lines(summary.complaints)])
+    lines += reasons([*summary.tags.values(), summary])
+    if summary.groups and summary.questions is None:
+        lines += ["", f"{'group':{_WIDTH}}{'accuracy':>10}{'95 % interval':>18}{'images':>9}"]
+        lines += [
+            _line(n, one.accuracy, one.interval, one.images) for n, one in summary.groups.items()
+        ]
+        lines += reasons(summary.groups.values())
+    told = question_lines(summary.questions) if summary.questions else []
+    return "\n".join([*lines, *told, *notes(summary), *complaint_lines(summary.complaints)])
 
 
 def notes(summary: EvaluationSummary) -> list[str]:
@@ -49,7 +49,7 @@ def notes(summary: EvaluationSummary) -> list[str]:
             f"The judge failed on {failures.images} images, which are in no accuracy: {causes}."
         )
         lines.append(f"  {', '.join(failures.names[:5])}" + " ..." * (failures.images > 5))
-    if summary.empty_share > 0:
+    if summary.empty_share > 0 and summary.questions is None:  # who asks has no boxes
         lines.append(f"No object at all was found in {summary.empty_share:.1%} of the images.")
     if summary.sharpness is not None:
         lines.append(f"Sharpness (variance of the Laplacian): {summary.sharpness:.1f}")
@@ -61,10 +61,12 @@ def notes(summary: EvaluationSummary) -> list[str]:
 def comparison_table(result: Comparison, a: str, b: str) -> str:
     lines = [f"A: {a}", f"B: {b}", ""]
     beside = {} if result.sharpness is None else {"sharpness": result.sharpness}
-    lines += _compared({**result.tags, "overall": result.overall}, _WIDTH, beside)
+    lines += compared({**result.tags, "overall": result.overall}, _WIDTH, beside)
     if result.prompts_dropped:
         lines.append(f"{result.prompts_dropped} prompts were left out: a judge failed on them.")
-    return "\n".join(lines)
+    if result.groups and result.questions is None:
+        lines += ["", "accuracy by group", *compared(result.groups, 24)]
+    return "\n".join([*lines, *(gain_lines(result.questions) if result.questions else ())])
 
 
 def agreement_table(result: Agreement) -> str:
@@ -86,7 +88,7 @@ def _cost_sentence(result: Agreement) -> str:
     how = ", ".join(f"{name}: {each.a} to {each.b}" for name, each in settings.items())
     return (
         f"B was sampled otherwise ({how}): {all_.only_a + all_.only_b} of {all_.images} verdicts "
-        f"changed, {changed.value:.3f} {_bounds(changed.interval, 3).strip()}, and "
+        f"changed, {changed.value:.3f} {bounds(changed.interval, 3).strip()}, and "
         f"{all_.only_b - all_.only_a:+} images are correct"
     )
 
@@ -100,12 +102,12 @@ def paired_table(result: PairedMeans, a: str, b: str, unit: str) -> str:
         "",
         f"{'':{_WIDTH}}{'A':>10}{'B':>10}{'B - A':>10}{'95 % interval':>22}",
         f"{unit:{_WIDTH}}{result.a:>10.4f}{result.b:>10.4f}{gap.value:>+10.4f}"
-        f"{_signed(gap.interval):>22}{_mark(gap.interval, result.prompts, 0)}",
-        f"{'B wins':{_WIDTH}}{'':20}{wins.value:>10.3f}{_bounds(wins.interval, 3):>22}"
+        f"{signed(gap.interval):>22}{_mark(gap.interval, result.prompts, 0)}",
+        f"{'B wins':{_WIDTH}}{'':20}{wins.value:>10.3f}{bounds(wins.interval, 3):>22}"
         f"{_mark(wins.interval, result.prompts, 0.5)}",
         f"* the interval excludes chance (paired by prompt, {FEWEST} prompts or more; "
         f"{result.pairs} pairs of {result.prompts})",
-        *_reasons([gap]),
+        *reasons([gap]),
     ]
     if result.dropped:
         lines.append(f"{result.dropped} images were left out: only one run has their score.")
@@ -116,11 +118,11 @@ def metrics_table(result: MetricTable) -> str:
     wide = max(_WIDTH, *(len(run) + 2 for run in result.runs))
     lines = [f"{result.metric:{wide}}{'mean':>10}{'95 % interval':>22}{'images':>9}{'failed':>9}"]
     for run, row in result.runs.items():
-        bounds = _bounds(row.mean.interval, 4)
+        interval = bounds(row.mean.interval, 4)
         lines.append(
-            f"{run:{wide}}{row.mean.value:>10.4f}{bounds:>22}{row.images:>9}{row.failures:>9}"
+            f"{run:{wide}}{row.mean.value:>10.4f}{interval:>22}{row.images:>9}{row.failures:>9}"
         )
-    lines += _reasons([row.mean for row in result.runs.values()])
+    lines += reasons([row.mean for row in result.runs.values()])
     if len(result.runs) > 1:
         lines += ["", *_wins(result.wins, wide)]
     return "\n".join(lines)
@@ -143,10 +145,10 @@ def rank_table(result: RankResult) -> str:
     for run, row in result.runs.items():
         first, mean = row.rank_1, row.mean_rank
         lines.append(
-            f"{run:{wide}}{first.value:>8.3f}{_bounds(first.interval, 3):>18}"
-            f"{mean.value:>11.2f}{_bounds(mean.interval, 2):>18}"
+            f"{run:{wide}}{first.value:>8.3f}{bounds(first.interval, 3):>18}"
+            f"{mean.value:>11.2f}{bounds(mean.interval, 2):>18}"
         )
-    lines += _reasons([row.mean_rank for row in result.runs.values()])
+    lines += reasons([row.mean_rank for row in result.runs.values()])
     lines += ["", *_wins(result.wins, wide), ""]
     raters = ", ".join(f"{name} {count}" for name, count in result.raters.items())
     lines.append(f"{result.answers} answers on {result.items} items ({raters})")
@@ -172,35 +174,13 @@ def vbench_table(scores: VBenchScores) -> str:
 def vbench_comparison_table(result: VBenchComparison, a: str, b: str) -> str:
     composites = {name: row for name in COMPOSITES if (row := getattr(result, name))}
     rows = {name.replace("_", " "): row for name, row in result.dimensions.items()}
-    lines = [f"A: {a}", f"B: {b}", "", *_compared(rows | composites, 24)]
+    lines = [f"A: {a}", f"B: {b}", "", *compared(rows | composites, 24)]
     lines.append(f"normalised; {result.pairs} scores of clips that both have")
     if result.dropped:
         lines.append(f"{result.dropped} scores were left out: only one evaluation has them.")
     if not composites:
         lines.append("No total: not all sixteen dimensions are there.")
     return "\n".join(lines)
-
-
-def _compared(
-    rows: Mapping[str, Difference], wide: int, beside: Mapping[str, Difference] | None = None
-) -> list[str]:
-    """`beside` are no shares, and larger."""
-    lines = [f"{'':{wide}}{'A':>8}{'B':>8}{'B - A':>9}{'95 % interval':>20}"]
-    lines += [_row(name, row, wide) for name, row in rows.items()]
-    lines += [_row(name, row, wide, digits=1) for name, row in (beside or {}).items()]
-    lines.append(f"* the interval excludes 0 (paired by prompt, {FEWEST} prompts or more)")
-    return lines + _reasons(rows.values())
-
-
-def _row(name: str, row: Difference, wide: int, digits: int = 3) -> str:
-    values = f"{row.a:>8.{digits}f}{row.b:>8.{digits}f}{row.difference:>+9.{digits}f}"
-    return f"{name:{wide}}{values}{_signed(row.interval, digits):>20}{' *' * row.clear}"
-
-
-def _reasons(rows: Iterable[_Explained]) -> list[str]:
-    """Why there are intervals missing, each reason once."""
-    reasons = dict.fromkeys(row.no_interval for row in rows if row.no_interval)
-    return [f"No interval where it says {_NONE}: {reason}." for reason in reasons]
 
 
 def _wins(wins: Mapping[str, Mapping[str, float]], wide: int) -> list[str]:
@@ -212,21 +192,9 @@ def _wins(wins: Mapping[str, Mapping[str, float]], wide: int) -> list[str]:
     return lines
 
 
-def _signed(interval: Interval | None, digits: int = 4) -> str:
-    if interval is None:
-        return _NONE
-    return f"[{interval[0]:+.{digits}f}, {interval[1]:+.{digits}f}]"
-
-
 def _mark(interval: Interval | None, prompts: int, chance: float) -> str:
     return " *" if is_clear(interval, prompts, chance) else ""
 
 
-def _bounds(interval: Interval | None, digits: int) -> str:
-    if interval is None:
-        return _NONE
-    return f"[{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
-
-
 def _line(name: str, accuracy: float, interval: Interval | None, images: int) -> str:
-    return f"{name:{_WIDTH}}{accuracy:>10.3f}{_bounds(interval, 3):>18}{images:>9}"
+    return f"{name:{_WIDTH}}{accuracy:>10.3f}{bounds(interval, 3):>18}{images:>9}"

@@ -54,9 +54,9 @@ def check_prompts(
         if asks and (file := settings_of.get("questions")):
             _require_questions(who, prompts, source, str(file))
         elif asks:
-            _require_clauses(
-                who, "asks about", "GenEval rows, its setting questions", prompts, source
-            )
+            bare = [prompt for prompt in prompts if not prompt.questions]
+            needs = "GenEval rows, a suite's file of questions"
+            _require_clauses(who, "asks about", needs, prompts, source, among=bare)
         elif name in MOST_BOXES:
             _require_clauses(who, "looks for", "GenEval rows", prompts, source)
             _require_few(who, MOST_BOXES[name], prompts, source)
@@ -69,12 +69,22 @@ def _is_chat(url: str | None, settings: Mapping[str, object]) -> bool:
 
 
 def _require_clauses(
-    who: str, does: str, needs: str, prompts: Sequence[Prompt], source: str | Path
+    who: str,
+    does: str,
+    needs: str,
+    prompts: Sequence[Prompt],
+    source: str | Path,
+    among: Sequence[Prompt] | None = None,
 ) -> None:
-    if plain := [prompt for prompt in prompts if not prompt.include]:
+    """Of `among`, by default all."""
+    if plain := [one for one in (prompts if among is None else among) if not one.include]:
+        those, asked = _those(plain, prompts, source), any(one.questions for one in plain)
+        other = (
+            "that asks their questions: vlm, http=URL" if asked else f"that reads text: {READERS}"
+        )
         raise ValueError(
-            f"{who} {does} the objects of a prompt, and plain text names none: "
-            f"{_those(plain, prompts, source)}; give {needs}, or a judge that reads text: {READERS}"
+            f"{who} {does} the objects of a prompt, and plain text names none: {those}; give "
+            f"{needs}, or a judge {other}"
         )
 
 

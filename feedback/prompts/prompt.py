@@ -2,6 +2,7 @@
 
 Format: djghosh13/geneval, `evaluation_metadata.jsonl`, one JSON object a line. A plain text is a
 prompt of tag "text" that includes nothing: scorers read it, detectors have nothing to look for.
+A prompt of a suite that asks has its questions with it (suite, id, group, rule, questions).
 What no image can show (contradictions.py) is no prompt.
 """
 
@@ -26,6 +27,7 @@ from sipo.common.files.urls import place_of
 from sipo.feedback.prompts.clause import Clause, Color, Relation
 from sipo.feedback.prompts.contradictions import contradiction
 from sipo.feedback.prompts.prompt_files import prompt_rows
+from sipo.feedback.prompts.question import Mean, Named, Question, fault_of
 
 Tag = Literal["single_object", "two_object", "counting", "colors", "position", "color_attr", "text"]
 
@@ -38,6 +40,9 @@ RELATIONS: tuple[str, ...] = get_args(Relation)
 _CLAUSES = {"tag", "include", "exclude"}
 """What a row of GenEval has beside its prompt."""
 
+ROW = ("tag", "include", "exclude", "prompt", "suite", "id", "group", "rule", "questions")
+"""What a row may have, in this order."""
+
 _OPPOSITE: dict[Relation, Relation] = {
     "left of": "right of",
     "right of": "left of",
@@ -47,7 +52,11 @@ _OPPOSITE: dict[Relation, Relation] = {
 
 
 class Prompt(BaseModel):
-    """A text and what an image of it must include and must not."""
+    """A text, what an image of it must include and must not, and what is asked about it.
+
+    `suite` and `id` say which prompt of which suite it is, `group` what its score is reported
+    with, `rule` how that suite makes a score of the answers.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -55,8 +64,13 @@ class Prompt(BaseModel):
     include: tuple[Clause, ...]
     exclude: tuple[Clause, ...] = ()
     text: Annotated[str, Field(alias="prompt", min_length=1)]
+    suite: Named | None = None
+    id: Named | None = None
+    group: Named | None = None
+    rule: Mean | None = None
+    questions: tuple[Question, ...] = ()
 
-    @field_validator("include", "exclude", mode="before")
+    @field_validator("include", "exclude", "questions", mode="before")
     @classmethod
     def _null_is_none(cls, clauses: object) -> object:
         """As tables write what a row does not have."""
@@ -71,7 +85,7 @@ class Prompt(BaseModel):
             raise ValueError(f"include of a prompt of tag {self.tag!r} must have {wanted}")
         if self.exclude and self.tag == "text":
             raise ValueError("exclude of a prompt of tag 'text' must have nothing")
-        if sentence := contradiction(self.include, self.exclude):
+        if sentence := contradiction(self.include, self.exclude) or fault_of(self.questions):
             raise ValueError(sentence)
         return self
 
@@ -86,11 +100,15 @@ class Prompt(BaseModel):
         return frozenset(c.class_name for c in self.include + self.exclude if c.color)
 
     def to_row(self) -> dict[str, object]:
-        """The row as GenEval writes it: keys in its order, absent fields left out."""
+        """The row as GenEval writes it: keys in its order, absent fields left out; then the
+        suite's."""
         row: dict[str, object] = {"tag": self.tag, "include": [c.to_row() for c in self.include]}
         if self.exclude:
             row["exclude"] = [c.to_row() for c in self.exclude]
-        return row | {"prompt": self.text}
+        row["prompt"] = self.text
+        told = {"suite": self.suite, "id": self.id, "group": self.group, "rule": self.rule}
+        row |= {name: value for name, value in told.items() if value is not None}
+        return row | ({"questions": [q.to_row() for q in self.questions]} if self.questions else {})
 
     def to_json(self) -> str:
         return json.dumps(self.to_row())
@@ -127,11 +145,16 @@ def parse_prompt(line: str, where: str) -> Prompt:
 def prompt_of(row: object, where: str) -> Prompt:
     """A JSON value as a prompt. A string is a plain text, and so is an object that has a prompt
 
-    and says neither tag nor clauses. Raises ValueError that says `where` and what is wrong with it.
+    and says neither tag nor clauses; with questions it is the prompt of a suite. Raises ValueError
+    that says `where` and what is wrong with it.
     """
     if isinstance(row, str):
         row = {"prompt": row.strip()}
-    if isinstance(row, dict) and "prompt" in row and not _CLAUSES & row.keys():
+    if isinstance(row, dict) and "questions" in row and not _CLAUSES & row.keys():
+        if row["questions"] == []:
+            raise ValueError(f"{where}: questions is empty; ask one, or leave it out")
+        row = {"tag": "text", "include": [], **row}
+    elif isinstance(row, dict) and "prompt" in row and not _CLAUSES & row.keys():
         row = {"tag": "text", "include": [], "prompt": row["prompt"]}
     try:
         return Prompt.model_validate(row)
@@ -151,9 +174,15 @@ def read_prompts(path: str | Path) -> list[Prompt]:
     """All rows of a GenEval JSONL file (or JSON array), or the lines of a `.txt` as plain texts.
 
     "-" is standard input; that and other pipes may be either. A line of a text that begins with
-    "# " is a comment. ValueError names file and line of the first bad one.
+    "# " is a comment. A file of a suite that asks (feedback/question_suites) has its questions.
+    ValueError names file and line of the first bad one.
     """
-    prompts = [prompt_of(row, where) for where, row in prompt_rows(place_of(path))]
+    prompts, by_id = [], dict[tuple[str | None, str], Prompt]()
+    for where, row in prompt_rows(place_of(path)):
+        prompt = prompt_of(row, where)
+        if prompt.id and by_id.setdefault((prompt.suite, prompt.id), prompt) != prompt:
+            raise ValueError(f"{where}: a second prompt of id {prompt.id!r}; give it another")
+        prompts.append(prompt)
     if not prompts:
         raise ValueError(f"prompt file {str(path)!r} has no prompts; give one JSON row per line")
     return prompts

@@ -6,17 +6,14 @@ word, and counts with the probability of the right one. The wording here is ours
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sipo.common.files.strict_json import parse_json
-from sipo.common.files.text import numbered_lines, read_text
 from sipo.feedback.prompts.clause import Clause
 from sipo.feedback.prompts.grammar import NUMBER_WORDS, article, number_word, plural
-from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.prompts.prompt import Prompt, read_prompts
+from sipo.feedback.prompts.question import Question
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -27,20 +24,21 @@ WORDING = 1
 _PLACED = {"left of": "to the left of", "right of": "to the right of"}
 
 
-@dataclass(frozen=True)
-class Atom:
-    question: str
-    answer: str
+Asked = tuple[str, str]
+"""(question, right answer)."""
 
 
-def atoms_of(prompt: Prompt) -> tuple[Atom, ...]:
+def atoms_of(prompt: Prompt) -> tuple[Question, ...]:
     """Per clause: is it there, how many (where the prompt counts), its colour, its place.
 
     Then, is what is excluded not there. () for a plain text.
     """
-    atoms = [atom for clause in prompt.include for atom in _clause_atoms(clause, prompt)]
-    atoms += [atom for clause in prompt.exclude for atom in _absence_atoms(clause, prompt)]
-    return tuple(dict.fromkeys(atoms))
+    asked = [atom for clause in prompt.include for atom in _clause_atoms(clause, prompt)]
+    asked += [atom for clause in prompt.exclude for atom in _absence_atoms(clause, prompt)]
+    return tuple(
+        Question(id=str(number), text=text, answer=answer)
+        for number, (text, answer) in enumerate(dict.fromkeys(asked), 1)
+    )
 
 
 def accepted(answer: str) -> tuple[str, ...]:
@@ -63,87 +61,63 @@ def first_tokens(tokenizer: PreTrainedTokenizerBase, answer: str) -> tuple[int, 
     return tuple(sorted(whole or {ways[0][0]}))
 
 
-def means(chances: Sequence[float]) -> dict[str, float]:
-    """`arithmetic`: the share of atoms that hold. `geometric`: near 0 as soon as one fails, so it
+def read_questions(path: str | Path) -> Mapping[str, Prompt]:
+    """Prompt text -> the prompt with its questions, from a file of any suite.
 
-    ranks whole prompts.
+    Raises ValueError for a prompt without questions, and for one text with two sets of them.
     """
-    count = len(chances)
-    return {"arithmetic": sum(chances) / count, "geometric": math.prod(chances) ** (1 / count)}
-
-
-def read_questions(path: str | Path) -> Mapping[str, tuple[Atom, ...]]:
-    """Prompt text -> atoms, from JSONL rows like GenEval 2's {"prompt", "vqa_list": [[q, a]]}.
-
-    Raises ValueError that names file and line of the first bad row.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"judge setting questions={str(path)!r} is no file; give JSONL rows")
-    table: dict[str, tuple[Atom, ...]] = {}
-    for where, line in numbered_lines(read_text(path, "file of questions"), path):
-        row = parse_json(line, where)
-        try:
-            prompt = row["prompt"].strip()
-            atoms = tuple(Atom(_said(q), _said(a)) for q, a in row["vqa_list"])
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise ValueError(
-                f"{where}: no question row; one looks like "
-                '{"prompt": "two dogs", "vqa_list": [["How many dogs are there?", "two"]]}'
-            ) from None
-        if not atoms:
-            raise ValueError(f"{where}: vqa_list is empty; give it a question")
-        if table.setdefault(prompt, atoms) != atoms:
-            raise ValueError(f"{where}: asks {prompt[:80]!r} other questions than before; keep one")
+    if not Path(path).is_file():
+        raise ValueError(f"judge setting questions={str(path)!r} is no file; give a suite's")
+    table: dict[str, Prompt] = {}
+    for prompt in read_prompts(path):
+        said = f"{str(path)!r} (judge setting questions)"
+        if not prompt.questions:
+            raise ValueError(f"{said} has no questions for {prompt.text[:80]!r}; write them")
+        other = table.setdefault(prompt.text.strip(), prompt)
+        if other.questions != prompt.questions:
+            raise ValueError(f"{said} asks {prompt.text[:80]!r} in two ways; keep one")
     return table
 
 
-def _said(value: object) -> str:
-    """A question, or an answer, which may be a number. Raises ValueError for what says nothing."""
-    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
-        raise ValueError
-    return str(value)
-
-
-def _clause_atoms(clause: Clause, prompt: Prompt) -> list[Atom]:
+def _clause_atoms(clause: Clause, prompt: Prompt) -> list[Asked]:
     if _is_shared(clause, prompt):
         return _shared_atoms(clause, prompt)
     name = clause.class_name
     thing, verb = (f"the {name}", "Is") if clause.count == 1 else (f"the {plural(name)}", "Are")
-    atoms = [Atom(f"Does the image show any {plural(name)}?", "yes")]
+    atoms = [(f"Does the image show any {plural(name)}?", "yes")]
     if clause.count > 1 or prompt.tag == "counting":
         many = f"How many {plural(name)} does the image show?"
-        atoms.append(Atom(many, number_word(clause.count)))
+        atoms.append((many, number_word(clause.count)))
     if clause.color:
-        atoms.append(Atom(f"{verb} {thing} {clause.color}?", "yes"))
+        atoms.append((f"{verb} {thing} {clause.color}?", "yes"))
     if clause.position:
         relation, target = clause.position
         other = _named(prompt.include[target], prompt)
-        atoms.append(Atom(f"{verb} {thing} {_PLACED.get(relation, relation)} {other}?", "yes"))
+        atoms.append((f"{verb} {thing} {_PLACED.get(relation, relation)} {other}?", "yes"))
     return atoms
 
 
-def _shared_atoms(clause: Clause, prompt: Prompt) -> list[Atom]:
+def _shared_atoms(clause: Clause, prompt: Prompt) -> list[Asked]:
     """Of a class that several clauses ask for, where "the dog" would be any of them."""
     name = clause.name
     if clause.color:
         count = clause.count
     else:
         count = sum(c.count for c in prompt.include if c.class_name == clause.class_name)
-    atoms = [Atom(f"Does the image show any {plural(name)}?", "yes")]
+    atoms = [(f"Does the image show any {plural(name)}?", "yes")]
     if count > 1:
         least = f"{number_word(count)} or more"
-        atoms.append(Atom(f"Does the image show {least} {plural(name)}?", "yes"))
+        atoms.append((f"Does the image show {least} {plural(name)}?", "yes"))
     if clause.position:
         relation, target = clause.position
         one = article(name) if clause.count == 1 else f"{number_word(clause.count)} {plural(name)}"
         other = _named(prompt.include[target], prompt)
         where = f"{_PLACED.get(relation, relation)} {other}"
-        atoms.append(Atom(f"{'Is' if clause.count == 1 else 'Are'} {one} {where}?", "yes"))
+        atoms.append((f"{'Is' if clause.count == 1 else 'Are'} {one} {where}?", "yes"))
     return atoms
 
 
-def _absence_atoms(clause: Clause, prompt: Prompt) -> list[Atom]:
+def _absence_atoms(clause: Clause, prompt: Prompt) -> list[Asked]:
     """What "How many ...?" asks already, as in all official prompts, is not asked again."""
     name = clause.name
     same = [c for c in prompt.include if c.class_name == clause.class_name]
@@ -151,9 +125,9 @@ def _absence_atoms(clause: Clause, prompt: Prompt) -> list[Atom]:
     if counted and not clause.color and same[0].count + 1 == clause.count:
         return []
     if clause.count == 1:
-        return [Atom(f"Does the image show any {plural(name)}?", "no")]
+        return [(f"Does the image show any {plural(name)}?", "no")]
     least = f"{number_word(clause.count)} or more"
-    return [Atom(f"Does the image show {least} {plural(name)}?", "no")]
+    return [(f"Does the image show {least} {plural(name)}?", "no")]
 
 
 def _is_shared(clause: Clause, prompt: Prompt) -> bool:

@@ -12,7 +12,8 @@ from PIL import Image
 from sipo.common.pictures.picture import to_bytes
 from sipo.feedback.judge_batches import Asked, judge_in_batches
 from sipo.feedback.prompts.prompt import Prompt
-from sipo.feedback.prompts.questions import WORDING, Atom
+from sipo.feedback.prompts.question import Question
+from sipo.feedback.prompts.questions import WORDING
 from sipo.feedback.remote.chat_replies import Answers, chance_in, has_logprobs, question_body
 from sipo.feedback.remote.http_calls import CallError, HttpCalls
 from sipo.feedback.rule.answers import AnswerRule
@@ -20,7 +21,7 @@ from sipo.feedback.rule.verdict import Verdict, failed_verdict
 
 COMPLETIONS = "/chat/completions"
 _SHOWN = 5  # models that a sentence names
-_WHITE = Atom("Is this image white?", "yes")
+_WHITE = Question(id="white", text="Is this image white?")
 
 
 class ChatJudge:
@@ -64,47 +65,46 @@ class ChatJudge:
 
     def _judge_batch(self, batch: Sequence[Asked], description: dict[str, object]) -> list[Verdict]:
         """All questions of all images at once. An image of which one fails is asked no more."""
-        asked = [self._rule.atoms(prompt) for _, prompt in batch]
+        asked = [self._rule.questions_of(prompt) for _, prompt in batch]
         shown = [data_url(image) for image, _ in batch]
-        questions = [(n, atom) for n, atoms in enumerate(asked) for atom in atoms]
+        each = [(n, one) for n, questions in enumerate(asked) for one in questions]
         failed: dict[int, CallError] = {}
 
-        def ask(question: tuple[int, Atom], stop: Event) -> float:
-            number, atom = question
+        def ask(question: tuple[int, Question], stop: Event) -> float:
+            number, asking = question
             if number in failed:
                 raise failed[number]
             try:
-                return self._chance(shown[number], atom, stop)
+                return self._chance(shown[number], asking, stop)
             except CallError as error:
                 failed.setdefault(number, error)
                 raise
 
-        chances = iter(self._calls.each(ask, questions))
+        chances = iter(self._calls.each(ask, each))
         self._calls.failed(len(failed))
         verdicts = []
-        for (_, prompt), atoms in zip(batch, asked, strict=True):
-            answered = [next(chances) for _ in atoms]
-            verdicts.append(self._verdict(prompt, atoms, answered, description))
+        for (_, prompt), questions in zip(batch, asked, strict=True):
+            answered = [next(chances) for _ in questions]
+            verdicts.append(self._verdict(prompt, answered, description))
         return verdicts
 
     def _verdict(
         self,
         prompt: Prompt,
-        atoms: Sequence[Atom],
         answered: Sequence[float | CallError],
         description: dict[str, object],
     ) -> Verdict:
-        if not atoms:
+        if not answered:
             return self._rule.unasked(prompt, description)
         if cause := next((one for one in answered if isinstance(one, CallError)), None):
             return failed_verdict(str(cause), description)
         chances = [one for one in answered if not isinstance(one, CallError)]
-        return self._rule.verdict(atoms, chances, description)
+        return self._rule.verdict(prompt, chances, description)
 
-    def _chance(self, shown: str, atom: Atom, stop: Event) -> float:
-        body = question_body(self._model, atom, shown, self._answers, self._more)
+    def _chance(self, shown: str, asking: Question, stop: Event) -> float:
+        body = question_body(self._model, asking, shown, self._answers, self._more)
         reply = self._calls.post(COMPLETIONS, body, stop)
-        return chance_in(reply, atom.answer, self._answers)
+        return chance_in(reply, asking.answer, self._answers)
 
 
 def data_url(image: Image.Image) -> str:

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from sipo.feedback.prompts.questions import Atom, accepted
+from sipo.feedback.prompts.question import Question
+from sipo.feedback.prompts.questions import accepted
 from sipo.feedback.remote.http_calls import CallError
 from sipo.feedback.rule.answers import BRIEF
 
@@ -21,7 +22,7 @@ TOP = 20  # likeliest first tokens: the most that these servers give
 
 
 def question_body(
-    model: str, atom: Atom, data_url: str, answers: Answers, more: Mapping[str, object]
+    model: str, asking: Question, data_url: str, answers: Answers, more: Mapping[str, object]
 ) -> dict[str, object]:
     """The image stands before the text, so that servers keep its prefix for the next question.
 
@@ -29,7 +30,7 @@ def question_body(
     """
     content = [
         {"type": "image_url", "image_url": {"url": data_url}},
-        {"type": "text", "text": f"{atom.question} {BRIEF}"},
+        {"type": "text", "text": f"{asking.text} {BRIEF}"},
     ]
     body: dict[str, object] = {
         "model": model,

@@ -18,6 +18,7 @@ from sipo.feedback.judge_urls import (
     is_here,
     protocol_of,
 )
+from sipo.feedback.prompts.question import Mean
 from sipo.feedback.prompts.questions import read_questions
 from sipo.feedback.remote.chat_judge import ChatJudge, answers_of, only_model
 from sipo.feedback.remote.chat_replies import Answers
@@ -25,7 +26,7 @@ from sipo.feedback.remote.env_keys import key_in
 from sipo.feedback.remote.http_calls import HttpCalls, Limits
 from sipo.feedback.remote.score_judge import ScoreJudge, description_served, only_reward
 from sipo.feedback.remote.score_replies import FlowFactory, UniRL
-from sipo.feedback.rule.answers import THRESHOLD, AnswerRule, Mean
+from sipo.feedback.rule.answers import THRESHOLD, AnswerRule
 from sipo.feedback.scorers.base import LinearScale, Scale, SigmoidScale
 
 KEY_ENV = "OPENAI_API_KEY"
@@ -76,7 +77,7 @@ def load_http(
     calls = HttpCalls(address, _key(key_env, address, speaks), limits)
     if speaks == "openai":
         table = read_questions(questions) if questions else None
-        rule = AnswerRule(mean or "geometric", THRESHOLD if least is None else least, table)
+        rule = AnswerRule(mean, THRESHOLD if least is None else least, table)
         name, more = model or only_model(calls), request or {}
         how = answers_of(calls, name, more, answers or "auto")
         return ChatJudge(calls, name, rule, how, more, batch, _sha256(questions))

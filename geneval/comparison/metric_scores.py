@@ -112,7 +112,7 @@ def score_runs(
         judge=judge.describe(),
         runs={
             name: RunScores(
-                mean=estimate((_prompt_of(image), s) for image, s in sorted(found.scores.items())),
+                mean=mean_of(found),
                 images=len(found.scores),
                 failures=len(found.failures),
             )
@@ -120,6 +120,17 @@ def score_runs(
         },
         wins=_wins({name: found.scores for name, found in kept.items()}),
     )
+
+
+def kept_metrics(evaluation: Path) -> dict[str, KeptScores]:
+    """What was kept of an evaluation, by the file's name."""
+    files = sorted((evaluation / METRICS).glob("*.json"))
+    return {file.stem: read_record(file, KeptScores, _AGAIN) for file in files}
+
+
+def mean_of(kept: KeptScores) -> Estimate:
+    """Over images, the interval over prompts."""
+    return estimate((_prompt_of(image), score) for image, score in sorted(kept.scores.items()))
 
 
 def compare_metric(a: Path, b: Path, metric: str) -> PairedMeans:

@@ -12,7 +12,8 @@ from sipo.common.files.urls import place_of
 from sipo.common.records import Record
 from sipo.common.statistics import OVERALL, Difference, differences
 from sipo.geneval.evaluation_folder import RESULTS, SUMMARY, read_summary
-from sipo.geneval.results import ImageResult, Tally, read_rows, tally
+from sipo.geneval.question_scores import QuestionGains, QuestionScores, question_gains
+from sipo.geneval.results import ImageResult, Tally, read_rows, tally, tally_groups
 from sipo.geneval.summary import EvaluationConfig, TagSummary
 
 _SEED = "seeds.seed"
@@ -32,12 +33,17 @@ class Comparison(Record):
     tags: dict[str, Difference]
     prompts_dropped: int  # that a judge could not judge at all
     sharpness: Difference | None = None  # of the images; None where a folder does not say it
+    groups: dict[str, Difference] = Field(
+        default={}
+    )  # accuracies by a suite's groups, where there are some
+    questions: QuestionGains | None = None  # where prompts have questions of their own
 
 
 class _Compared(EvaluationConfig):
     """Of summary.json what is compared, or must agree; earlier versions said no more."""
 
     tags: dict[str, TagSummary] = Field(default={})
+    questions: QuestionScores | None = None
 
 
 def compare(a: str | Path, b: str | Path) -> Comparison:
@@ -64,7 +70,20 @@ def compare(a: str | Path, b: str | Path) -> Comparison:
     kept = {prompt for prompts in before.values() for prompt in prompts}
     made = Comparison(overall=overall, tags=tags, prompts_dropped=sum(dropped.values()))
     sharper = _sharper(*(_sharpness(rows, kept) for rows in (ours_rows, theirs_rows)))
-    return made.model_copy(update={} if sharper is None else {"sharpness": sharper})
+    more: dict[str, object] = {} if sharper is None else {"sharpness": sharper}
+    if groups := _of_groups(ours_rows, theirs_rows):
+        more["groups"] = groups
+    if first.questions and second.questions:
+        rule = first.questions.rule or "arithmetic"
+        if (gains := question_gains(ours_rows, theirs_rows, rule)) is not None:
+            more["questions"] = gains
+    return made.model_copy(update=more)
+
+
+def _of_groups(a: Sequence[ImageResult], b: Sequence[ImageResult]) -> dict[str, Difference]:
+    before, after, _ = _common(tally_groups(a), tally_groups(b))
+    found = differences(before, after) if before else {}
+    return {name: found[name] for name in before}
 
 
 def _sharpness(rows: Sequence[ImageResult], kept: Collection[str]) -> dict[str, list[float]] | None:

@@ -62,6 +62,12 @@ class MetricsSettings(StrictModel):
     json_: bool = _JSON()
 
 
+class CardSettings(StrictModel):
+    evals: tuple[Path, ...] = _EVAL("Evaluations to report.", metavar="EVAL...")
+    ranks: Path | None = _by("Study (of `rank`) to report what people said from.", None)
+    json_: bool = _JSON()
+
+
 class AgreeSettings(StrictModel):
     eval_a: Path = _EVAL("Evaluation by one judge.", metavar="EVAL_A")
     eval_b: Path = _EVAL(

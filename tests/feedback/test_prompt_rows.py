@@ -85,9 +85,9 @@ def test_prompt_is_a_value() -> None:
 
 
 def test_rows_of_other_benchmarks_are_plain_texts(tmp_path: Path) -> None:
-    """GenEval 2's have questions, which `vlm` reads; a byte order mark and U+2028 break no line."""
+    """A byte order mark and U+2028 break no line."""
     rows = tmp_path / "rows.jsonl"
-    text = '{"prompt": "two\u2028dogs", "atom_count": 2, "vqa_list": [["How many?", "two"]]}\n'
+    text = '{"prompt": "two\u2028dogs", "skills": ["count"]}\n'
     rows.write_text("\ufeff" + text)
     [prompt] = read_prompts(rows)
     assert (prompt.tag, prompt.text) == ("text", "two\u2028dogs")

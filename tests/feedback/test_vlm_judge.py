@@ -16,14 +16,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from sipo.feedback.prompts import grammar
 from sipo.feedback.prompts.prompt import Prompt, plain_text, prompt_of
-from sipo.feedback.prompts.questions import (
-    Atom,
-    accepted,
-    atoms_of,
-    first_tokens,
-    means,
-    read_questions,
-)
+from sipo.feedback.prompts.question import Question
+from sipo.feedback.prompts.questions import accepted, atoms_of, first_tokens, read_questions
 from sipo.feedback.registry import load_judge
 from sipo.feedback.vlm import BRIEF, VlmJudge
 
@@ -66,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_a_prompt_is_asked_clause_by_clause(prompt: Prompt, asked: dict[str, str]) -> None:
-    assert {atom.question: atom.answer for atom in atoms_of(prompt)} == asked
+    assert {one.text: one.answer for one in atoms_of(prompt)} == asked
 
 
 def asked_of(include: list[dict[str, Any]], exclude: list[dict[str, Any]] | None = None) -> Prompt:
@@ -106,7 +100,7 @@ def asked_of(include: list[dict[str, Any]], exclude: list[dict[str, Any]] | None
 )
 def test_what_several_clauses_and_exclusions_ask(prompt: Prompt, asked: dict[str, str]) -> None:
     """ "Is the dog red?" would have no answer where another is to be blue."""
-    assert {atom.question: atom.answer for atom in atoms_of(prompt)} == asked
+    assert {one.text: one.answer for one in atoms_of(prompt)} == asked
 
 
 def test_plain_text_asks_nothing(folder: Path) -> None:
@@ -120,13 +114,13 @@ def test_plain_text_asks_nothing(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ('{"prompt": "x", "vqa_list": [["a", true]]}', "line 1: no question row"),
-        ('{"prompt": 3, "vqa_list": [["a", "b"]]}', "line 1: no question row"),
-        ('{"prompt": "x", "vqa_list": []}', "line 1: vqa_list is empty"),
+        ('{"prompt": "x", "vqa_list": [["a", true]]}', "line 1: answer of a row of GenEval 2 is"),
+        ('{"prompt": true, "vqa_list": [["a", "b"]]}', "line 1: prompt of a row of GenEval 2 is"),
+        ('{"prompt": "x", "vqa_list": []}', "line 1: vqa_list of a row of GenEval 2 is"),
         ('{"prompt": "x", "prompt": "y"}', "line 1: has 'prompt' twice"),
         (
             '{"prompt": "x", "vqa_list": [["a", 2]]}\n{"prompt": "x", "vqa_list": [["b", 2]]}',
-            "line 2: asks 'x' other questions than before",
+            r"q.jsonl' \(judge setting questions\) asks 'x' in two ways",
         ),
     ],
 )
@@ -141,11 +135,6 @@ def test_accepted_answers() -> None:
     assert accepted("two") == ("two", " two", "Two", " Two", "2", " 2")
 
 
-def test_means_over_atoms() -> None:
-    assert means([0.9, 0.4]) == pytest.approx({"arithmetic": 0.65, "geometric": 0.6})
-    assert means([1.0, 0.0, 1.0])["geometric"] == 0
-
-
 def test_answers_of_several_tokens_are_left_out(folder: Path) -> None:
     tokenizer = AutoProcessor.from_pretrained(folder).tokenizer
     spoken = {tokenizer.decode([token]) for token in first_tokens(tokenizer, "two")}
@@ -158,18 +147,21 @@ def test_chances_are_those_of_one_question_at_a_time(folder: Path) -> None:
     judge = load_judge("vlm", folder, ())
     assert isinstance(judge, VlmJudge)
     image = Image.fromarray(NOISE)
-    atoms = (Atom("Is the dog to the left of the cat?", "yes"), Atom("How many?", "two"))
+    asked = (
+        Question(id="1", text="Is the dog to the left of the cat?"),
+        Question(id="2", text="How many?", answer="two"),
+    )
     model = AutoModelForImageTextToText.from_pretrained(folder).eval()
     processor = AutoProcessor.from_pretrained(folder)
-    for atom, chance in zip(atoms, judge.chances(image, atoms), strict=True):
-        content = [{"type": "image"}, {"type": "text", "text": f"{atom.question} {BRIEF}"}]
+    for one, chance in zip(asked, judge.chances(image, asked), strict=True):
+        content = [{"type": "image"}, {"type": "text", "text": f"{one.text} {BRIEF}"}]
         text = processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True
         )
         with torch.no_grad():
             output = model(**processor(images=image, text=text, return_tensors="pt"))
         likely = output.logits[0, -1].softmax(-1)
-        expected = sum(float(likely[t]) for t in first_tokens(processor.tokenizer, atom.answer))
+        expected = sum(float(likely[t]) for t in first_tokens(processor.tokenizer, one.answer))
         assert chance == pytest.approx(expected, abs=1e-6)
 
 
@@ -191,15 +183,16 @@ def test_questions_of_a_file(folder: Path, tmp_path: Path) -> None:
     rows = tmp_path / "questions.jsonl"
     row = {"prompt": "a photo of a cat", "vqa_list": [["How many cats?", "two"], ["Red?", "Yes"]]}
     rows.write_text(json.dumps(row | {"atom_count": 2, "skills": ["count", "attribute"]}) + "\n")
-    assert read_questions(rows)["a photo of a cat"] == (
-        Atom("How many cats?", "two"),
-        Atom("Red?", "Yes"),
-    )
+    asked_of_cat = read_questions(rows)["a photo of a cat"].questions
+    assert [(one.text, one.answer) for one in asked_of_cat] == [
+        ("How many cats?", "two"),
+        ("Red?", "Yes"),
+    ]
     judge = load_judge("vlm", folder, (), {"vlm": {"questions": str(rows)}})
     prompts = [grammar.single_object("cat"), grammar.single_object("dog")]
     asked, unknown = judge.judge([Image.fromarray(NOISE)] * 2, prompts)
-    assert [atom[0] for atom in asked.evidence["atoms"]] == ["How many cats?", "Red?"]
+    assert asked.evidence["answers"]["chances"].keys() == {"1", "2"}
     assert unknown.failure == "no questions for 'a photo of a dog' in the file"
     rows.write_text('{"prompt": "x"}\n')
-    with pytest.raises(ValueError, match=r"questions.jsonl, line 1: no question row"):
+    with pytest.raises(ValueError, match=r"questions.jsonl' .* has no questions for 'x'"):
         read_questions(rows)

@@ -1,12 +1,16 @@
 """Prompt rows, labelled images, questions, answers: the lists that people write."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mutations import damaged, lines_of
 from outcome import outcome
+from suite_samples import corebench, dpg_csv, oneig, unigenbench
 
 from sipo.feedback.labelled_images import read_labelled
 from sipo.feedback.prompts.prompt import COLORS, Prompt, parse_prompt, read_prompts
@@ -111,6 +115,38 @@ def test_questions(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "questions.jsonl"
     path.write_bytes(data)
     outcome(lambda: read_questions(path), "questions.jsonl")
+
+
+OURS = {"prompt": "two dogs", "id": "1", "questions": [{"id": "a", "text": "x?", "parents": []}]}
+TIIF = dict.fromkeys(("type", "short_description", "long_description"), "two dogs")
+TIIF_ASKS = {"yn_question_list": ["Dogs?"], "yn_answer_list": ["yes"]}
+DPG = {"proposition_id": 1, "dependency": "0", "category_broad": "entity", "question": "Dogs?"}
+
+
+@given(
+    data=lines_of([OURS] * 3)
+    | lines_of([TIIF | TIIF_ASKS] * 3)
+    | lines_of([{"item_id": "1", "prompt": "two dogs", "questions": [DPG]}] * 3)
+)
+def test_rows_of_suites(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(data)
+    for prompt in outcome(lambda: read_prompts(path), "rows.jsonl") or ():
+        assert parse_prompt(prompt.to_json(), "again") == prompt
+
+
+@given(data=st.data())
+@pytest.mark.parametrize("make", [dpg_csv, unigenbench, corebench, oneig])
+def test_tables_and_objects_of_suites(
+    tmp_path: Path, make: Callable[[Path], Path], data: st.DataObject
+) -> None:
+    folder = tmp_path / "suite"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    path = make(folder)
+    path.write_bytes(data.draw(damaged(path.read_bytes())))
+    for prompt in outcome(lambda: read_prompts(path), path.name) or ():
+        assert parse_prompt(prompt.to_json(), "again") == prompt
 
 
 @given(data=lines_of([{"pair": "p1", "decision": "keep", "time": "2026-01-01"}] * 3))

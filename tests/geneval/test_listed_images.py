@@ -104,6 +104,7 @@ def test_rows_of_jsonl_in_all_their_forms(
         ("l.csv", "picture,prompt\na.png,x\n", "line 2: no image"),
         ("l.csv", "image,prompt\na.png,a cat, red\n", "line 2: more cells than the header"),
         ("l.csv", 'image,prompt\na.png,"a cat\n', "no CSV"),
+        ("l.csv", "image,prompt,Image\na.png,x,b.png\n", "two columns are called 'image'"),
         ("l.csv", "", "has no rows"),
         ("l.csv", "image,prompt\na.png,x\nb.png,x\n", "1 of the 2 images .* line 3"),
         ("l.csv", "image,prompt\na.png,x\na.png,x\n", "line 3: .*listed twice"),
