@@ -122,7 +122,10 @@ def embedded_weights() -> Iterator[Check]:
 
     again = "install sipo again; of a clone, check that Git LFS and filters left weights/ alone"
     try:
-        rows = [line.split(maxsplit=1) for line in (WEIGHTS / SUMS).read_text("utf-8").splitlines()]
+        rows = [
+            line.split(maxsplit=1)
+            for line in (WEIGHTS / SUMS).read_text(encoding="utf-8").splitlines()
+        ]
     except OSError as error:
         yield Check("weights", "stop", f"{error.strerror}: {error.filename}", again)
         return

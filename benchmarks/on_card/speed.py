@@ -21,7 +21,8 @@ from torch import Tensor
 from sipo.backbones.base import Conditioning
 from sipo.backbones.faster import speed_up
 from sipo.backbones.fitting import sample_fitting
-from sipo.backbones.loading.quantized import LIBRARIES, quantization, stored
+from sipo.backbones.loading.bits import LIBRARIES
+from sipo.backbones.loading.quantized import quantization, stored
 from sipo.backbones.pipeline import PipelineBackbone
 from sipo.backbones.placement import place
 from sipo.datagen.storage.pair_dataset import LatentPair

@@ -11,7 +11,7 @@ from needs import needs
 from sampled_pairs import SampledPairs
 from tiny_flux import tiny_flux
 
-from sipo.backbones.loading import quantized
+from sipo.backbones.loading import bits
 from sipo.backbones.loading.quantized import quantization, stored
 from sipo.backbones.registry import load_backbone
 from sipo.train.settings import make_settings
@@ -28,7 +28,7 @@ def test_nothing_is_asked_of_diffusers_unless_said() -> None:
 
 @pytest.mark.parametrize("name", ["nf4", "int8"])
 def test_a_missing_library_is_one_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quantized, "find_spec", lambda library: None)
+    monkeypatch.setattr(bits, "find_spec", lambda library: None)
     with pytest.raises(ValueError, match=rf"--quantize '{name}' needs .*; pip install 'sipo\["):
         quantization(name, torch.float32)
 

@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 from sipo.common.pictures.decode import UnreadableError, decode
 from sipo.common.pictures.picture import from_bytes, read_image
 from sipo.datagen.imports.untrusted_images import read_image as imported
-from sipo.loop.gallery import image_uri
+from sipo.pages.shown_pictures import image_uri
 
 SIDE = 8
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
@@ -119,7 +119,7 @@ def test_every_door_shows_the_same(name: str, tmp_path: Path) -> None:
     for found in (judged, imported(data, judged.size), from_bytes(data, "png")):
         assert isinstance(found, Image.Image)
         assert (found.mode, found.getpixel((0, 0))) == ("RGB", expected)
-    assert image_uri(tmp_path / "a.png").startswith("data:image/png;base64,")
+    assert image_uri(judged, 64).startswith("data:image/png;base64,")
 
 
 def exif(ifd: bytes, entries: int) -> bytes:

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from sources import PX, listed
 
 from sipo.backbones.base import Backbone
-from sipo.datagen import encode
+from sipo.datagen import cli, encode
 from sipo.datagen.cli import main
 from sipo.datagen.encode import encode_folder
 from sipo.datagen.generation import build, rejudging
@@ -34,6 +34,12 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "load_judge", loaded)
     for module in (build, encode):
         monkeypatch.setattr(module, "load_backbone", loaded)
+
+
+@pytest.fixture
+def anything_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judges that could never be had are refused before a folder is looked at."""
+    monkeypatch.setattr(cli, "refuse_impossible", lambda settings: None)
 
 
 def command(settings: GenerateSettings, out: Path, **changed: Any) -> list[str]:
@@ -67,12 +73,18 @@ def refused(args: list[str]) -> str:
     ],
 )
 def test_generate(
-    changed: dict[str, Any], sentence: str, settings: GenerateSettings, shards: Path
+    changed: dict[str, Any],
+    sentence: str,
+    settings: GenerateSettings,
+    shards: Path,
+    anything_goes: None,
 ) -> None:
     assert sentence in refused(command(settings, shards, **changed))
 
 
-def test_generate_with_weights_of_another_file(settings: GenerateSettings, shards: Path) -> None:
+def test_generate_with_weights_of_another_file(
+    settings: GenerateSettings, shards: Path, anything_goes: None
+) -> None:
     config = json.loads((shards / "config.json").read_bytes())
     config["judge"] |= {"id": "hpsv2", "weights": "hps.pt", "weights_sha256": "0" * 64}
     (shards / "config.json").write_text(json.dumps(config))

@@ -56,7 +56,8 @@ def test_from_prompts_to_pairs_to_a_page(
     assert "pairs-000000.tar is truncated" in damaged.output
     found = run("validate", out, "--json")
     assert found.exit_code == 2
-    assert (json.loads(found.stdout)["whole"], found.stderr[:6]) == (False, "Error:")
+    assert json.loads(found.stdout)["whole"] is False
+    assert "Error:" in found.stderr
 
 
 def test_a_dry_run_writes_nothing(tiny_folder: Path, prompts_file: Path, tmp_path: Path) -> None:

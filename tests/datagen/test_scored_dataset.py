@@ -131,7 +131,7 @@ def test_the_command_trains_on_it(shards: Path, tiny_folder: Path, tmp_path: Pat
     words += ["--out", str(tmp_path / "run"), "--report_to", "none", "--train_batch_size", "2"]
     planned = CliRunner().invoke(main, [*words, "--dry-run"])
     assert planned.exit_code == 0, planned.output
-    facts = json.loads(planned.output)
+    facts = json.loads(planned.stdout)
     assert (facts["tied_prompts"], facts["pairs"]) == (3, 4)
     assert facts["settings"]["beta_dpo"] == 1
     trained = CliRunner().invoke(main, [*words, "--max_train_steps", "2"])

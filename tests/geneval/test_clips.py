@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from tiny_video import tiny_cogvideox
 from written_prompts import write_prompts
 
@@ -17,8 +15,8 @@ from sipo.backbones.registry import load_backbone
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.geneval.evaluate import evaluate
+from sipo.geneval.looking.judged_rows import read_judged, version_of
 from sipo.geneval.settings import EvalSettings
-from sipo.loop.gallery import cards
 
 
 def test_clips_are_sampled_judged_and_shown(
@@ -46,12 +44,13 @@ def test_clips_are_sampled_judged_and_shown(
     assert second.images_sha256 == summary.images_sha256
     assert second.detector["frames"] == {"count": 8, "score": "worst"}
 
-    [card] = [card for card in cards(settings.out, settings.out) if card.prompt == prompts[0].text]
-    kind, content = card.before[0].uri.split(";base64,")
-    assert kind == "data:image/webp"
-    with Image.open(io.BytesIO(base64.b64decode(content))) as moving:
-        assert moving.size == (16, 16)
-        assert moving.n_frames == 9
+    judged = read_judged(settings.out, "it")
+    version = version_of(judged, prompts[0].to_json(), 192, 4)
+    assert version is not None
+    assert version.samples[0].picture is not None
+    kind, content = version.samples[0].picture.uri.split(";base64,")
+    assert kind == "data:video/mp4"
+    assert len(read_clip(base64.b64decode(content)).frames) == 9
 
     clips[0].write_bytes(b"no video")
     broken = evaluate(again, judge=FakeJudge())

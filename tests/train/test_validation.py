@@ -191,7 +191,7 @@ def test_stop_on_collapse_ends_the_run(
     summary = run("stopped", pairs(), stop_on_collapse=True, **falling)
     assert (summary.steps, summary.stopped, summary.pairs_seen) == (3, True, 6)
     assert run("stopped", pairs(), stop_on_collapse=True, **falling) == summary
-    assert "is finished (checkpoint-3)" in capsys.readouterr().out
+    assert "is finished (checkpoint-3)" in capsys.readouterr().err
     onwards = run("stopped", pairs(), **falling)
     assert (onwards.steps, onwards.stopped) == (4, False)
 
