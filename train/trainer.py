@@ -130,8 +130,9 @@ class Trainer:
         accelerator: Accelerator,
         policy: Policy,
         data: Data,
-        folder: WorkingFolder,
+        folder: WorkingFolder | None = None,
     ) -> None:
+        folder = folder or checkpoint_files.run_folder(settings)
         self.settings, self.plan, self.accelerator = settings, plan, accelerator
         self.policy, self.folder, self.out, self.done = policy, folder, folder.here, 0
         self.stopping = Stopping()

@@ -12,6 +12,7 @@ from tiny_video import tiny_cogvideox
 from written_prompts import write_prompts
 
 from sipo.backbones.registry import load_backbone
+from sipo.common.pictures.picture import read_clip
 from sipo.feedback.fake import FakeJudge
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.geneval.evaluate import evaluate
