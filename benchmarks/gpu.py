@@ -1,6 +1,7 @@
 """What sipo does on a CUDA card: speed, memory and sameness. No network, no published weights.
 
-    python benchmarks/gpu.py [--only card sampling ...] [--out gpu.json] [--seconds 360] [--tiny]
+    python benchmarks/gpu.py [--only card sampling ...] [--models SDXL ...] [--out gpu.json]
+        [--seconds 360] [--tiny]
 
 SD 1.5, SDXL, FLUX.1-dev, CogVideoX 2B and Wan 2.1 1.3B are built at full size with random weights.
 Every measurement is in the file as soon as it is made; what fails is there with its reason, and the
@@ -26,6 +27,7 @@ PARTS = {"card": 1, "tests": 5, "judge": 1, "generate": 2, "sampling": 10, "trai
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
+    parser.add_argument("--models", nargs="+", default=[""], help="Beginnings of their names.")
     parser.add_argument("--out", type=Path, default=Path("gpu.json"))
     parser.add_argument("--seconds", type=float, default=360, help="For all parts together.")
     parser.add_argument("--tiny", action="store_true", help="Tiny models, on the CPU.")
@@ -47,6 +49,7 @@ def measure_all(asked: argparse.Namespace, scratch: Path) -> None:
     began = time.monotonic()
     device = torch.device("cpu" if asked.tiny else "cuda")
     builds = models.tiny_builds(scratch) if asked.tiny else models.full_builds()
+    builds = [build for build in builds if build.model.name.startswith(tuple(asked.models))]
     bench = speed.Bench(device, builds, asked.tiny, {})
     report = Report(asked.out, {"tiny": asked.tiny, "seconds": asked.seconds})
     runs: dict[str, Callable[[speed.Bench, Report], None]] = {

@@ -216,9 +216,10 @@ class RandomPairs:
 
 
 def training(bench: Bench, report: Report) -> None:
-    for build in bench.builds:
-        counted = counted_sizes(build.model)
-        for arm, options in (ARMS if bench.tiny else ARMS | ON_A_CARD).items():
+    """Arm by arm, so that each model has its first ones when the time is over."""
+    for arm, options in (ARMS if bench.tiny else ARMS | ON_A_CARD).items():
+        for build in bench.builds:
+            counted = counted_sizes(build.model)
             if "quantize" in options and counted.parameters > MOST_SAVED:
                 continue
             name = f"{build.model.name}, {arm}"
