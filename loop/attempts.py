@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 ATTEMPTS = 2
-"""Trainings of a round: each has half the learning rate of the one before."""
+"""Trainings of a round."""
 
 
 @dataclass(frozen=True, order=True)
@@ -19,11 +19,6 @@ class Attempt:
         """Of a stage's folder in the loop's."""
         again = f"-{self.number}" if self.number > 1 else ""
         return f"round-{self.round}/{stage}{again}"
-
-    @property
-    def slower(self) -> float:
-        """What its learning rate is multiplied with."""
-        return float(0.5 ** (self.number - 1))
 
     def __str__(self) -> str:
         again = " trained again" if self.number > 1 else ""

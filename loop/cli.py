@@ -45,7 +45,7 @@ def main(settings: LoopSettings, dry_run: bool) -> None:
     them, and evaluates on held-out prompts with a judge that training has not seen.
 
     A round that this shows to be below the best one is trained again at half the learning rate,
-    then skipped. The loop ends with its best round, and tests it on prompts nobody has looked at.
+    which stays, then skipped. The loop ends with its best round, and tests it on prompts nobody has looked at.
 
     What is not given is as the model's defaults.json says, where it has one, else as below. The
     same command again continues where it stopped; a higher --rounds goes on from there.

@@ -47,6 +47,14 @@ class Course:
         )
 
     @property
+    def slower(self) -> float:
+        """What the next training's learning rate is multiplied with: half for every rejected one,
+        since a rate that was too high for one round is so for those after it, which begin nearer
+        to what can be reached.
+        """
+        return float(0.5 ** sum(not is_accepted(each) for each in self.trials))
+
+    @property
     def accepted(self) -> list[Attempt]:
         """The base first."""
         return [each.attempt for each in self.trials if is_accepted(each)]

@@ -1,5 +1,5 @@
 """Rounds of generate -> train -> evaluate. Round 0 is the base; a round that its validation rejects
-is trained again at half the learning rate, then skipped.
+is trained again at half the learning rate, then skipped; the halved rate stays.
 
     OUT/round-0/eval  OUT/round-0/eval-judge
     OUT/round-1/prompts.jsonl  OUT/round-1/shards  OUT/round-1/train  OUT/round-1/eval  ...
@@ -76,7 +76,7 @@ def loop(settings: LoopSettings) -> LoopSummary:
             weights = trained_weights(settings, policy)
             _run(settings, ledger, _sampling(settings, Attempt(number), weights))
             for attempt in (Attempt(number, again + 1) for again in range(ATTEMPTS)):
-                news = _run(settings, ledger, _attempt(settings, attempt, policy))
+                news = _run(settings, ledger, _attempt(settings, attempt, policy, course.slower))
                 course = _judged(settings, course, attempt)
                 if news:  # or a loop that goes on would write what it has written
                     _write(settings, ledger, course)
@@ -119,7 +119,7 @@ def _sampling(
     yield shards_name(attempt, turn), work
 
 
-def _attempt(settings: LoopSettings, attempt: Attempt, policy: Attempt) -> Stages:
+def _attempt(settings: LoopSettings, attempt: Attempt, policy: Attempt, slower: float) -> Stages:
     name, count = attempt.name("train"), turns_of(settings)
     for turn in range(1, count + 1):
         if turn > 1:
@@ -127,14 +127,16 @@ def _attempt(settings: LoopSettings, attempt: Attempt, policy: Attempt) -> Stage
                 break
             yield from _sampling(settings, attempt, mid_weights(settings, attempt, turn), turn)
         part = f", part {turn}" if count > 1 else ""
-        yield f"{name}{part}", partial(_train_on, settings, attempt, policy, turn)
+        yield f"{name}{part}", partial(_train_on, settings, attempt, policy, slower, turn)
     yield from _evaluations(settings, attempt)
 
 
-def _train_on(settings: LoopSettings, attempt: Attempt, policy: Attempt, turn: int) -> None:
+def _train_on(
+    settings: LoopSettings, attempt: Attempt, policy: Attempt, slower: float, turn: int
+) -> None:
     """The whole training, as far as there are shards for it."""
     data = training_data(settings, attempt, turn)
-    _train(training(settings, attempt, policy, data))
+    _train(training(settings, attempt, policy, data, slower))
 
 
 def _has_stopped(settings: LoopSettings, attempt: Attempt) -> bool:

@@ -118,9 +118,14 @@ def shards(
 
 
 def training(
-    settings: LoopSettings, attempt: Attempt, policy: Attempt, data: Sequence[str] = ()
+    settings: LoopSettings,
+    attempt: Attempt,
+    policy: Attempt,
+    data: Sequence[str] = (),
+    slower: float = 1.0,
 ) -> TrainSettings:
     """From that policy, or from the base on the pairs of all rounds; see --start and --reference.
+    The learning rate is `slower` times what it would be.
 
     The loop's settings, which know the model's file, go over what else that says, --train over all.
     """
@@ -146,7 +151,7 @@ def training(
     asked.update((name, value) for name, value in options.items() if value is not None)
     asked.update(settings.train)  # what --train NAME=VALUE says is done
     made = make_settings(asked)
-    return made.model_copy(update={"learning_rate": made.learning_rate * attempt.slower})
+    return made.model_copy(update={"learning_rate": made.learning_rate * slower})
 
 
 def _reference(settings: LoopSettings, before: Path | None) -> str:

@@ -64,7 +64,8 @@ def test_what_is_evaluated_is_judged_a_second_time_whole() -> None:
 
 def test_a_training_after_a_rejected_one_has_half_the_learning_rate_and_the_same_start() -> None:
     settings = LoopSettings(learning_rate=1e-3)
-    first, again = (training(settings, Attempt(2, number), FIRST) for number in (1, 2))
+    first = training(settings, Attempt(2), FIRST)
+    again = training(settings, Attempt(2, 2), FIRST, slower=0.5)
     assert (first.learning_rate, again.learning_rate) == (1e-3, 5e-4)
     assert first.out.endswith("round-2/train")
     assert again.out.endswith("round-2/train-2")

@@ -40,10 +40,13 @@ def test_a_rejected_round_is_trained_again_from_where_it_began(rejected: Path) -
         yaml.safe_load((rejected / f"round-2/{name}/settings.yaml").read_text())
         for name in ("train", "train-2")
     )
-    assert again.pop("learning_rate") == first.pop("learning_rate") / 2
+    first_rate = first.pop("learning_rate")
+    assert again.pop("learning_rate") == first_rate / 2
     assert again.pop("out").endswith("train-2")
     del first["out"]
     assert first == again
+    before = yaml.safe_load((rejected / "round-1/train/settings.yaml").read_text())
+    assert first_rate == before["learning_rate"] / 4  # round 1 was rejected twice
     assert not first.get("init_weights")  # round 1 was skipped, so round 2 is the base's
     hashes = [
         read(rejected / f"round-{k}/shards/config.json")["backbone"]["weights_sha256"]
