@@ -48,9 +48,11 @@ OTHERS = {
     "d3po": "--objective d3po",
 }
 PAIRED = {
-    name + ending: f"{options} --beta_dpo 1000 {more}"
-    for name, options in FORMULAS.items()
-    for ending, more in (("", ""), (", anchor", ANCHOR))
+    **{name: f"{options} --beta_dpo 1000" for name, options in FORMULAS.items()},
+    **{
+        f"{name}, anchor": f"{FORMULAS[name]} --beta_dpo 1000 {ANCHOR}"
+        for name in ("diffusion-dpo", "sipo")
+    },
 }
 METHODS: dict[str, Arm] = {
     **{name: Arm(f"{options} {PAPER} {COSINE}") for name, options in (PAIRED | OTHERS).items()},
@@ -119,7 +121,7 @@ NOISY = {
     f"{name}, {share} % flipped": Arm(f"{options} {PAPER} {COSINE}", f"flipped-{share}").at(1e-3)
     for name, options in {
         **{name: PAIRED[name] for name in ("diffusion-dpo", "sipo", "sipo, anchor")},
-        **{name: OTHERS[name] for name in ("sft", "nft")},
+        "sft": OTHERS["sft"],
     }.items()
     for share in FLIPPED
 }

@@ -35,20 +35,18 @@ SAMPLED = 160  # images at a time
 
 def jobs_in_order(results: Results, seeds: int) -> Iterator[Job]:
     """What is known to be wanted so far: the further seeds of a method are those of its best rate,
-    which is known when all its rates have been tried with the first seed."""
+    which is known when all its rates have been tried with the first seed. The longest come last."""
     for seed in range(seeds):
         yield Job(BASE, seed, None)
-        if seed == 0:
-            yield from named(COLLAPSE, seed)
         for method in METHODS:
             rates = RATES if seed == 0 else filter(None, [best_rate(results, method)])
             yield from named([rated(method, rate) for rate in rates], seed)
-        yield from named([*OFF_POLICY, *NOISY, *AT_BETAS], seed)
-        if seed:
-            yield from named(COLLAPSE, seed)
+        yield from named([*OFF_POLICY, *AT_BETAS, *NOISY], seed)
+    for seed in range(seeds):
+        yield from named([*COLLAPSE], seed)
 
 
-def named(names: dict[str, object] | list[str], seed: int) -> Iterator[Job]:
+def named(names: list[str], seed: int) -> Iterator[Job]:
     return (Job(name, seed, ARMS[name]) for name in names)
 
 
