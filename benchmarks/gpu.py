@@ -49,7 +49,10 @@ def measure_all(asked: argparse.Namespace, scratch: Path) -> None:
     began = time.monotonic()
     device = torch.device("cpu" if asked.tiny else "cuda")
     builds = models.tiny_builds(scratch) if asked.tiny else models.full_builds()
+    known = ", ".join(build.model.name for build in builds)
     builds = [build for build in builds if build.model.name.startswith(tuple(asked.models))]
+    if not builds:
+        sys.exit(f"--models {' '.join(asked.models)} begins none of {known}")
     bench = speed.Bench(device, builds, asked.tiny, {})
     report = Report(asked.out, {"tiny": asked.tiny, "seconds": asked.seconds})
     runs: dict[str, Callable[[speed.Bench, Report], None]] = {

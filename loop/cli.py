@@ -45,7 +45,8 @@ def main(settings: LoopSettings, dry_run: bool) -> None:
     them, and evaluates on held-out prompts with a judge that training has not seen.
 
     A round that this shows to be below the best one is trained again at half the learning rate,
-    which stays, then skipped. The loop ends with its best round, and tests it on prompts nobody has looked at.
+    which stays, then skipped. The loop ends with its best round, and tests it on prompts nobody has
+    looked at.
 
     What is not given is as the model's defaults.json says, where it has one, else as below. The
     same command again continues where it stopped; a higher --rounds goes on from there.
@@ -84,6 +85,8 @@ def _describe(settings: LoopSettings) -> str:
     reason = no_test(settings)
     tested = "every accepted round" if settings.test_every_round else "the best round"
     times = f", {turns_of(settings)} times" if settings.refresh else ""
+    goes_on = settings.start != "base" and settings.later_rate != 1
+    slower = f" at {settings.later_rate:g} of the first round's learning rate" * goes_on
     old = f", {settings.replay:.0%} of the pairs of earlier rounds" if settings.replay else ""
     end = f"; {settings.patience} rounds without a clear gain end it" * bool(settings.patience)
     lines = [
@@ -92,7 +95,7 @@ def _describe(settings: LoopSettings) -> str:
         f"  generate {settings.num_prompts} prompts of {settings.prompts or settings.suite} "
         f"({again}) x {settings.candidates} candidates{times}, judged by {settings.judge}",
         f"  train    {settings.max_train_steps} steps x {settings.train_batch_size} pairs, "
-        f"{settings.objective}, from {_BEGINNINGS[settings.start]}, against "
+        f"{settings.objective}, from {_BEGINNINGS[settings.start]}{slower}, against "
         f"{_REFERENCES[settings.reference]}{old}",
         f"  evaluate {settings.eval_prompts or settings.eval_suite} x "
         f"{settings.images_per_prompt} images",

@@ -23,6 +23,8 @@ GROWS = ("rounds", "out", "patience", "test_suite", "test_prompts", "test_every_
 """Settings that may differ when a loop goes on; `out` is where it is, not what it is."""
 LATER = ("reuse_prompts", "allocate", "replay", "refresh", "start", "tolerance")
 """Which folders of earlier versions do not name: they had the defaults."""
+WERE = {"later_rate": 1.0}
+"""The same, and they had another value than the default of now."""
 
 OFFICIAL = {"suite": "geneval-train", "evaluator": "mask2former"}
 OFFICIAL |= {"eval_suite": "geneval-validation", "test_suite": "geneval"}
@@ -96,6 +98,13 @@ class LoopSettings(StrictModel):
         "policy in training.",
         "previous",
     )
+    later_rate: float = setting(
+        "Training",
+        "Learning rate of a round that goes on from a trained policy, as a share of the first's.",
+        0.3,
+        gt=0,
+        le=1,
+    )
     tolerance: float = setting(
         "Training",
         "Overall that a round may lie below the best one and still be accepted.",
@@ -153,6 +162,7 @@ class LoopSettings(StrictModel):
         unset = {name for name in model.FASTER if not getattr(self, name)}
         fields = type(self).model_fields
         unset |= {name for name in LATER if getattr(self, name) == fields[name].default}
+        unset |= {name for name, value in WERE.items() if getattr(self, name) == value}
         return self.model_dump(mode="json", exclude={*GROWS, *unset})
 
 

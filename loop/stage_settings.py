@@ -125,7 +125,8 @@ def training(
     slower: float = 1.0,
 ) -> TrainSettings:
     """From that policy, or from the base on the pairs of all rounds; see --start and --reference.
-    The learning rate is `slower` times what it would be.
+    The learning rate is `slower` times what it would be; and --later-rate where it goes on from a
+    trained policy, which what teaches a new LoRA would undo.
 
     The loop's settings, which know the model's file, go over what else that says, --train over all.
     """
@@ -151,7 +152,8 @@ def training(
     asked.update((name, value) for name, value in options.items() if value is not None)
     asked.update(settings.train)  # what --train NAME=VALUE says is done
     made = make_settings(asked)
-    return made.model_copy(update={"learning_rate": made.learning_rate * slower})
+    rate = made.learning_rate * slower * (settings.later_rate if before else 1)
+    return made.model_copy(update={"learning_rate": rate})
 
 
 def _reference(settings: LoopSettings, before: Path | None) -> str:

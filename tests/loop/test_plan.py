@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sipo.geneval.evaluation_folder import hold
 from sipo.loop.attempts import BASE, Attempt
 from sipo.loop.refusals import check
 from sipo.loop.settings import LoopSettings
@@ -66,7 +68,7 @@ def test_a_training_after_a_rejected_one_has_half_the_learning_rate_and_the_same
     settings = LoopSettings(learning_rate=1e-3)
     first = training(settings, Attempt(2), FIRST)
     again = training(settings, Attempt(2, 2), FIRST, slower=0.5)
-    assert (first.learning_rate, again.learning_rate) == (1e-3, 5e-4)
+    assert again.learning_rate == first.learning_rate / 2
     assert first.out.endswith("round-2/train")
     assert again.out.endswith("round-2/train-2")
     assert (first.data, first.init_weights, first.seed) == (
@@ -74,6 +76,17 @@ def test_a_training_after_a_rejected_one_has_half_the_learning_rate_and_the_same
         again.init_weights,
         again.seed,
     )
+
+
+def test_what_goes_on_from_a_trained_policy_has_a_lower_rate() -> None:
+    def rate(attempt: Attempt, policy: Attempt, **given: Any) -> float:
+        return training(LoopSettings(learning_rate=1e-3, **given), attempt, policy).learning_rate
+
+    assert rate(FIRST, BASE) == 1e-3
+    assert rate(Attempt(2), FIRST) == pytest.approx(3e-4)
+    assert rate(Attempt(2), FIRST, later_rate=1) == 1e-3
+    assert rate(Attempt(2), FIRST, start="base") == 1e-3  # a new LoRA
+    assert rate(Attempt(2), BASE) == 1e-3  # round 1 was skipped
 
 
 @pytest.mark.parametrize(
@@ -103,3 +116,11 @@ def test_refreshed_samplings_have_prompts_and_seeds_of_their_own() -> None:
     assert made[1].weights == settings.out / "round-2/train-2/checkpoint-400"
     assert made[0].seed != made[1].seed
     assert training(settings, again, BASE).steps_per_folder == 200
+
+
+def test_a_loop_begun_before_later_rounds_had_a_rate_of_their_own_goes_on(tmp_path: Path) -> None:
+    folder = {k: v for k, v in LoopSettings().config().items() if k != "later_rate"}
+    hold(tmp_path, folder)
+    hold(tmp_path, LoopSettings(later_rate=1).config())
+    with pytest.raises(ValueError, match="--later-rate"):
+        hold(tmp_path, LoopSettings().config())
