@@ -27,12 +27,12 @@ def is_made(out: Path, name: str) -> bool:
 def command_for(out: Path, name: str, batch: int) -> str:
     here = folder_of(out, name)
     if name == "teacher":
-        return f"sipo-train --data {folder_of(out, 'base')} --out {here} --report_to none"
+        return f"sipo-train --data {folder_of(out, 'base')} --out {here} --seed 1 --report_to none"
     if name.startswith("flipped-"):
         settings = out / "data" / f"{name}.json"
         share = int(name.removeprefix("flipped-")) / 100
         settings.write_text(json.dumps({JUDGE: {"share": share}}), encoding="utf-8")
         given = f"--judge {JUDGE} --judge-settings {settings}"
         return f"sipo-data judge {folder_of(out, 'base')} {given} --out {here}"
-    weights = "" if name == "base" else f"--weights {folder_of(out, 'teacher')}"
-    return f"sipo-data generate {weights} --seed 1 --batch-size {batch} --out {here}"
+    given = "--seed 1" if name == "base" else f"--seed 2 --weights {folder_of(out, 'teacher')}"
+    return f"sipo-data generate {given} --batch-size {batch} --out {here}"

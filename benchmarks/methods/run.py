@@ -152,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("runs/methods"))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--images", type=int, default=2, help="a prompt and seed in evaluation")
+    parser.add_argument("--images", type=int, default=1, help="a prompt and seed in evaluation")
     parser.add_argument("--only", default=".*", help="names to run: a regular expression")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at a time")
     parser.add_argument("--minutes", type=float, default=float("inf"))
