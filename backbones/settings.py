@@ -65,7 +65,6 @@ QUANTIZE = partial(
 OFFLOAD = partial(
     setting, "Machine", "Keep every part of the model on the CPU until needed.", also="cpu_offload"
 )
-WORKERS = partial(setting, "Machine", "Sampling processes on a CPU.", without="one a core", ge=1)
 _sampler = partial(setting, "Sampling", without="the checkpoint's")
 STEPS = partial(
     _sampler, "Denoising steps of the sampler.", also="num_inference_steps sampling_steps", ge=1

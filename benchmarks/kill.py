@@ -1,12 +1,15 @@
 """Kill -9 (or SIGTERM, SIGINT) at random moments, then compare with an undisturbed run.
 
-    python benchmarks/kill.py generate|train|loop|rounds [--kills 10] [--seed 0]
+    python benchmarks/kill.py generate|geneval|train|loop|rounds [--kills 10] [--seed 0]
         [--backbone mini-sd] [--judge yolo-world] [--objective sipo] [--signal KILL|TERM|INT]
+        [--devices 2]
 
 `rounds` is a loop of two with refreshed and replayed pairs, of which some trainings are rejected:
 its evaluator says what a hash of the image says. Each command is small, so that most kills hit it
 at work. A command that ends before its kill is compared and begun again in a fresh folder, until as
-many kills as asked for have hit.
+many kills as asked for have hit. With --devices the undisturbed run is one process, and a kill
+hits one of the several by chance, or who started them: where the others go on they must end with
+the same files.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import random
 import shutil
 import signal
@@ -38,6 +42,9 @@ def command(asked: argparse.Namespace, stage: str, out: Path, shards: Path) -> l
     if stage == "generate":
         counts = ["--num-prompts", "24", "--candidates", "4", "--margin", "0.05"]
         return ["sipo-data", "generate", *sampling, *counts, "--out", str(out)]
+    if stage == "geneval":
+        few = ["--prompts", str(shards.with_name("mini.jsonl")), "--images-per-prompt", "6"]
+        return ["sipo-geneval", *sampling, *few, "--batch-size", "4", "--out", str(out)]
     training = [
         "--max-train-steps",
         "24",
@@ -64,24 +71,41 @@ def run(
     words: list[str],
     kill_after_s: float | None = None,
     number: signal.Signals = signal.SIGKILL,
-) -> bool:
-    """Whether it ended by itself. Raises where it failed."""
+    chance: random.Random | None = None,
+) -> tuple[bool, bool]:
+    """Whether it came to its end, which of several processes the others may have done, and whether
+    it was hit. Raises where it failed."""
+    chance = chance or random.Random(0)
     process = subprocess.Popen(
         [str(BIN / words[0]), *words[1:]], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     try:
         _, errors = process.communicate(timeout=kill_after_s)
     except subprocess.TimeoutExpired:
-        process.send_signal(number)
+        os.kill(chance.choice(family(process.pid)), number)
         _, errors = process.communicate()
         if process.returncode not in (0, -number, 128 + number):
             raise RuntimeError(
                 f"{' '.join(words)} was not stopped: {errors.decode()[-800:]}"
             ) from None
-        return process.returncode == 0
+        return process.returncode == 0, True
     if process.returncode:
         raise RuntimeError(f"{' '.join(words)} failed: {errors.decode()[-800:]}")
-    return True
+    return True, False
+
+
+def family(pid: int) -> list[int]:
+    """A process and, where it has started several that do its work, those."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    started = [int(child) for child in children if "spawn_main" in words_of(child)]
+    return [pid, *started] if len(started) > 1 else [pid]
+
+
+def words_of(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
+    except OSError:  # it has ended
+        return ""
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
@@ -138,12 +162,13 @@ def trainings(loop: Path) -> dict[str, list[str]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("stage", choices=["generate", "train", "loop", "rounds"])
+    parser.add_argument("stage", choices=["generate", "geneval", "train", "loop", "rounds"])
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backbone", default="mini-sd")
     parser.add_argument("--judge", default="yolo-world")
     parser.add_argument("--objective", default="sipo")
+    parser.add_argument("--devices", default="")
     parser.add_argument("--signal", choices=["KILL", "TERM", "INT"], default="KILL")
     asked = parser.parse_args()
     chance, number = random.Random(asked.seed), signal.Signals[f"SIG{asked.signal}"]
@@ -164,13 +189,16 @@ def main() -> None:
         while kills < asked.kills:
             out = root / f"killed-{runs}"
             words = command(asked, asked.stage, out, shards)
+            words += ["--devices", asked.devices] if asked.devices else []
             while kills < asked.kills:
                 after = chance.uniform(min(START_S, duration / 3), duration)
-                if run(words, after, number):
+                ended, hit = run(words, after, number, chance)
+                if hit:
+                    kills += 1
+                    bar.update()
+                    moments.append(round(after, 1))
+                if ended:
                     break
-                kills += 1
-                bar.update()
-                moments.append(round(after, 1))
             run(words)
             disturbed = fingerprint(out)
             differ = [n for n in calm.keys() | disturbed.keys() if calm.get(n) != disturbed.get(n)]
@@ -184,6 +212,7 @@ def main() -> None:
             {
                 "stage": asked.stage,
                 "signal": asked.signal,
+                "devices": asked.devices,
                 "kills": kills,
                 "runs": runs,
                 "files_compared": len(calm),

@@ -67,8 +67,7 @@ class Sizes:
 
 
 def measure(model: Model) -> Sizes:
-    module, name = FAMILIES[model.pipeline].split(":")
-    family = getattr(import_module(module), name)
+    family = family_of(model)
     with torch.device("meta"):
         denoiser = family.denoiser_class(**model.config)
     targets = list(lora_linears(denoiser, family.lora_targets))
@@ -83,6 +82,11 @@ def measure(model: Model) -> Sizes:
         activations=ROWS * (2 * sum(values) + BLOCK_BYTES * max(values)),
         kept=ROWS * BLOCK_BYTES * sum(values),
     )
+
+
+def family_of(model: Model) -> Any:
+    module, name = FAMILIES[model.pipeline].split(":")
+    return getattr(import_module(module), name)
 
 
 def forward_operations(model: Model, backbone: Any) -> int:

@@ -6,7 +6,6 @@ sample 5.4 images/s of mini-sd, one process with two threads 4.0 (docs/log.md).
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -20,23 +19,27 @@ from typing import TypeVar, cast
 
 import torch
 
+from sipo.common.processes import this_process
+from sipo.common.spawning import end_with
+
 T = TypeVar("T")
 R = TypeVar("R")
 Spread = Callable[[Iterable[T | None]], Iterator[R]]
 
 _work: Callable[..., object]
 AHEAD = 2  # results that may wait, for each worker
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def workers_for(device: str, asked: int | None = None) -> int:
-    """How many: as asked, else one for each core of a CPU. A GPU is one process's own.
+    """How many: as asked, else one for each core of a CPU, which processes that were launched
+    together share. A GPU is one process's own.
 
     Raises ValueError for several on a GPU or where processes cannot be forked.
     """
     can_fork = sys.platform == "linux" and not torch.cuda.is_available()  # a judge may be there
     if asked is None:
-        return len(os.sched_getaffinity(0)) if device == "cpu" and can_fork else 1
+        cores = len(os.sched_getaffinity(0)) // this_process().local_count
+        return max(1, cores) if device == "cpu" and can_fork else 1
     if asked > 1 and not (device == "cpu" and can_fork):
         raise ValueError(
             f"--workers {asked} needs Linux and no GPU, and this is {device!r} on "
@@ -97,15 +100,6 @@ def _begin(work: Callable[..., object], parent: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with(parent)
     torch.set_num_threads(1)  # also what makes PyTorch safe after a fork
-
-
-def end_with(parent: int) -> None:
-    """This process ends when `parent` does, however that happens; Linux only, else nothing."""
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before that was set
-        os._exit(1)
 
 
 def _call(item: object) -> object:

@@ -8,13 +8,18 @@ from collections.abc import Mapping
 
 import torch
 
+from sipo.common.processes import this_process
+
 M_MMAP_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -4, -3, -1  # malloc.h
 
 
 def find_device(name: str, option: str = "--device") -> torch.device:
-    """ "auto": CUDA where there is one. Raises ValueError for a device that is not there."""
+    """ "auto": CUDA where there is one, of several launched processes each its own card. Raises
+    ValueError for a device that is not there."""
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        return _own_card()
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cpu")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
@@ -22,6 +27,15 @@ def find_device(name: str, option: str = "--device") -> torch.device:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{option} {name!r} cannot be used ({reason}); try 'cpu'") from None
     return device
+
+
+def _own_card() -> torch.device:
+    """Where a launcher shows each process one card alone, that is number 0 for all."""
+    if (process := this_process()).count == 1:
+        return torch.device("cuda")
+    card = torch.device("cuda", process.local_rank % torch.cuda.device_count())
+    torch.cuda.set_device(card)  # what is put on "cuda" by others follows
+    return card
 
 
 def judge_device(name: str) -> torch.device:

@@ -14,7 +14,7 @@ from pydantic_core import PydanticUndefined
 
 from sipo.common.errors import UserError
 from sipo.common.plugins import Group, installed_names
-from sipo.common.settings import ARGUMENTS, StrictModel, shown
+from sipo.common.settings import ARGUMENTS, PLACES, StrictModel, shown
 
 if TYPE_CHECKING:
     from click.parser import _OptionParser
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 Function = Callable[..., None]
 Decorator = Callable[[Function], Function]
 
-PLACES = ("PATH", "FILE", "FOLDER", "MODEL", "SHARDS", "RUN")
 METAVARS: dict[object, str] = {int: "N", float: "X", Path: "PATH"}
 
 

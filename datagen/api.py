@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sipo.common.cluster.runner_settings import check_runner, refuse_loaded
 from sipo.common.errors import in_python_words
 from sipo.common.python_api import given, takes
 from sipo.datagen.generate_defaults import complete
@@ -38,6 +39,8 @@ def generate(
     Returns what the folder holds. Raises ValueError for what cannot be met, TypeError for a
     keyword that is none.
     """
+    from sipo.common.own_processes import processes_for
+    from sipo.datagen import several_processes
     from sipo.datagen.generation.run import generate as run
 
     rows, own_judge = given_prompts(prompts), given_judge(judge)
@@ -51,6 +54,12 @@ def generate(
         out=out,
     )
     asked = complete(said, loaded.name if loaded else None).settings
+    check_runner(asked)
+    if loaded is None and own_judge is None:
+        return several_processes.generate(asked, rows, progress)
+    if asked.runner == "ray":
+        refuse_loaded(backbone=loaded, judge=own_judge)
+    processes_for(asked.devices, asked.device, loaded=True)  # refuses several
     return run(asked, rows, loaded, own_judge, progress)
 
 

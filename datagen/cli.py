@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from sipo.backbones.model_defaults import Completed
+from sipo.common.cluster.runner_settings import check_runner
 from sipo.common.commands import Commands
 from sipo.common.errors import UserError
 from sipo.common.options import DRY_RUN, settings_options
 from sipo.common.quiet_libraries import no_loading_bars
 from sipo.datagen import folder_settings as asked
-from sipo.datagen.generate_defaults import complete
+from sipo.datagen.generate_defaults import complete, complete_as
 from sipo.datagen.imports.settings import ImportSettings
+from sipo.datagen.planning.settings import PlanSettings
 from sipo.datagen.settings import GenerateSettings, check_models
 from sipo.recipes import recipe_option
 
@@ -41,18 +45,57 @@ def generate(asked: Completed[GenerateSettings], dry_run: bool) -> None:
     """
     settings = asked.settings
     check_models(settings)  # before the libraries that take seconds to import
+    check_runner(settings)
     no_loading_bars()
+    from sipo.common.own_processes import processes_for
+
+    here = settings.runner == "local" and processes_for(settings.devices, settings.device) == 1
+    if not (here or dry_run):
+        from sipo.datagen import several_processes
+
+        if asked.told:
+            click.echo(asked.told)
+        _report(several_processes.generate(settings), settings.out)
+        return
     from sipo.datagen.generation.build import prepare
     from sipo.datagen.generation.dry_run import plan_lines
     from sipo.datagen.generation.run import run
 
-    job = prepare(settings, continuing=not dry_run)
+    if settings.runner == "ray":
+        settings = settings.model_copy(update={"workers": None})  # a batch is tried here
+    job = prepare(settings, continuing=not dry_run)  # what is wrong is said first
     if asked.told:
         click.echo(asked.told)
     if dry_run:
         click.echo("\n".join(plan_lines(job, settings.out)))
         return
     _report(run(job, settings.out), settings.out)
+
+
+@main.command(
+    example="sipo-data plan --backbone black-forest-labs/FLUX.1-dev --num-prompts 5000 --devices 16"
+)
+@recipe_option("generate")
+@settings_options(PlanSettings, partial(complete_as, PlanSettings))
+def plan(asked: Completed[PlanSettings]) -> None:
+    """Say what generate, a training and two evaluations take: hours, disk, money. Writes nothing.
+
+    From counted operations and what was measured of a card, in no time and without the model; with
+    --measure from two images sampled here. What is measured, counted and assumed is said.
+    """
+    from sipo.datagen.planning.lines import plan_lines
+    from sipo.datagen.planning.plan import plan_of
+
+    settings = asked.settings
+    if settings.measure:
+        no_loading_bars()
+    made = plan_of(settings)
+    if settings.json_:
+        click.echo(json.dumps(made.to_dict(), indent=1))
+        return
+    if asked.told:
+        click.echo(asked.told)
+    click.echo("\n".join(plan_lines(settings, made)))
 
 
 @main.command(example="sipo-data judge shards --judge mini-evaluator --out shards-judged-again")
@@ -64,18 +107,9 @@ def judge(settings: asked.JudgeAgainSettings) -> None:
     people (`sipo-data import`) are never overwritten: they need it. A judge that can judge nothing
     changes nothing. config.json keeps what SHARDS was first judged by under "original".
     """
-    from sipo.datagen.generation.rejudging import judge_folder
+    from sipo.datagen import several_processes
 
-    made = judge_folder(
-        settings.shards,
-        settings.judge,
-        settings.judge_weights,
-        judged_frames=settings.judged_frames,
-        frame_score=settings.frame_score,
-        settings=settings.judge_settings,
-        out=settings.out,
-    )
-    _report(made, settings.out or settings.shards)
+    _report(several_processes.judge(settings), settings.out or settings.shards)
 
 
 @main.command(example="sipo-data pair shards --policy best-vs-worst --margin 0.5")
@@ -91,6 +125,19 @@ def pair(settings: asked.PairAgainSettings) -> None:
     asked_for = settings.policy, settings.margin, settings.max_pairs_per_prompt
     made = pair_folder(settings.shards, *asked_for, out=settings.out)
     _report(made, settings.out or settings.shards)
+
+
+@main.command(example="sipo-data merge shards-a shards-b --out shards")
+@settings_options(asked.MergeSettings)
+def merge(settings: asked.MergeSettings) -> None:
+    """Join folders that differ in seed and prompts alone into one. Samples and judges nothing.
+
+    Tars are linked where the disk can, so the folders stay as they are and no space is taken.
+    config.json keeps what each was asked under "merged".
+    """
+    from sipo.datagen.generation.merging import merge_folders
+
+    _report(merge_folders(settings.shards, settings.out), settings.out)
 
 
 @main.command(example="sipo-data inspect shards --rows 100")
@@ -163,6 +210,27 @@ def calibrate_judge_command(settings: asked.CalibrateJudgeSettings) -> None:
     click.echo(f"written: {settings.out}")
 
 
+@main.command("serve-judge", example="sipo-data serve-judge mini-evaluator --port 8000")
+@settings_options(asked.ServeJudgeSettings)
+def serve_judge_command(settings: asked.ServeJudgeSettings) -> None:
+    """Answer over HTTP what judge NAME says of images, for --judge http=URL and for other programs.
+
+    POST /compute takes JSON with prompts and base64 images, and gives rewards and verdicts; GET
+    /health says which judge it is. Runs until Ctrl-C.
+    """
+    no_loading_bars()
+    from sipo.feedback.prompts.prompt import read_prompts
+    from sipo.feedback.remote.env_keys import key_in
+    from sipo.feedback.remote.judge_server import serve_judge
+    from sipo.feedback.remote.judge_service import JudgeService
+
+    key = key_in(settings.key_env, "--key-env") if settings.key_env else None
+    prompts = read_prompts(settings.prompts) if settings.prompts else ()
+    named = settings.judge, settings.judge_weights, settings.judge_settings
+    service = JudgeService(*named, prompts=prompts)
+    serve_judge(settings.judge, service, settings.port, settings.host, key, click.echo)
+
+
 @main.command(
     "import",
     example="sipo-data import pickapic pickapic_v2/data/ --backbone mini-sd --out shards/pickapic",
@@ -202,10 +270,9 @@ def export(settings: asked.ExportSettings) -> None:
 
 def _encode(shards: Path, how: asked.EncodingSettings) -> FolderSummary:
     no_loading_bars()
-    from sipo.datagen.encode import encode_folder
+    from sipo.datagen import several_processes
 
-    assert how.backbone is not None
-    return encode_folder(shards, how.backbone, how.batch_size, how.dtype, how.device)
+    return several_processes.encode(shards, how)
 
 
 def _report(summary: FolderSummary, out: Path) -> None:

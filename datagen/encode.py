@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,17 +22,22 @@ from sipo.backbones.base import Backbone
 from sipo.backbones.fitting import encode_fitting
 from sipo.backbones.registry import load_backbone
 from sipo.common.devices import dtype_on, find_device
+from sipo.common.files.leases import Leases
+from sipo.common.files.url_leases import store_of
+from sipo.common.files.urls import near
 from sipo.common.ordered_threads import in_order, threads_for
 from sipo.common.pictures.picture import Clip, Suffix, from_bytes
 from sipo.common.pictures.tensors import to_tensor
+from sipo.common.processes import shows_bars
+from sipo.common.shared_work import Shared
 from sipo.datagen.generation.candidates import candidate_sample, state_of, write_candidates
 from sipo.datagen.generation.config import PACKAGES, versions_of
-from sipo.datagen.generation.pairs import complete
+from sipo.datagen.generation.pairs import complete, is_whole, sweep_shard
 from sipo.datagen.generation.sampling import batches
 from sipo.datagen.generation.types import Judged
 from sipo.datagen.storage.decisions import carry_decisions
 from sipo.datagen.storage.folder_config import BackboneConfig, ImportConfig, name_of
-from sipo.datagen.storage.folder_guard import only_writer, refuse_difference
+from sipo.datagen.storage.folder_guard import one_of_the_makers, refuse_difference
 from sipo.datagen.storage.folder_summary import FolderSummary, finish
 from sipo.datagen.storage.latent_files import to_npy
 from sipo.datagen.storage.local_backbones import remember
@@ -79,17 +85,38 @@ def encode_folder(
     encoding = _encoding(folder, asked, backbone, how)
     if begun:
         refuse_difference(folder.path, folder.config.as_read(), encoding, among="asked")
-    with only_writer(folder.path):
-        if not begun:
-            carry_decisions(folder)
-            folder = ShardFolder(folder.path, folder.config.changed(encoding))
-            folder.config.write(folder.path)
-        remember(folder.path, backbone.name)
-        for number in tqdm(folder.numbers, unit="shard", disable=not progress):
-            if state_of(folder, number) == "sample":
-                write_candidates(folder, number, _encoded(folder, number, backbone, batch_size))
-            complete(folder, number, backbone)
+    with one_of_the_makers(folder.path):
+        leases = Leases(store_of(folder.path))
+        with leases.beating():
+            leases.wait_for("folder", every_s=0.05)
+            folder = open_folder(path)  # another process may have begun
+            if not folder.config.encoded:
+                carry_decisions(folder)
+                folder = ShardFolder(folder.path, folder.config.changed(encoding))
+                folder.config.write(folder.path)
+            remember(folder.path, backbone.name)
+            leases.release("folder")
+            _encode_shared(folder, backbone, batch_size, leases, progress and shows_bars())
         return finish(folder)
+
+
+def _encode_shared(
+    folder: ShardFolder, backbone: Backbone, batch_size: int, leases: Leases, progress: bool
+) -> None:
+    whole, tidy = partial(is_whole, folder), partial(sweep_shard, folder)
+    work = Shared(folder.numbers, whole, leases, "shard", tidy)
+    with tqdm(total=len(work.left), unit="shard", disable=not progress) as bar:
+
+        def make() -> None:
+            for number in work.claimed():
+                if state_of(folder, number) == "sample":
+                    encoded = _encoded(folder, number, backbone, batch_size)
+                    write_candidates(folder, number, encoded)
+                complete(folder, number, backbone)
+                work.made(number)
+                bar.update()
+
+        work.until_done(make)
 
 
 def _encoding(
@@ -136,12 +163,13 @@ def _kept(folder: ShardFolder, number: int) -> Iterator[_Kept]:
     path = folder.tar(CANDIDATES, number)
     if not path.is_file():
         raise ValueError(f"{path} is missing; import into another --out")
-    for key, members in scan(path).items():
-        suffix = picture_in(folder.config, members)
-        if suffix is None or "json" not in members:
-            raise ValueError(f"{path} lacks a part of {key}; import into another --out")
-        picture = read_fields(path, {suffix: members[suffix]})[suffix]
-        yield _Kept(Judged.of(read_row(path, members, CandidateJson), key), suffix, picture)
+    with near(path):
+        for key, members in scan(path).items():
+            suffix = picture_in(folder.config, members)
+            if suffix is None or "json" not in members:
+                raise ValueError(f"{path} lacks a part of {key}; import into another --out")
+            picture = read_fields(path, {suffix: members[suffix]})[suffix]
+            yield _Kept(Judged.of(read_row(path, members, CandidateJson), key), suffix, picture)
 
 
 def _with_picture(kept: _Kept) -> tuple[_Kept, NDArray[np.uint8]]:

@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Literal
 
 from sipo.backbones import settings as model
-from sipo.common.settings import ARGUMENTS, DEVICE, OUT, StrictModel, setting
+from sipo.common.settings import ARGUMENTS, DEVICE, DEVICES, OUT, Devices, StrictModel, setting
 from sipo.datagen.settings import MARGIN, MAX_PAIRS, POLICY, Policy
 from sipo.feedback import settings as feedback
 from sipo.feedback.frames import FrameScore
 
 _AS_BEFORE = "as before"
-_NEW = partial(setting, "Output", "New folder for it.", None, without="in place", metavar="NEW")
+_NEW = partial(
+    setting, "Output", "New folder for it.", None, without="in place", metavar="NEW", url=True
+)
+_SHARDS = partial(setting, ARGUMENTS, "Folder that sipo-data wrote.", ..., metavar="SHARDS")
 
 
 class FolderSettings(StrictModel):
-    shards: Path = setting(ARGUMENTS, "Folder that sipo-data wrote.", ..., metavar="SHARDS")
+    shards: Path = _SHARDS(url=True)
 
 
 class JudgeAgainSettings(FolderSettings):
@@ -26,6 +29,7 @@ class JudgeAgainSettings(FolderSettings):
     judge_settings: Path | None = feedback.JUDGE_SETTINGS(None)
     judged_frames: int | None = feedback.JUDGED_FRAMES(None, without=_AS_BEFORE)
     frame_score: FrameScore | None = feedback.FRAME_SCORE(None, without=_AS_BEFORE)
+    devices: Devices = DEVICES("auto")
     out: Path | None = _NEW()
 
 
@@ -36,12 +40,22 @@ class PairAgainSettings(FolderSettings):
     out: Path | None = _NEW()
 
 
+class MergeSettings(StrictModel):
+    shards: tuple[Path, ...] = setting(
+        ARGUMENTS, "Folders of one configuration.", ..., metavar="SHARDS...", url=True
+    )
+    out: Path = OUT(..., url=True)
+
+
 class InspectSettings(FolderSettings):
     rows: int = setting("Output", "Pairs on the contact sheet.", 48, ge=1)
-    out: Path | None = setting("Output", "HTML file to write.", None, without="SHARDS/contact.html")
+    out: Path | None = setting(
+        "Output", "HTML file to write.", None, without="SHARDS/contact.html", url=True
+    )
 
 
 class ReviewSettings(FolderSettings):
+    shards: Path = _SHARDS()  # answers are added to a file
     rater: str = setting("Pairs", "Name of who decides, for the record.", "rater")
     port: int = setting("Machine", "Port of the page.", 0, without="a free one")
 
@@ -60,6 +74,28 @@ class CalibrateJudgeSettings(StrictModel):
     out: Path = setting("Output", "JSON file of --judge-settings to write.", Path("judge.json"))
 
 
+class ServeJudgeSettings(StrictModel):
+    judge: str = feedback.JUDGES_NAMED(
+        ARGUMENTS, "Judge to serve, or module:attribute of your own; several are one judge.", ...
+    )
+    judge_weights: Path | None = feedback.JUDGE_WEIGHTS(None)
+    judge_settings: Path | None = feedback.JUDGE_SETTINGS(None)
+    prompts: Path | None = setting(
+        "Prompts",
+        "Prompts that requests send by their text: a detector takes clauses and classes from here.",
+        None,
+        without="clauses and classes come with each request",
+    )
+    host: str = setting("Machine", "Address to listen on; 0.0.0.0 is all of them.", "127.0.0.1")
+    port: int = setting("Machine", "Port to listen on; 0 is a free one.", 8000, ge=0, le=65535)
+    key_env: str | None = setting(
+        "Machine",
+        "Environment variable with a key that whoever asks must send as a bearer token.",
+        None,
+        without="no key is asked for",
+    )
+
+
 class EncodingSettings(StrictModel):
     """How a backbone's VAE and text encoders are run."""
 
@@ -67,6 +103,7 @@ class EncodingSettings(StrictModel):
     batch_size: int = setting("Machine", "Pictures that are encoded at a time.", 8, ge=1)
     dtype: model.Dtype = model.DTYPE("auto")
     device: str = DEVICE("auto")
+    devices: Devices = DEVICES("auto")
 
 
 class EncodeSettings(EncodingSettings, FolderSettings):

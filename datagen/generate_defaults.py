@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from sipo.backbones.model_defaults import (
     Completed,
@@ -15,8 +16,10 @@ from sipo.backbones.model_defaults import (
     sampler_layer,
     section_layer,
 )
+from sipo.common.files.urls import place_of
 from sipo.datagen.settings import GenerateSettings
 
+Settings = TypeVar("Settings", bound=GenerateSettings)
 DECIDES = {
     "num_prompts",
     "candidates",
@@ -39,15 +42,22 @@ def complete(
     said: Mapping[str, object], backbone: str | None = None
 ) -> Completed[GenerateSettings]:
     """`backbone` is the name of one that is loaded. Raises ValueError for what cannot be met."""
+    return complete_as(GenerateSettings, said, backbone)
+
+
+def complete_as(
+    model: type[Settings], said: Mapping[str, object], backbone: str | None = None
+) -> Completed[Settings]:
+    """The same with what another command is asked besides."""
     fields = GenerateSettings.model_fields
     name = str(backbone or said.get("backbone") or fields["backbone"].default)
     layer = model_layer(name).under(said)
     if said.get("prompts"):  # all of a file
         layer = layer.under(["num_prompts"])
-    begun = _as_begun(Path(str(said.get("out") or fields["out"].default)), layer)
+    begun = _as_begun(place_of(str(said.get("out") or fields["out"].default)), layer)
     told = sampler_layer(name).under(said).over(layer) if begun is None else begun
     values = (begun or layer).values
-    return Completed(GenerateSettings.model_validate({**values, **said}), told.told)
+    return Completed(model.model_validate({**values, **said}), told.told)
 
 
 def _as_begun(out: Path, layer: Layer) -> Layer | None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from sipo.backbones import settings as model
 from sipo.backbones.loading.names import check_backbone
 from sipo.backbones.loading.trained_weights import check_weights
-from sipo.common.settings import DEVICE, OUT, SEED, StrictModel, setting
+from sipo.common.cluster import runner_settings as ray
+from sipo.common.settings import DEVICE, DEVICES, OUT, SEED, Devices, StrictModel, setting
 from sipo.feedback import settings as feedback
 from sipo.feedback.frames import FRAMES, FrameScore
 from sipo.feedback.prompts.suites import TRAIN_SUITES
@@ -49,7 +50,7 @@ class GenerateSettings(StrictModel):
 
     backbone: str = model.BACKBONE("mini-sd")
     weights: Path | None = model.WEIGHTS(None)
-    prompts: Path | None = feedback.PROMPTS(None)
+    prompts: Path | None = feedback.PROMPTS(None, url=True)
     suite: str | None = SUITE(None)
     num_prompts: int | None = NUM_PROMPTS(None)
     skip_prompts: int = setting("Prompts", "Prompts to leave out, the first ones.", 0, ge=0)
@@ -77,9 +78,15 @@ class GenerateSettings(StrictModel):
     dtype: model.Dtype = model.DTYPE("auto")
     quantize: model.Quantize = model.QUANTIZE("no")
     device: str = DEVICE("auto")
+    devices: Devices = DEVICES("auto")
     offload: bool = model.OFFLOAD(False)
-    workers: int | None = model.WORKERS(None)
-    out: Path = OUT(Path("shards"))
+    runner: ray.Runner = ray.RUNNER("local")
+    workers: int | None = ray.WORKERS(None)
+    gpus_per_worker: float | None = ray.GPUS_PER_WORKER(None)
+    judge_gpus: float | None = ray.JUDGE_GPUS(None)
+    judge_workers: int | None = ray.JUDGE_WORKERS(None)
+    tries: int | None = ray.TRIES(None)
+    out: Path = OUT(Path("shards"), url=True)
 
     def sampler(self, default: Sampler) -> Sampler:
         """The backbone's sampler with what was asked put over it."""

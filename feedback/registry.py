@@ -12,6 +12,7 @@ from sipo.common.plugins import Part, find_part, installed_names, near_first
 from sipo.feedback.ensemble import make_ensemble
 from sipo.feedback.judge import Judge
 from sipo.feedback.judge_loading import JudgeLoader, call_loader, check_names, keywords
+from sipo.feedback.judge_urls import is_url
 from sipo.feedback.prompts.prompt import Prompt
 
 JUDGES = {
@@ -19,6 +20,7 @@ JUDGES = {
     "owlv2": "sipo.feedback.detectors.owlv2:load_owlv2",
     "mask2former": "sipo.feedback.detectors.mask2former:load_mask2former",
     "vlm": "sipo.feedback.vlm:load_vlm",
+    "http": "sipo.feedback.remote.load_http:load_http",
     "pickscore": "sipo.feedback.scorers.pickscore:load_pickscore",
     "hpsv2": "sipo.feedback.scorers.hps:load_hpsv2",
     "hpsv2.1": "sipo.feedback.scorers.hps:load_hpsv21",
@@ -79,6 +81,8 @@ def split_names(name: str, option: str = "--judge") -> list[tuple[str, str | Non
 
 def require_judge(name: str, option: str = "--judge") -> None:
     """Raises ValueError for what is no judge of ours and none from outside."""
+    if is_url(name):
+        raise ValueError(f"{option} is a URL alone; write {option} http=URL")
     if not _is_known(name, option):
         names = [*JUDGES, *installed_names("sipo.judges")]
         raise ValueError(

@@ -1,7 +1,6 @@
 """A vision-language model as a judge: the first token's probability of right answers.
 
-After GenEval 2 (facebookresearch/GenEval2, README): per atom P(right answer | image, question), and
-their arithmetic and geometric mean. The model is an image-text one of transformers with a template.
+The model is an image-text one of transformers with a template.
 """
 
 from __future__ import annotations
@@ -19,44 +18,33 @@ from sipo.common.devices import judge_device
 from sipo.feedback.judge_batches import judge_in_batches
 from sipo.feedback.judge_weights import describe_folder, find_folder
 from sipo.feedback.prompts.prompt import Prompt
-from sipo.feedback.prompts.questions import Atom, atoms_of, first_tokens, means, read_questions
-from sipo.feedback.rule.complaint import Complaint
-from sipo.feedback.rule.verdict import Verdict, failed_verdict
+from sipo.feedback.prompts.questions import Atom, first_tokens, read_questions
+from sipo.feedback.rule.answers import BRIEF, THRESHOLD, AnswerRule, Mean
+from sipo.feedback.rule.verdict import Verdict
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
 
 MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
-BRIEF = "Answer in one word."
-THRESHOLD = 0.5  # probability from which an atom holds
-
-Mean = Literal["arithmetic", "geometric"]
 
 
 class VlmJudge:
-    """`questions` (prompt text -> atoms) stand in for those made from the prompt's clauses."""
-
     def __init__(
         self,
         model: PreTrainedModel,
         processor: ProcessorMixin,
         *,
         description: Mapping[str, object],
-        mean: Mean = "geometric",
-        threshold: float = THRESHOLD,
-        questions: Mapping[str, tuple[Atom, ...]] | None = None,
+        rule: AnswerRule | None = None,
     ) -> None:
         self._model = model.eval()
         self._processor = processor
         self._processor.tokenizer.padding_side = "left"  # so that every row ends with its question
-        self._description, self._mean, self._threshold = dict(description), mean, threshold
-        self._questions = questions
+        self._description, self._rule = dict(description), rule or AnswerRule()
         self._tokens = cache(lambda answer: list(first_tokens(processor.tokenizer, answer)))
 
     def describe(self) -> dict[str, object]:
-        asked = "prompt" if self._questions is None else "file"
-        rule = {"mean": self._mean, "least": self._threshold, "questions": asked}
-        return {"id": "vlm", **self._description, **rule}
+        return {"id": "vlm", **self._description, **self._rule.describe()}
 
     def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
         """One image at a time, all its questions in one batch."""
@@ -65,25 +53,9 @@ class VlmJudge:
         )
 
     def _judge(self, image: Image.Image, prompt: Prompt, description: dict[str, object]) -> Verdict:
-        table = self._questions
-        atoms = atoms_of(prompt) if table is None else table.get(prompt.text.strip())
-        if not atoms:
-            where = "in plain text" if table is None else "in the file"
-            return failed_verdict(f"no questions for {prompt.text!r} {where}", description)
-        chances = self.chances(image, atoms)
-        answered = list(zip(atoms, chances, strict=True))
-        wrong = tuple(
-            Complaint(atom.question, "question", atom.answer, chance)
-            for atom, chance in answered
-            if chance < self._threshold
-        )
-        return Verdict(
-            score=means(chances)[self._mean],
-            correct=not wrong,
-            complaints=wrong,
-            judge=description,
-            evidence={"atoms": [[a.question, a.answer, p] for a, p in answered], **means(chances)},
-        )
+        if not (atoms := self._rule.atoms(prompt)):
+            return self._rule.unasked(prompt, description)
+        return self._rule.verdict(atoms, self.chances(image, atoms), description)
 
     @torch.inference_mode()
     def chances(self, image: Image.Image, atoms: Sequence[Atom]) -> list[float]:
@@ -143,7 +115,5 @@ def load_vlm(
         model.to(judge_device(device)),
         AutoProcessor.from_pretrained(folder, trust_remote_code=False),
         description=describe_folder(folder),
-        mean=mean,
-        threshold=least,
-        questions=table,
+        rule=AnswerRule(mean, least, table),
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sipo.common.cluster.runner_settings import check_runner, refuse_loaded
 from sipo.common.errors import in_python_words
 from sipo.common.files.text import read_text
 from sipo.common.files.writing import write_text
@@ -56,6 +57,12 @@ def evaluate(
         rows = given_prompts(prompts)
         file = prompts if rows is None else _kept(rows, asked.out)
         asked = combined(EvalSettings, asked, {"prompts": file})
+    check_runner(asked)
+    if asked.runner == "ray":
+        from sipo.geneval.evaluate_on_ray import evaluate_on_ray
+
+        refuse_loaded(backbone=loaded, judge=own_judge)
+        return evaluate_on_ray(asked)
     return run(asked, loaded, own_judge)
 
 

@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from sipo.backbones.model_defaults import sampler_layer
+from sipo.common.cluster.runner_settings import check_runner
 from sipo.common.commands import Commands
 from sipo.common.options import DRY_RUN, Option, settings_options
 from sipo.common.quiet_libraries import no_loading_bars
@@ -60,7 +61,9 @@ def main(settings: EvalSettings, dry_run: bool) -> None:
     The folder has the official GenEval layout, results.jsonl the official rows; summary.json holds
     the numbers and all they depend on. The same command again continues where it stopped.
     """
+    check_runner(settings)
     from sipo.geneval.evaluate import evaluate, plan
+    from sipo.geneval.evaluate_on_ray import evaluate_on_ray
     from sipo.geneval.tables import evaluation_table
 
     sampler = sampler_layer(settings.backbone).under(settings.model_fields_set)
@@ -72,7 +75,7 @@ def main(settings: EvalSettings, dry_run: bool) -> None:
         click.echo(_describe(settings, work))
         return
     no_loading_bars()
-    summary = evaluate(settings)
+    summary = evaluate_on_ray(settings) if settings.runner == "ray" else evaluate(settings)
     click.echo(evaluation_table(summary))
     click.echo(f"Written to {settings.out}/summary.json and {settings.out}/results.jsonl")
 

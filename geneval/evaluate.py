@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipo.backbones.loading.names import EMBEDDED_SUITES, is_embedded
 from sipo.backbones.settings import sampler_settings
-from sipo.common.files.locks import only_writer
+from sipo.common.files.leases import Leases
+from sipo.common.files.locks import one_of_several
+from sipo.common.files.url_leases import store_of
+from sipo.common.own_processes import processes_for, run_processes
 from sipo.feedback.ensemble import require_company
 from sipo.feedback.frames import FrameJudge
 from sipo.feedback.judge import Judge
@@ -136,38 +140,43 @@ def evaluate(
     """Write images, `results.jsonl` and `summary.json` under `settings.out`; returns the summary.
 
     `backbone` and `judge` stand in for what the settings name (loaded already, or of one's own).
-    Raises ValueError for missing images, other settings in the same folder, unknown names, and
-    while another process evaluates into it.
+    Several processes may be given the same: they share the work, and each returns the whole.
+    Raises ValueError for missing images, other settings in the same folder and unknown names.
     """
     work = plan(settings, judge)
-    with only_writer(settings.out, "sipo-geneval"):
-        return _evaluate(settings, work, backbone, judge)
+    loaded = backbone is not None or judge is not None
+    if (count := processes_for(settings.devices, settings.device, loaded)) > 1:
+        run_processes(count, partial(evaluate, settings.model_copy(update={"devices": "auto"})))
+        return evaluation_folder.read_summary(settings.out, EvaluationSummary)
+    with one_of_several(settings.out, "sipo-geneval"):
+        leases = Leases(store_of(settings.out))
+        with leases.beating():
+            return _evaluate(settings, work, leases, backbone, judge)
 
 
 def _evaluate(
-    settings: EvalSettings, work: EvaluationWork, backbone: Backbone | None, judge: Judge | None
+    settings: EvalSettings,
+    work: EvaluationWork,
+    leases: Leases,
+    backbone: Backbone | None,
+    judge: Judge | None,
 ) -> EvaluationSummary:
-    judge = judge or load_judge(
-        settings.judge,
-        settings.judge_weights,
-        vocabulary_of(work.prompts),
-        settings.judge_settings,
-    )
+    judge = judge or load_judge_for(settings, work.prompts)
     _require_company(judge, settings, work)
-    backbone = None if settings.images else backbone or _load(settings)
+    backbone = None if settings.images else backbone or load_backbone_for(settings)
     clips = backbone.fps is not None if backbone else layout.is_clip(_first(work))
     _check_clip_settings(settings, clips)
     if clips:
         judge = FrameJudge(judge, settings.judged_frames, settings.frame_score)
     depends = _known_early(settings, work) | {"detector": judge.describe()}
     if backbone:
-        config = _sample(settings, work, depends, backbone)
+        config = _sample(settings, work, depends, backbone, leases)
         samples = layout.find_images(work.root, work.prompts, settings.images_per_prompt)
-        return _score(settings, work, judge, config, samples)
+        return _score(settings, work, judge, config, samples, leases)
     config = _held(settings, depends if work.listed else depends | _provenance(work.root))
     assert work.samples is not None
     samples = lay_out(work.root, work.prompts, work.samples) if work.listed else work.samples
-    return _score(settings, work, judge, config, samples)
+    return _score(settings, work, judge, config, samples, leases)
 
 
 def _held(settings: EvalSettings, known: dict[str, object]) -> EvaluationConfig:
@@ -240,7 +249,11 @@ def _provenance(images: Path) -> dict[str, object]:
 
 
 def _sample(
-    settings: EvalSettings, work: EvaluationWork, known: dict[str, object], backbone: Backbone
+    settings: EvalSettings,
+    work: EvaluationWork,
+    known: dict[str, object],
+    backbone: Backbone,
+    leases: Leases,
 ) -> EvaluationConfig:
     """Sample what is missing; returns `known` with what the images depend on."""
     from sipo.backbones.base import Sampler
@@ -268,12 +281,18 @@ def _sample(
         settings.seed,
         settings.batch_size,
         settings.out,
+        leases,
         workers_for(find_device(settings.device).type, settings.workers),
     )
     return config
 
 
-def _load(settings: EvalSettings) -> Backbone:
+def load_judge_for(settings: EvalSettings, prompts: Sequence[Prompt]) -> Judge:
+    named, classes = (settings.judge, settings.judge_weights), vocabulary_of(prompts)
+    return load_judge(*named, classes, settings.judge_settings)
+
+
+def load_backbone_for(settings: EvalSettings) -> Backbone:
     from sipo.backbones.faster import refuse_unavailable
     from sipo.backbones.placement import place
     from sipo.backbones.registry import load_backbone
@@ -292,19 +311,32 @@ def _score(
     judge: Judge,
     config: EvaluationConfig,
     samples: Sequence[Sequence[Path]],
+    leases: Leases,
 ) -> EvaluationSummary:
     """Judge and count, unless these very images have all been judged here already."""
-    from sipo.geneval.judge_images import judge_images
+    from sipo.geneval.judged_blocks import JudgedBlocks
 
     done, results = (settings.out / name for name in (SUMMARY, RESULTS))
     paths = [path for row in samples for path in row]
     sha256 = images_sha256(paths)
-    if done.exists() and results.exists():
-        before = evaluation_folder.read_summary(settings.out, EvaluationSummary)
-        if before.images_sha256 == sha256 and not before.failures.images:
-            return before
+    before = _summary_of(settings.out, sha256)
+    if before and not before.failures.images:
+        return before
     asked = [p for p, row in zip(work.prompts, samples, strict=True) for _ in row]
-    judged = judge_images(judge, paths, asked, settings.batch_size)
+    blocks = JudgedBlocks(settings.out, judge, paths, asked, settings.batch_size, sha256)
+
+    def counted() -> EvaluationSummary | None:
+        """By another process meanwhile."""
+        now = _summary_of(settings.out, sha256)
+        return None if now == before else now
+
+    judged = None
+    while judged is None:
+        blocks.judge_shared(leases, lambda: counted() is not None)
+        leases.wait_for("results", every_s=0.05)
+        if (now := counted()) is not None:
+            return now
+        judged = blocks.all()
     names = [path.relative_to(work.root).as_posix() for path in paths]
     rows, numbers = summarise(names, asked, judged)
     write_rows(rows, results)
@@ -316,4 +348,13 @@ def _score(
         | made
     )
     evaluation_folder.write_json(done, summary.to_dict())
+    blocks.remove()
     return summary
+
+
+def _summary_of(folder: Path, images: str) -> EvaluationSummary | None:
+    """Of an evaluation that is done, where these are the images."""
+    if not ((folder / SUMMARY).exists() and (folder / RESULTS).exists()):
+        return None
+    summary = evaluation_folder.read_summary(folder, EvaluationSummary)
+    return summary if summary.images_sha256 == images else None

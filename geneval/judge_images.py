@@ -5,14 +5,12 @@ What cannot be judged is kept apart, never counted as wrong.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import cast
-
-from tqdm import tqdm
 
 from sipo.common.ordered_threads import in_order, threads_for
 from sipo.common.pictures.picture import Picture, read_clip, read_image
@@ -42,23 +40,18 @@ class Judged:
 
 def judge_images(
     judge: Judge, paths: Sequence[Path], prompts: Sequence[Prompt], batch_size: int
-) -> list[Judged]:
+) -> Iterator[Judged]:
     """One a path, in order; a file that is no image, or one whose pixels were not finite, is a
     failed verdict.
 
     The next batch is read while one is judged. The judge of clips is a FrameJudge.
     """
-    judged: list[Judged] = []
-    with (
-        closing(in_order(_open, paths, threads_for(), batch_size)) as images,
-        tqdm(total=len(paths), desc="Judging", unit="img") as bar,
-    ):
+    asked = iter(prompts)
+    with closing(in_order(_open, paths, threads_for(), batch_size)) as images:
         while batch := list(islice(images, batch_size)):
-            asked = prompts[len(judged) : len(judged) + len(batch)]
-            verdicts = _judge_batch(judge, [opened.picture for opened in batch], asked)
-            judged += map(Judged, verdicts, [opened.sharpness for opened in batch])
-            bar.update(len(batch))
-    return judged
+            pictures = [opened.picture for opened in batch]
+            verdicts = _judge_batch(judge, pictures, list(islice(asked, len(batch))))
+            yield from map(Judged, verdicts, [opened.sharpness for opened in batch])
 
 
 def _judge_batch(

@@ -12,7 +12,10 @@ from sipo.backbones.base import Backbone, Sampler
 from sipo.backbones.fitting import sample_fitting
 from sipo.backbones.seeds import image_seed
 from sipo.common.cpu_workers import spread
+from sipo.common.files.leases import Leases
 from sipo.common.pictures.picture import Picture, as_kept, to_bytes
+from sipo.common.processes import shows_bars
+from sipo.common.shared_work import Shared
 from sipo.common.threads import ENCODERS, beside
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.geneval.layout import image_name, save_file, write_prompt_folders
@@ -29,9 +32,11 @@ def sample_images(
     seed: int,
     batch_size: int,
     out: Path,
+    leases: Leases,
     workers: int = 1,
 ) -> None:
-    """Write the images, or clips, that are missing under `out`.
+    """Write the images, or clips, that are missing under `out`; returns when all are there, whoever
+    made them: batches are shared out by `leases`.
 
     With one worker, as on a card, the next batch is sampled while one is encoded and written.
     A batch that was cut short is sampled whole, so that its arithmetic is the same as before where
@@ -40,10 +45,12 @@ def sample_images(
     write_prompt_folders(out, prompts)
     suffix = ".png" if backbone.fps is None else ".mp4"
     jobs = [(number, index) for number in range(len(prompts)) for index in range(per_prompt)]
-    missing = {job for job in jobs if not (out / image_name(*job, suffix)).exists()}
     batches = [jobs[start : start + batch_size] for start in range(0, len(jobs), batch_size)]
-    due = [batch for batch in batches if not missing.isdisjoint(batch)]
-    done = len(jobs) - sum(map(len, due))
+
+    def missing(number: int) -> list[Place]:
+        return [job for job in batches[number] if not (out / image_name(*job, suffix)).exists()]
+
+    work = Shared(range(len(batches)), lambda number: not missing(number), leases, "batch")
 
     def sample(batch: list[Place]) -> list[Picture]:
         texts = [prompts[number].text for number, _ in batch]
@@ -51,26 +58,38 @@ def sample_images(
         samples = sample_fitting(backbone, texts, seeds, sampler)
         return [as_kept(sample.image, sample.frames, backbone.fps) for sample in samples]
 
-    def make(batch: list[Place]) -> list[bytes]:
-        return [to_bytes(picture) for picture in sample(batch)]
+    def make(number: int) -> tuple[int, list[bytes]]:
+        return number, [to_bytes(picture) for picture in sample(batches[number])]
 
-    with tqdm(total=len(jobs), initial=done, desc="Sampling", unit="img") as bar:
+    left = sum(len(batches[number]) for number in work.left)
+    with tqdm(
+        total=len(jobs),
+        initial=len(jobs) - left,
+        desc="Sampling",
+        unit="img",
+        disable=not shows_bars(),
+    ) as bar:
 
-        def write(made: Iterable[tuple[list[Place], Iterable[bytes]]]) -> None:
-            for batch, files in made:
-                for job, data in zip(batch, files, strict=True):
-                    if job in missing:
+        def write(made: Iterable[tuple[int, Iterable[bytes]]]) -> None:
+            for number, files in made:
+                due = missing(number)
+                for job, data in zip(batches[number], files, strict=True):
+                    if job in due:
                         save_file(data, out / image_name(*job, suffix))
-                bar.update(len(batch))
+                work.made(number)
+                bar.update(len(batches[number]))
 
-        def encode_and_write(sampled: Iterator[tuple[list[Place], list[Picture]]]) -> None:
+        def encode_and_write(sampled: Iterator[tuple[int, list[Picture]]]) -> None:
             with ThreadPoolExecutor(ENCODERS, "encode") as pool:
-                write((batch, pool.map(to_bytes, pictures)) for batch, pictures in sampled)
+                write((number, pool.map(to_bytes, pictures)) for number, pictures in sampled)
 
-        if workers > 1:
-            with spread(make, workers) as made:
-                write(zip(due, made(due), strict=True))
-        else:
+        def make_all() -> None:
+            if workers > 1:
+                with spread(make, workers) as made:
+                    write(made(work.claimed()))
+                return
             with beside(encode_and_write) as to_write:
-                for batch in due:
-                    to_write((batch, sample(batch)))
+                for number in work.claimed():
+                    to_write((number, sample(batches[number])))
+
+        work.until_done(make_all)

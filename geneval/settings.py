@@ -11,7 +11,9 @@ from pydantic import model_validator
 from sipo.backbones import settings as model
 from sipo.backbones.loading.names import check_backbone, check_name, in_embedded_world
 from sipo.backbones.loading.trained_weights import check_weights
-from sipo.common.settings import DEVICE, OUT, SEED, StrictModel, setting
+from sipo.common.cluster import runner_settings as ray
+from sipo.common.files.urls import is_url
+from sipo.common.settings import DEVICE, DEVICES, OUT, SEED, Devices, StrictModel, setting
 from sipo.feedback import settings as feedback
 from sipo.feedback.frames import FRAMES, FrameScore
 from sipo.feedback.prompts.demands import require_published
@@ -50,7 +52,7 @@ class EvalSettings(StrictModel):
         choices=SUITES,
         without="mini with mini-sd, else geneval; with --images their prompts",
     )
-    prompts: Path | None = feedback.PROMPTS(None)
+    prompts: Path | None = feedback.PROMPTS(None, url=True)
     judge: str = feedback.JUDGE(
         "mini-evaluator", without="mini-evaluator; mask2former without mini-sd"
     )
@@ -74,15 +76,21 @@ class EvalSettings(StrictModel):
     dtype: model.Dtype = model.DTYPE("auto")
     quantize: model.Quantize = model.QUANTIZE("no")
     device: str = DEVICE("auto")
+    devices: Devices = DEVICES("auto")
     offload: bool = model.OFFLOAD(False)
-    workers: int | None = model.WORKERS(None)
+    runner: ray.Runner = ray.RUNNER("local")
+    workers: int | None = ray.WORKERS(None)
+    gpus_per_worker: float | None = ray.GPUS_PER_WORKER(None)
+    judge_gpus: float | None = ray.JUDGE_GPUS(None)
+    judge_workers: int | None = ray.JUDGE_WORKERS(None)
+    tries: int | None = ray.TRIES(None)
     images: Path | None = setting(
         "Data",
         "Images to score instead of sampling: a folder in GenEval's layout, or a CSV or JSONL with "
         "image and prompt.",
         None,
     )
-    out: Path = OUT(Path("eval"))
+    out: Path = OUT(Path("eval"), url=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -110,6 +118,11 @@ class EvalSettings(StrictModel):
             if not in_embedded_world(self.backbone, self.suite):
                 require_published(self.judge, self.judge_weights)
             check_backbone(self.backbone)
+        if self.images and self.images.is_file() and is_url(self.out):
+            raise ValueError(
+                f"--out {self.out} is a URL, and images of a list are linked into it; give a "
+                "folder of this machine"
+            )
         if self.images:
             ignored = sorted(_SAMPLING & self.model_fields_set)
             if ignored:
@@ -120,9 +133,12 @@ class EvalSettings(StrictModel):
                 )
 
     def command(self) -> str:
-        """The shell command that asks for this: every setting that is not the default."""
+        """The shell command that asks for this: every setting that is not the default, but for how
+        many do it."""
         words = ["sipo-geneval"]
         for name, field in type(self).model_fields.items():
+            if name == "devices":
+                continue
             value = getattr(self, name)
             if value is True:
                 words.append("--" + name)

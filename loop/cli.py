@@ -77,6 +77,7 @@ def main(settings: LoopSettings, dry_run: bool) -> None:
 
 
 def _describe(settings: LoopSettings) -> str:
+    from sipo.loop.cost import cost_lines
     from sipo.loop.refusals import no_test
     from sipo.loop.stage_settings import turns_of
 
@@ -105,6 +106,7 @@ def _describe(settings: LoopSettings) -> str:
         f"Test       none: {reason}"
         if reason
         else f"Test       {settings.test_prompts or settings.test_suite}, the base and {tested}",
+        *cost_lines(settings),
         f"Out        {settings.out}",
     ]
     for number in range(settings.rounds + 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain, islice
+from pathlib import Path
 
 from sipo.backbones.loading.names import check_name, in_embedded_world
 from sipo.feedback.prompts.demands import check_prompts, require_published
@@ -68,8 +69,8 @@ def _check_judges(settings: LoopSettings) -> None:
             (settings.evaluate, settings.evaluator),
         )
     )
-    rewarding = {name for name, _ in split_names(judge)} - {"fake"}
-    measuring = {name for name, _ in split_names(evaluator, "--evaluator")}
+    rewarding = _judges(judge, settings.judge_weights) - {"fake"}
+    measuring = _judges(evaluator, settings.evaluator_weights, "--evaluator")
     if shared := rewarding & measuring:
         raise ValueError(
             f"--evaluator {min(shared)!r} also chooses winners, so what it measures would be what "
@@ -80,3 +81,11 @@ def _check_judges(settings: LoopSettings) -> None:
         require_published(judge, weights)
         weights = settings.evaluate.get("judge_weights", settings.evaluator_weights)
         require_published(evaluator, weights, "--evaluator")
+
+
+def _judges(names: str, weights: Path | None, option: str = "--judge") -> set[str]:
+    """By their names; judges behind two URLs are two."""
+    return {
+        f"{name}={own or weights or ''}" if name == "http" else name
+        for name, own in split_names(names, option)
+    }

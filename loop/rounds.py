@@ -136,7 +136,7 @@ def _train_on(
 ) -> None:
     """The whole training, as far as there are shards for it."""
     data = training_data(settings, attempt, turn)
-    _train(training(settings, attempt, policy, data, slower))
+    _train(training(settings, attempt, policy, data, slower), settings.devices)
 
 
 def _has_stopped(settings: LoopSettings, attempt: Attempt) -> bool:
@@ -182,12 +182,12 @@ def _link(link: Path, weights: Path | None) -> None:
 
 
 def _generate(asked: GenerateSettings, prompts: list[Prompt]) -> None:
-    from sipo.datagen.generation.run import generate
+    from sipo.datagen.several_processes import generate
 
     generate(asked, prompts)
 
 
-def _train(asked: TrainSettings) -> None:
-    from sipo.train.distributed.cpu_launcher import train_on_cores
+def _train(asked: TrainSettings, devices: str) -> None:
+    from sipo.train.distributed.card_launcher import train_on_devices
 
-    train_on_cores(asked)
+    train_on_devices(asked, devices)

@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from sipo.backbones import settings as model
 from sipo.backbones.loading.names import in_embedded_world
-from sipo.common.settings import OUT, SEED, StrictModel, setting
+from sipo.common.settings import DEVICES, OUT, SEED, Devices, StrictModel, setting
 from sipo.datagen import settings as datagen
 from sipo.datagen.generate_defaults import model_layer as generate_layer
 from sipo.feedback import settings as feedback
@@ -19,7 +19,7 @@ from sipo.geneval.settings import IMAGES_PER_PROMPT
 from sipo.train import settings as training
 from sipo.train.train_defaults import model_layer as train_layer
 
-GROWS = ("rounds", "out", "patience", "test_suite", "test_prompts", "test_every_round")
+GROWS = ("rounds", "out", "devices", "patience", "test_suite", "test_prompts", "test_every_round")
 """Settings that may differ when a loop goes on; `out` is where it is, not what it is."""
 LATER = ("reuse_prompts", "allocate", "replay", "refresh", "start", "tolerance")
 """Which folders of earlier versions do not name: they had the defaults."""
@@ -44,6 +44,7 @@ class LoopSettings(StrictModel):
     out: Path = OUT(Path("runs/loop"))
     backbone: str = model.BACKBONE("mini-sd")
     seed: int = SEED(0)
+    devices: Devices = DEVICES("auto")
     steps: int | None = model.STEPS(None)
     guidance: float | None = model.GUIDANCE(None)
     height: int | None = model.HEIGHT(None)

@@ -68,6 +68,7 @@ def _evaluation(
         "images_per_prompt": settings.images_per_prompt,
         "seed": settings.seed,
         **sampler_settings(settings),
+        "devices": settings.devices,
         "out": settings.out / attempt.name(stage),
     }
     asked.update(settings.evaluate)  # what --evaluate NAME=VALUE says is done
@@ -82,6 +83,7 @@ def second_opinion(settings: LoopSettings, attempt: Attempt) -> EvalSettings:
         "judge_weights": settings.judge_weights,
         "judge_settings": settings.judge_settings,
         "images_per_prompt": evaluation(settings, attempt).images_per_prompt,
+        "devices": settings.devices,
         "out": settings.out / attempt.name("eval-judge"),
     }
     asked.update((name, settings.generate[name]) for name in OF_CLIPS & settings.generate.keys())
@@ -111,6 +113,7 @@ def shards(
         # never the noise that is evaluated with, nor that of another round or turn
         "seed": settings.seed + attempt.round + (turn - 1) * ROUNDS_AT_MOST,
         **sampler_settings(settings),
+        "devices": settings.devices,
         "out": settings.out / shards_name(attempt, turn),
     }
     asked.update(settings.generate)  # what --generate NAME=VALUE says is done

@@ -8,20 +8,19 @@ makes point here is refused). It serves the page and the images of the tasks, no
 from __future__ import annotations
 
 import hmac
-import json
 import secrets
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock
+from types import MappingProxyType
 from typing import Protocol, cast
 
 from sipo.common.errors import explain
 from sipo.common.files.strict_json import parse_json
+from sipo.common.local_server import LOCAL_HOSTS, LocalHandler, LocalServer
 
 _PAGE = Path(__file__).with_name("server.html")
-_HOSTS = ("127.0.0.1", "localhost")
 _MOST_BYTES = 1 << 16  # of an answer
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -56,23 +55,18 @@ class Session(Protocol):
         ...
 
 
-class Server(ThreadingHTTPServer):
+class Server(LocalServer):
     """Serves one session at `url`. Port 0 takes a free one; raises ValueError for a taken one."""
 
-    daemon_threads = True
-
     def __init__(self, session: Session, port: int = 0) -> None:
-        try:
-            super().__init__((_HOSTS[0], port), _Handler)
-        except (OSError, OverflowError) as error:
-            raise ValueError(f"--port {port} cannot be used ({error}); give another") from None
+        super().__init__(_Handler, port)
         self.session = session
         self.token = secrets.token_urlsafe(24)
         self.writing = Lock()
 
     @property
     def url(self) -> str:
-        return f"http://{_HOSTS[0]}:{self.server_address[1]}/{self.token}/"
+        return f"http://{LOCAL_HOSTS[0]}:{self.server_address[1]}/{self.token}/"
 
 
 def serve(session: Session, port: int, say: Callable[[str], object]) -> None:
@@ -86,26 +80,26 @@ def serve(session: Session, port: int, say: Callable[[str], object]) -> None:
             say("")
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server_version = "sipo"
-    sys_version = ""
+class _Handler(LocalHandler):
+    headers_of_all = MappingProxyType({**_HEADERS, "Content-Security-Policy": "default-src 'none'"})
 
-    def do_GET(self) -> None:
+    def get(self) -> None:
         match self._place():
             case None:
                 self._refuse(HTTPStatus.FORBIDDEN)
             case [""]:
                 nonce = secrets.token_urlsafe(16)
                 page = _PAGE.read_text(encoding="utf-8").replace("NONCE", nonce)
-                self._send(page.encode(), "text/html; charset=utf-8", policy=_POLICY.format(nonce))
+                policy = {"Content-Security-Policy": _POLICY.format(nonce)}
+                self.send(page.encode(), "text/html; charset=utf-8", more=policy)
             case ["tasks"]:
-                self._send_json(self._session.describe())
+                self.send_json(self._session.describe())
             case ["item", task, item] if task.isdecimal() and item.isdecimal():
                 self._send_item(task, item)
             case _:
                 self._refuse(HTTPStatus.NOT_FOUND)
 
-    def do_POST(self) -> None:
+    def post(self) -> None:
         place = self._place()
         if place is None or not self._from_our_page():
             self._refuse(HTTPStatus.FORBIDDEN)
@@ -120,9 +114,9 @@ class _Handler(BaseHTTPRequestHandler):
         except (IndexError, KeyError, TypeError):
             self._refuse(HTTPStatus.NOT_FOUND)
         except (ValueError, OSError) as error:
-            self._send_json({"error": explain(error) or str(error)}, HTTPStatus.BAD_REQUEST)
+            self.send_json({"error": explain(error) or str(error)}, HTTPStatus.BAD_REQUEST)
         else:
-            self._send_json({"saved": True})
+            self.send_json({"saved": True})
 
     @property
     def _server(self) -> Server:
@@ -137,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
         host = self.headers.get("Host", "").partition(":")[0]
         token, *place = self.path.removeprefix("/").split("/")
         right = hmac.compare_digest(token.encode(), self._server.token.encode())
-        return place if right and host in _HOSTS else None
+        return place if right and host in LOCAL_HOSTS else None
 
     def _from_our_page(self) -> bool:
         """Other pages cannot send JSON here without asking first, which nothing here answers."""
@@ -151,27 +145,10 @@ class _Handler(BaseHTTPRequestHandler):
         except (IndexError, OSError, ValueError):
             self._refuse(HTTPStatus.NOT_FOUND)
         else:
-            self._send(content, kind)
-
-    def _send_json(self, value: object, status: HTTPStatus = HTTPStatus.OK) -> None:
-        self._send(json.dumps(value).encode(), "application/json", status)
+            self.send(content, kind)
 
     def _refuse(self, status: HTTPStatus) -> None:
-        self._send(status.phrase.encode(), "text/plain; charset=utf-8", status)
-
-    def _send(
-        self, body: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK, policy: str | None = None
-    ) -> None:
-        self.send_response(status)
-        headers = {"Content-Type": kind, "Content-Length": str(len(body)), **_HEADERS}
-        headers["Content-Security-Policy"] = policy or "default-src 'none'"
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Silent: a log would hold the token."""
+        self.send(status.phrase.encode(), "text/plain; charset=utf-8", status)
 
 
 def _count(value: object) -> int:

@@ -125,10 +125,10 @@ def test_a_script_without_a_guard_may_train_by_several_processes(tmp_path: Path)
     script = tmp_path / "script.py"
     script.write_text(
         "from multiprocessing import get_context\n"
-        "from sipo.train.distributed.cpu_launcher import _without_script\n"
+        "from sipo.common.spawning import without_script\n"
         "print('once', flush=True)\n"
         "child = get_context('spawn').Process(target=print, args=('child',))\n"
-        "with _without_script():\n    child.start()\n"
+        "with without_script():\n    child.start()\n"
         "child.join()\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -118,3 +120,26 @@ def test_a_recipes_base_is_evaluated_into_a_folder_of_its_own(tmp_path: Path) ->
 @pytest.mark.parametrize("name", sorted(PAPERS))
 def test_no_recipe_names_what_its_owner_withdrew(name: str) -> None:
     assert "runwayml" not in (FOLDER / f"{name}.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "run"),
+    [
+        ("array", ["generate", "--out", "a b"], "sipo-data generate --out a b"),
+        ("nodes", ["sipo-geneval", "--out", "a b"], "sipo-geneval --out a b"),
+    ],
+)
+def test_slurm_s_templates_hand_on_what_they_are_given(
+    script: str, words: list[str], run: str, tmp_path: Path
+) -> None:
+    srun = tmp_path / "srun"
+    srun.write_text("#!/bin/sh\necho $# $@\n")
+    srun.chmod(0o755)
+    found = subprocess.run(
+        ["bash", FOLDER / "slurm" / f"{script}.sbatch", *words],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == f"{len(words) + (script == 'array')} {run}\n"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -163,10 +166,27 @@ def make_accelerator(settings: TrainSettings) -> Accelerator:
             "slower than float32; use --mixed_precision no"
         )
     AcceleratorState._reset_state()
+    if "RANK" in os.environ and not torch.cuda.is_available():  # else each took itself to be alone
+        os.environ.setdefault("ACCELERATE_USE_CPU", "true")
     with wrapping_is_ours():
         group = InitProcessGroupKwargs(timeout=WAIT)
         accelerator = Accelerator(mixed_precision=settings.mixed_precision, kwargs_handlers=[group])
+    _leave_group_at_the_end()
     divided = settings.shard_weights and accelerator.num_processes > 1
     (give_freed_memory_back if divided else keep_freed_memory)(accelerator.device)
     use_tensor_cores(accelerator.device)
     return accelerator
+
+
+@cache
+def _leave_group_at_the_end() -> None:
+    """Once a process, whose trainings share the group: gloo's threads would live on while the
+    interpreter ends, which can abort it. NCCL's group is left as it was, for want of cards to try.
+    """
+    atexit.register(_leave_group)
+
+
+def _leave_group() -> None:
+    group = torch.distributed
+    if group.is_available() and group.is_initialized() and group.get_backend() == "gloo":
+        group.destroy_process_group()

@@ -91,6 +91,7 @@ class TrainSettings(StrictModel):
         "shards.",
         [],
         metavar="SHARDS",
+        url=True,
         also="train_data_dir data_dir",
     )
     steps_per_folder: int | None = setting(

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from sipo.backbones.loading.names import EMBEDDED
 from sipo.backbones.model_defaults import Completed, Layer, defaults_of, section_layer
-from sipo.common.options import PLACES
-from sipo.common.settings import shown
+from sipo.common.settings import PLACES, shown
 from sipo.datagen.storage.shard_folder import split_shards
 from sipo.train.settings import TrainSettings, make_settings, read_yaml, setting_name
 

@@ -6,9 +6,14 @@ import errno
 import os
 from pathlib import Path
 
+from sipo.common.files.urls import UrlPath, require_writable
+
 
 def require_place(path: Path) -> None:
     """Raises OSError where no folder can be made or written at `path`; makes none."""
+    if isinstance(path, UrlPath):
+        require_writable(path)
+        return
     whole = path.absolute()
     place = next(part for part in (whole, *whole.parents) if part.exists())
     if not place.is_dir():
@@ -21,6 +26,9 @@ def require_place(path: Path) -> None:
 
 def require_file_place(path: Path) -> None:
     """As `require_place`, for a file in a folder that is there."""
+    if isinstance(path, UrlPath):
+        require_writable(path)
+        return
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not path.absolute().parent.is_dir():

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sipo.common.files.strict_json import parse_json
+from sipo.common.files.urls import place_of
 
 STDIN = Path("-")
 """As a path: what is piped into the command."""
@@ -30,7 +31,7 @@ def read_text(path: str | Path, what: str = "file", errors: str = "strict") -> s
     `what` names it in the ValueError for bytes that are no text ("prompt file", "list"). A path
     that cannot be opened is an OSError with its name. `errors` as `bytes.decode` has them.
     """
-    path = Path(path)
+    path = place_of(path)
     data = sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
     return decode_text(data, f"{what} {str(path)!r}", errors)
 

@@ -1,22 +1,33 @@
-"""One way to leave a file behind: whole, flushed to disk, or not there at all."""
+"""One way to leave a file behind: whole, flushed to disk or uploaded, or not there at all."""
 
 from __future__ import annotations
 
 import io
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sipo.common.files.urls import UrlPath, uploaded
+
+_PROCESS = uuid.uuid4().hex[:8]
+"""So that two that write the same file at once do not write into one another's."""
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[io.BufferedRandom]:
-    """A file that appears whole or not at all: temporary name, flush to disk, rename.
+    """A file that appears whole or not at all: temporary name, flush to disk, rename. By URL it is
+    uploaded once it is whole.
 
     An OSError that names no file is given this one, so that "the disk is full" says where.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    if isinstance(path, UrlPath):
+        with uploaded(path) as file:
+            yield file
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid():x}{_PROCESS}.tmp")
     try:
         with temporary.open("w+b") as file:
             yield file
@@ -47,3 +58,13 @@ def write_text(path: Path, text: str) -> None:
     """As UTF-8, whole or not at all."""
     with atomic(path) as file:
         file.write(text.encode())
+
+
+def sweep(folder: Path, names: str = "*") -> None:
+    """Remove what killed writers left of these files; nobody may be writing them. By URL nothing
+    is ever left."""
+    if isinstance(folder, UrlPath):
+        return
+    for left in folder.glob(f".{names}.tmp"):
+        if left.is_file():
+            left.unlink(missing_ok=True)

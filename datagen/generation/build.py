@@ -73,6 +73,33 @@ def check_clip_settings(settings: GenerateSettings, backbone: Backbone) -> None:
         )
 
 
+def check_words(settings: GenerateSettings, names_model: bool = True) -> None:
+    """Raises ValueError for what can be seen to be wrong in settings alone."""
+    check_policy(settings.policy)
+    if settings.dtype not in ("auto", *DTYPES):
+        known = ", ".join(["auto", *DTYPES])
+        raise ValueError(f"--dtype {settings.dtype!r} is unknown; choose one of {known}")
+    if names_model:
+        check_models(settings)
+
+
+def check_some(prompts: Sequence[Prompt]) -> None:
+    if not prompts:
+        raise ValueError("prompts is empty; give at least one")
+
+
+def check_judge(settings: GenerateSettings, prompts: Sequence[Prompt]) -> None:
+    """Raises ValueError for a judge that lacks weights, or can judge none of the prompts."""
+    if not in_embedded_world(settings.backbone, settings.suite):
+        require_published(settings.judge, settings.judge_weights)
+    check_prompts(settings.judge, prompts, source_of(settings), settings.judge_settings)
+
+
+def load_judge_for(settings: GenerateSettings, prompts: Sequence[Prompt]) -> Judge:
+    named, classes = (settings.judge, settings.judge_weights), vocabulary_of(prompts)
+    return load_judge(*named, classes, settings.judge_settings)
+
+
 def prepare(
     settings: GenerateSettings,
     prompts: Sequence[Prompt] | None = None,
@@ -84,12 +111,7 @@ def prepare(
 
     `continuing`: what is in the folder must be this command's.
     """
-    check_policy(settings.policy)
-    if settings.dtype not in ("auto", *DTYPES):
-        known = ", ".join(["auto", *DTYPES])
-        raise ValueError(f"--dtype {settings.dtype!r} is unknown; choose one of {known}")
-    if backbone is None:
-        check_models(settings)
+    check_words(settings, names_model=backbone is None)
     device = find_device(settings.device)
     settings = settings.model_copy(update={"dtype": dtype_on(device, settings.dtype)})
     refuse_unavailable(
@@ -103,18 +125,14 @@ def prepare(
     workers = workers_for(device.type, settings.workers)
     asked = list(prompts) if prompts is not None else asked_prompts(settings)
     once = without_repeats(asked)
-    if not once:
-        raise ValueError("prompts is empty; give at least one")
+    check_some(once)
     if continuing:
         early = known_early(settings, once, device.type)
         given = {"backbone": backbone, "judge": judge}
         refuse_early(settings.out, {k: v for k, v in early.items() if given.get(k) is None})
     if judge is None:
-        if not in_embedded_world(settings.backbone, settings.suite):
-            require_published(settings.judge, settings.judge_weights)
-        check_prompts(settings.judge, once, source_of(settings), settings.judge_settings)
-        classes = vocabulary_of(once)
-        judge = load_judge(settings.judge, settings.judge_weights, classes, settings.judge_settings)
+        check_judge(settings, once)
+        judge = load_judge_for(settings, once)
     if settings.allocate:
         check_allocation(settings.candidates, judge)
     require_company(judge, settings.batch_size, settings.candidates)

@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 
+from sipo.common.files.urls import near
 from sipo.common.ordered_threads import in_order, threads_for
 from sipo.common.pictures.picture import Suffix, from_bytes, to_bytes
 from sipo.datagen.generation import sampling
@@ -52,13 +53,13 @@ def state_of(folder: ShardFolder, number: int) -> State:
 
 def requests_of(folder: ShardFolder, number: int) -> Iterator[Request]:
     """What a shard's candidates are asked for, where every prompt has as many."""
-    config = folder.config
+    config = folder.part_of(number).config
     return requests(folder.prompts_of(number), config.candidates, config.seed)
 
 
 def _requests_with(folder: ShardFolder, number: int, keys: Iterable[str]) -> Iterator[Request]:
     """What the candidates with these keys were asked for; of --allocate they say how many it is."""
-    config = folder.config
+    config = folder.part_of(number).config
     if not config.allocate:
         yield from requests_of(folder, number)
         return
@@ -166,15 +167,16 @@ def kept_files(folder: ShardFolder, number: int) -> Iterator[tuple[Request, dict
     path, config = folder.tar(CANDIDATES, number), folder.config
     if not path.is_file():
         raise ValueError(f"{path} is missing; run the same sipo-data generate again")
-    scanned = scan(path)
-    for request in _requests_with(folder, number, scanned):
-        members = scanned.get(request.key, {})
-        if members.keys() != config.candidate_fields | {picture_in(config, members)}:
-            raise ValueError(f"{path} lacks {request.key}; run the same sipo-data generate again")
-        if read_row(path, members, SampledJson).seed != request.seed:
-            raise ValueError(f"{path} is foreign: {request.key} has another seed; take it out")
-        files = read_fields(path, {name: members[name] for name in members if name != "json"})
-        yield request, files
+    with near(path):
+        scanned = scan(path)
+        for request in _requests_with(folder, number, scanned):
+            key, members = request.key, scanned.get(request.key, {})
+            if members.keys() != config.candidate_fields | {picture_in(config, members)}:
+                raise ValueError(f"{path} lacks {key}; run the same sipo-data generate again")
+            if read_row(path, members, SampledJson).seed != request.seed:
+                raise ValueError(f"{path} is foreign: {key} has another seed; take it out")
+            files = read_fields(path, {name: members[name] for name in members if name != "json"})
+            yield request, files
 
 
 def candidate_sample(judged: Judged, files: Mapping[str, bytes]) -> TarSample:

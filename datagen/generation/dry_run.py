@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
+from sipo.common.amounts import duration
 from sipo.common.cpu_workers import spread
 from sipo.datagen.generation import sampling
 from sipo.datagen.generation.build import Job
@@ -13,18 +15,36 @@ from sipo.datagen.generation.types import Batch, Kept, requests
 from sipo.datagen.storage.folder_config import FolderConfig
 
 
-def plan_lines(job: Job, out: Path) -> list[str]:
-    """Writes nothing. Shards that are there already are not looked at. A batch each worker."""
-    config, sampler = job.config, job.sampler
-    total = len(job.prompts) * config.candidates
+@dataclass(frozen=True)
+class Measured:
+    """Of a candidate, sampled, judged and encoded: mean seconds and bytes of so many."""
+
+    candidates: int
+    seconds: float
+    bytes: float
+    latents: float  # of these bytes
+
+
+def measured(job: Job, candidates: int | None = None) -> Measured:
+    """On so many, or on a batch each worker. Writes nothing; shards that are there already are not
+    looked at."""
+    config = job.config
     asked = requests(enumerate(job.prompts), config.first_candidates, config.seed)
-    parts = islice(sampling.batches(asked, config.at_a_time), job.workers)
-    batches = (Batch(0, part, last=False) for part in parts)
+    parts = sampling.batches(islice(asked, candidates), config.at_a_time)
+    batches = (Batch(0, part, last=False) for part in islice(parts, job.workers))
     started = time.perf_counter()
     with spread(job.make, job.workers) as made:
         kept = list(chain.from_iterable(batch.items for batch in made(batches)))
     seconds = (time.perf_counter() - started) / len(kept)
-    bytes_each = sum(map(_bytes, kept)) / len(kept)
+    latents = sum(len(one.files["latents.npy"]) for one in kept)
+    return Measured(len(kept), seconds, sum(map(_bytes, kept)) / len(kept), latents / len(kept))
+
+
+def plan_lines(job: Job, out: Path) -> list[str]:
+    config, sampler = job.config, job.sampler
+    total = len(job.prompts) * config.candidates
+    one = measured(job)
+    seconds, bytes_each = one.seconds, one.bytes
     most_pairs = len(job.prompts) * config.max_pairs_per_prompt
     least, most = total * bytes_each, (total + 2 * most_pairs) * bytes_each
     return [
@@ -34,8 +54,8 @@ def plan_lines(job: Job, out: Path) -> list[str]:
         f"{len(job.prompts)} prompts x {config.candidates} = {total} candidates "
         f"in {config.shards} shards, at most {most_pairs} pairs",
         *_allocation_lines(config),
-        f"about {_duration(seconds * total)} ({1 / seconds:.1f} candidates/s, "
-        f"measured on {len(kept)})",
+        f"about {duration(seconds * total)} ({1 / seconds:.1f} candidates/s, "
+        f"measured on {one.candidates})",
         f"{least / 1e6:.1f} to {most / 1e6:.1f} MB, text embeddings not counted",
     ]
 
@@ -53,9 +73,3 @@ def _allocation_lines(config: FolderConfig) -> list[str]:
 def _bytes(candidate: Kept) -> int:
     """Picture and latents, with the two tar headers."""
     return sum(map(len, candidate.files.values())) + 1024
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

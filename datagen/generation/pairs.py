@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sipo.backbones.base import Backbone
-from sipo.common.files.writing import to_json
+from sipo.common.files.urls import near
+from sipo.common.files.writing import sweep, to_json
 from sipo.datagen.generation.candidates import judged_of
 from sipo.datagen.generation.pairing import Paired, pair_stream
 from sipo.datagen.generation.sampling import batches
@@ -29,7 +30,8 @@ def embed_prompts(folder: ShardFolder, number: int, backbone: Backbone) -> None:
         encoded = backbone.encode_prompts(some)
         for place, text in enumerate(some):
             rows[text] = {name: tensor[place] for name, tensor in encoded.items()}
-    write_embeddings(folder.embeddings(number), rows, folder.config.sampling_digest)
+    made_by = folder.part_of(number).config.sampling_digest
+    write_embeddings(folder.embeddings(number), rows, made_by)
 
 
 def complete(folder: ShardFolder, number: int, backbone: Backbone) -> None:
@@ -51,6 +53,25 @@ def pairs_hold(folder: ShardFolder, number: int) -> bool:
         raise
     except ValueError:
         return False
+
+
+def is_whole(folder: ShardFolder, number: int) -> bool:
+    """Whether nothing of a shard is left to do: candidates judged, paired, prompts encoded where
+    the folder has latents."""
+    try:
+        index = folder.candidates(number)
+    except ForeignShardError:
+        raise
+    except ValueError:
+        return False
+    judged = index.judged_by == folder.config.judge_digest
+    encoded = not folder.config.encoded or folder.has_embeddings(number)
+    return judged and encoded and pairs_hold(folder, number)
+
+
+def sweep_shard(folder: ShardFolder, number: int) -> None:
+    """What a killed process had written of it."""
+    sweep(folder.path, f"*-{number:06d}.*")
 
 
 def pair_if_stale(folder: ShardFolder, number: int) -> None:
@@ -87,7 +108,8 @@ def pair_candidates(folder: ShardFolder, number: int) -> None:
             "failures": dict(total.failures),
         }
 
-    write_shard(folder.tar(PAIRS, number), samples(), more)
+    with near(path):
+        write_shard(folder.tar(PAIRS, number), samples(), more)
 
 
 def _files(folder: ShardFolder, pair: Pair, path: Path, index: CandidateIndex) -> dict[str, bytes]:

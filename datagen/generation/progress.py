@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
+from sipo.common.processes import shows_bars
 from sipo.datagen.generation.candidates import Track
 from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.feedback.rule.verdict import Verdict
@@ -20,7 +21,11 @@ def candidates_bar(folder: ShardFolder, todo: Sequence[int], progress: bool) -> 
     left = sum(len(folder.prompts_of(number)) * per_prompt for number in todo)
     judged = correct = 0
     with tqdm(
-        total=total, initial=total - left, unit="img", desc="Candidates", disable=not progress
+        total=total,
+        initial=total - left,
+        unit="img",
+        desc="Candidates",
+        disable=not (progress and shows_bars()),
     ) as bar:
 
         def track(verdict: Verdict) -> None:

@@ -5,19 +5,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+from sipo.common.files.leases import Leases
+from sipo.common.files.url_leases import store_of
+from sipo.common.shared_work import Shared
 from sipo.datagen.generation.allocation import refuse_majority
 from sipo.datagen.generation.candidates import Track, state_of, verdicts_of, write_judged
 from sipo.datagen.generation.config import judge_early
 from sipo.datagen.generation.pairing import check_policy
-from sipo.datagen.generation.pairs import pair_if_stale
+from sipo.datagen.generation.pairs import is_whole, pair_if_stale, sweep_shard
 from sipo.datagen.generation.progress import candidates_bar
 from sipo.datagen.storage.copies import begin_copy, bring_candidates, bring_embeddings
 from sipo.datagen.storage.decisions import carry_decisions
 from sipo.datagen.storage.folder_config import JudgeConfig
-from sipo.datagen.storage.folder_guard import only_writer, refuse_early
+from sipo.datagen.storage.folder_guard import one_of_the_makers, only_writer, refuse_early
 from sipo.datagen.storage.folder_summary import FolderSummary, finish
 from sipo.datagen.storage.shard_folder import ShardFolder, open_folder, require_embeddings
 from sipo.datagen.storage.shard_index import CANDIDATES
@@ -67,21 +71,40 @@ def judge_folder(
     versions = config.versions | {"ultralytics": version("ultralytics")}
     opinion = {"judge": judge.describe(), "versions": versions}
     into = ShardFolder(where, config.with_opinion(opinion))
-    with only_writer(where):
-        todo = [number for number in into.numbers if state_of(into, number) != "done"]
-        with candidates_bar(source, todo, progress) as track:
-            held = _first_verdicts(source, todo, judge, track)
-            _begin_again(source, into)
-            for number in into.numbers:
-                if number in held:
-                    write_judged(source, number, held.pop(number), into)
-                elif number in todo:
-                    verdicts = verdicts_of(source, number, judge, track, config.at_a_time)
+    with one_of_the_makers(where):
+        leases = Leases(store_of(where))
+        with leases.beating():
+            leases.wait_for("folder", every_s=0.05)
+            source = open_folder(path)  # another process may have begun
+            todo = [number for number in into.numbers if state_of(into, number) != "done"]
+            with candidates_bar(source, todo, progress) as track:
+                held = _first_verdicts(source, todo, judge, track)
+                _begin_again(source, into)
+                for number, verdicts in held.items():
                     write_judged(source, number, verdicts, into)
-                if where != source.path:
-                    bring_embeddings(source, into, number)
-                pair_if_stale(into, number)
+                leases.release("folder")
+                _judge_shared(source, into, judge, leases, track)
         return finish(into)
+
+
+def _judge_shared(
+    source: ShardFolder, into: ShardFolder, judge: Judge, leases: Leases, track: Track
+) -> None:
+    work = Shared(
+        into.numbers, partial(is_whole, into), leases, "shard", partial(sweep_shard, into)
+    )
+
+    def make() -> None:
+        for number in work.claimed():
+            if state_of(into, number) != "done":
+                verdicts = verdicts_of(source, number, judge, track, source.config.at_a_time)
+                write_judged(source, number, verdicts, into)
+            if into.path != source.path:
+                bring_embeddings(source, into, number)
+            pair_if_stale(into, number)
+            work.made(number)
+
+    work.until_done(make)
 
 
 def _first_verdicts(

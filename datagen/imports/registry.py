@@ -22,5 +22,9 @@ class Format(Protocol):
         """
 
 
+_FILES = {"candidates": "unjudged"}
+"""Where a format's file is not called as it is."""
+
+
 def load_format(name: str) -> Format:
-    return cast(Format, import_module(f"sipo.datagen.imports.{name}"))
+    return cast(Format, import_module(f"sipo.datagen.imports.{_FILES.get(name, name)}"))

@@ -1,9 +1,10 @@
-"""What every format gives: a row is a pair, or it was dropped for a cause that is counted."""
+"""What every format gives: a row is a pair, or a prompt's candidates, or it was dropped for a cause
+that is counted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sipo.datagen.imports.values import (
     Twice,
@@ -14,6 +15,7 @@ from sipo.datagen.imports.values import (
     text_of,
     told_apart,
 )
+from sipo.feedback.prompts.prompt import Prompt
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,25 @@ class PairRow:
     loser: bytes
     margin: float = 1.0
 
+    @property
+    def pictures(self) -> tuple[bytes, ...]:
+        return self.winner, self.loser
+
+    def without_pictures(self) -> PairRow:
+        return replace(self, winner=b"", loser=b"")
+
+
+@dataclass(frozen=True)
+class CandidatesRow:
+    """A prompt and the pictures that were made for it, which nobody has judged."""
+
+    key: str
+    prompt: Prompt
+    pictures: tuple[bytes, ...]
+
+    def without_pictures(self) -> CandidatesRow:
+        return replace(self, pictures=())
+
 
 @dataclass(frozen=True)
 class Dropped:
@@ -43,10 +64,11 @@ class Dropped:
         return [self.key, self.cause, *([self.about] if self.about else [])]
 
 
-Rows = Iterator[PairRow | Dropped]
+Found = PairRow | CandidatesRow
+Rows = Iterator[Found | Dropped]
 
 
-def row_or_dropped(key: str, make: Callable[[], PairRow]) -> PairRow | Dropped:
+def row_or_dropped(key: str, make: Callable[[], Found]) -> Found | Dropped:
     try:
         return make()
     except UnusableError as error:

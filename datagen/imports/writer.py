@@ -1,8 +1,9 @@
 """Rows of any format -> a shard folder like one that `sipo-data generate` made.
 
 Every pair is a prompt of two candidates, the winner and the loser, judged by whoever made the
-source. A shard's index says how many rows of the source it took: a run that was stopped goes on
-behind the last shard that is done, and writes the bytes it would have written.
+source; candidates that nobody has judged wait for `sipo-data judge`. A shard's index says how many
+rows of the source it took: a run that was stopped goes on behind the last shard that is done, and
+writes the bytes it would have written.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
@@ -30,8 +31,9 @@ from sipo.datagen.generation.pairs import pair_candidates, pairs_hold
 from sipo.datagen.generation.prompts import prompts_bytes
 from sipo.datagen.generation.types import Judged, requests
 from sipo.datagen.imports.registry import load_format
-from sipo.datagen.imports.rows import Dropped, PairRow, Rows
-from sipo.datagen.imports.settings import ImportSettings, check_import, config_of
+from sipo.datagen.imports.rows import Dropped, Found, PairRow, Rows
+from sipo.datagen.imports.settings import UNJUDGED, ImportSettings, check_import, config_of
+from sipo.datagen.imports.unjudged import most
 from sipo.datagen.imports.untrusted_clips import read_clip_of
 from sipo.datagen.imports.untrusted_images import to_keep
 from sipo.datagen.imports.values import UnusableError
@@ -40,9 +42,9 @@ from sipo.datagen.storage.folder_summary import FolderSummary, finish
 from sipo.datagen.storage.shard_folder import PROMPTS, ShardFolder
 from sipo.datagen.storage.shard_index import SourceRows
 from sipo.datagen.storage.shard_tar import TarSample
-from sipo.feedback.prompts.prompt import plain_text
+from sipo.feedback.prompts.prompt import parse_prompt, plain_text
 from sipo.feedback.rule.complaint import in_words
-from sipo.feedback.rule.verdict import Verdict
+from sipo.feedback.rule.verdict import Verdict, failed_verdict
 
 DROPPED = "dropped.jsonl"
 AHEAD, AHEAD_BYTES = 64, 2**26
@@ -53,8 +55,8 @@ AHEAD, AHEAD_BYTES = 64, 2**26
 class Checked:
     """A row whose pictures were looked at, in place of them the files as they are kept."""
 
-    row: PairRow
-    files: tuple[tuple[Suffix, bytes], tuple[Suffix, bytes]]
+    row: Found
+    files: tuple[tuple[Suffix, bytes], ...]
 
 
 Outcome = Checked | Dropped
@@ -70,11 +72,19 @@ def import_pairs(settings: ImportSettings, progress: bool = True) -> FolderSumma
     format_ = load_format(settings.format)
     files = format_.files(settings)
     with only_writer(settings.out):
+        settings = _counted(settings, files)
         folder = claim_import(settings.out, config_of(settings, files))
         if _is_left(folder):
             with tqdm(unit="pair", desc="Pairs", disable=not progress) as bar, quiet_pillow():
                 folder = _write(folder, settings, format_.rows(settings, files), bar)
         return finish(folder)
+
+
+def _counted(settings: ImportSettings, files: list[Path]) -> ImportSettings:
+    """With the number of candidates, where it has candidates and nobody said how many."""
+    if settings.format != UNJUDGED or settings.candidates:
+        return settings
+    return settings.model_copy(update={"candidates": max(2, most(settings, files))})
 
 
 def _is_left(folder: ShardFolder) -> bool:
@@ -155,18 +165,19 @@ def _checked(rows: Rows, settings: ImportSettings) -> Generator[Outcome, None, N
     return in_order(check, rows, threads_for(settings.workers), AHEAD, _size, AHEAD_BYTES)
 
 
-def _size(row: PairRow | Dropped) -> int:
-    return len(row.winner) + len(row.loser) if isinstance(row, PairRow) else 0
+def _size(row: Found | Dropped) -> int:
+    return 0 if isinstance(row, Dropped) else sum(map(len, row.pictures))
 
 
-def _check(row: PairRow | Dropped, settings: ImportSettings) -> Outcome:
+def _check(row: Found | Dropped, settings: ImportSettings) -> Outcome:
     if isinstance(row, Dropped):
         return row
     try:
-        if row.winner == row.loser:
-            raise UnusableError("winner and loser are the same file")
-        files = _picture(row.winner, settings), _picture(row.loser, settings)
-        return Checked(replace(row, winner=b"", loser=b""), files)
+        if len(set(row.pictures)) < len(row.pictures):
+            pair = isinstance(row, PairRow)
+            raise UnusableError(f"{'winner and loser' if pair else 'pictures'} are the same file")
+        files = tuple(_picture(data, settings) for data in row.pictures)
+        return Checked(row.without_pictures(), files)
     except UnusableError as error:
         return Dropped(row.key, str(error), error.about)
 
@@ -182,15 +193,19 @@ def _samples(folder: ShardFolder, number: int, pairs: list[Checked]) -> Iterator
     first = number * config.prompts_per_shard
     judge = config.judge.as_read()
     for place, checked in enumerate(pairs, first):
-        prompt = plain_text(checked.row.prompt)
+        row = checked.row
+        prompt = plain_text(row.prompt) if isinstance(row, PairRow) else row.prompt
         asked = requests([(place, prompt)], config.candidates, config.seed)
-        for request, won, (suffix, data) in zip(asked, (True, False), checked.files, strict=True):
-            verdict = _verdict(checked.row, won, judge)
+        for request, (suffix, data) in zip(asked, checked.files, strict=True):
+            verdict = _verdict(row, request.index == 0, judge)
             yield candidate_sample(Judged(request, verdict), {suffix: data})
 
 
-def _verdict(row: PairRow, won: bool, judge: dict[str, object]) -> Verdict:
-    """The scores lie around 1/2, the margin apart."""
+def _verdict(row: Found, won: bool, judge: dict[str, object]) -> Verdict:
+    """The scores lie around 1/2, the margin apart; of what nobody has judged there are none."""
+    if not isinstance(row, PairRow):
+        failed = failed_verdict("not judged yet; run sipo-data judge", judge)
+        return failed.model_copy(update={"evidence": {"source": row.key}})
     return Verdict(
         score=0.5 + (row.margin if won else -row.margin) / 2,
         correct=won,
@@ -203,14 +218,20 @@ def _verdict(row: PairRow, won: bool, judge: dict[str, object]) -> Verdict:
 def _taken(group: list[Outcome]) -> SourceRows:
     return SourceRows(
         rows=len(group),
-        texts=[outcome.row.prompt for outcome in group if isinstance(outcome, Checked)],
+        texts=[_as_text(outcome.row) for outcome in group if isinstance(outcome, Checked)],
         dropped=[outcome.listed() for outcome in group if isinstance(outcome, Dropped)],
     )
 
 
+def _as_text(row: Found) -> str:
+    """A pair's prompt is its text, a candidates' its JSON."""
+    return row.prompt if isinstance(row, PairRow) else row.prompt.to_json()
+
+
 def _complete(folder: ShardFolder, taken: list[SourceRows]) -> ShardFolder:
     """Write what is known only when the source is read through; `config.json` last."""
-    prompts = prompts_bytes([plain_text(text) for part in taken for text in part.texts])
+    told = partial(parse_prompt, where="prompt") if folder.config.imported_unjudged else plain_text
+    prompts = prompts_bytes([told(text) for part in taken for text in part.texts])
     dropped = [row for part in taken for row in part.dropped]
     with atomic(folder.path / PROMPTS) as file:
         file.write(prompts)
@@ -244,7 +265,8 @@ def _refuse_empty(settings: ImportSettings, dropped: list[list[str]]) -> None:
     if dropped:
         _write_dropped(settings.out, dropped)
         why += f"; {settings.out / DROPPED} says which row for which"
+    what = "candidates" if settings.format == UNJUDGED else "pair"
     raise ValueError(
-        f"source {settings.source!r} gave no pair as {settings.format}: {why}; give another source "
-        "or format"
+        f"source {settings.source!r} gave no {what} as {settings.format}: {why}; give another "
+        "source or format"
     )

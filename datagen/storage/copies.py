@@ -11,6 +11,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from sipo.common.files.urls import UrlPath
 from sipo.common.files.writing import atomic
 from sipo.datagen.storage.decisions import REVIEW, reviewed
 from sipo.datagen.storage.folder_guard import claim_copy
@@ -49,6 +50,9 @@ def bring_embeddings(source: ShardFolder, into: ShardFolder, number: int) -> Non
 
 def link_file(source: Path, target: Path) -> None:
     """The same file under a second name, or a copy where that cannot be; whole or not there."""
+    if isinstance(source, UrlPath) or isinstance(target, UrlPath):
+        copy_file(source, target)
+        return
     with suppress(OSError):
         if target.samefile(source):
             return
@@ -63,5 +67,8 @@ def link_file(source: Path, target: Path) -> None:
 
 
 def copy_file(source: Path, target: Path) -> None:
+    if isinstance(source, UrlPath) and isinstance(target, UrlPath):
+        source.copy_to(target)
+        return
     with source.open("rb") as read, atomic(target) as written:
         shutil.copyfileobj(read, written)

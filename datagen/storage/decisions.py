@@ -101,7 +101,7 @@ def pair_key(index: PairIndex, key: str) -> str:
 def names_of(folder: ShardFolder, number: int) -> dict[str, PairName]:
     """The pairs of a shard by their keys in its index."""
     index, tar = folder.pairs(number), folder.tar(PAIRS, number)
-    pictures_by = folder.config.pictures_digest
+    pictures_by = folder.part_of(number).config.pictures_digest
     return {
         key: PairName(pictures_by, *_sides(tar, sample), pair_key(index, key))
         for key, sample in index.samples.items()

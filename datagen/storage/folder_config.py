@@ -35,6 +35,7 @@ FILE = "config.json"
 MOST_SHARDS = 10**6
 """Their names have six digits."""
 PEOPLE = "imported"  # the judge's id where people labelled the pairs
+NOBODY = "none"  # and where candidates were imported to be judged
 KNOWN_AT_THE_END = ("prompts", "shards", "rows", "dropped")
 """Of an import: when its source is read through."""
 
@@ -120,10 +121,21 @@ class Opinion(Lenient):
     max_pairs_per_prompt: AtLeastOne
 
 
+class PartConfig(Lenient):
+    """Of a merged folder: what one of those that it was made of says otherwise than the rest."""
+
+    seed: Count
+    prompts: PromptsConfig
+    shards: Annotated[int, Field(ge=1, le=MOST_SHARDS)]
+    batch_size: AtLeastOne | None
+    original: Opinion | None = None
+
+
 class FolderConfig(Opinion, SamplingConfig):
     versions: dict[str, str | None]
     original: Opinion | None = None  # what the folder began with, where it is another now
     import_: Annotated[ImportConfig | None, Field(alias="import")] = None
+    merged: list[PartConfig] = Field(default_factory=list)  # their shards follow one another
     rows: Count = 0  # read of an import's source
     dropped: dict[str, Count] = Field(default_factory=dict)  # of those, by cause
 
@@ -138,14 +150,17 @@ class FolderConfig(Opinion, SamplingConfig):
         if row is None or row.get("format") != FORMAT:
             raise ValueError(f"{path} does not say {FORMAT!r}; give a folder of sipo-data")
         config = checked(cls, row, path, remedy)
-        count, size = config.prompts.count, config.prompts_per_shard
-        if count is None and not config.is_import:
-            raise ValueError(f"{path}: prompts.count: no number (got None); {remedy}")
-        if count is not None and config.shards != -(-count // size):
-            raise ValueError(
-                f"{path}: shards: {config.shards} do not hold prompts.count {count} at "
-                f"prompts_per_shard {size}; {remedy}"
-            )
+        for part in config.parts:
+            count, size = part.prompts.count, part.prompts_per_shard
+            if count is None and not config.is_import:
+                raise ValueError(f"{path}: prompts.count: no number (got None); {remedy}")
+            if count is not None and part.shards != -(-count // size):
+                raise ValueError(
+                    f"{path}: shards: {part.shards} do not hold prompts.count {count} at "
+                    f"prompts_per_shard {size}; {remedy}"
+                )
+        if sum(part.shards for part in config.parts) != config.shards:
+            raise ValueError(f"{path}: shards: {config.shards} are not those of merged; {remedy}")
         return config
 
     def write(self, folder: Path) -> None:
@@ -153,6 +168,18 @@ class FolderConfig(Opinion, SamplingConfig):
 
     def changed(self, row: Mapping[str, object]) -> FolderConfig:
         return FolderConfig.model_validate({**self.as_read(), **row})
+
+    @property
+    def parts(self) -> list[FolderConfig]:
+        """What it was merged of, each as its own folder has it; itself where it was not."""
+        if not self.merged:
+            return [self]
+        alike = {
+            name: value
+            for name, value in self.as_read().items()
+            if name not in ("merged", *PartConfig.model_fields)
+        }
+        return [FolderConfig.model_validate({**alike, **part.as_read()}) for part in self.merged]
 
     @property
     def is_import(self) -> bool:
@@ -187,6 +214,10 @@ class FolderConfig(Opinion, SamplingConfig):
     def judged_by_people(self) -> bool:
         """Nothing could bring their verdicts back."""
         return self.judge.id == PEOPLE
+
+    @property
+    def imported_unjudged(self) -> bool:
+        return (self.original or self).judge.id == NOBODY
 
     @property
     def suffix(self) -> Suffix:

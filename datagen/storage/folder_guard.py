@@ -18,6 +18,8 @@ from sipo.datagen.storage.shard_folder import PROMPTS, ShardFolder, read_folder
 
 only_writer = partial(locks.only_writer, command="sipo-data")
 """A context manager of the folder's path."""
+one_of_the_makers = partial(locks.one_of_several, command="sipo-data")
+"""The same for a command that several processes may give at once."""
 
 _OPTIONS = {
     "backbone": "--backbone",
@@ -59,11 +61,12 @@ def claim_import(path: Path, config: FolderConfig) -> ShardFolder:
     if not (kept := _begun_at(path)):
         return ShardFolder(path, config)
     if not kept.config.is_import:
-        raise ValueError(f"{path} was made by sipo-data generate; give another --out")
-    if not kept.config.judged_by_people:
+        command = "merge" if kept.config.merged else "generate"
+        raise ValueError(f"{path} was made by sipo-data {command}; give another --out")
+    refuse_difference(path, kept.config.source_part(), config.source_part())
+    if kept.config.judge.id != config.judge.id and not kept.config.imported_unjudged:
         names = kept.config.judge.names
         raise ValueError(f"{path} was judged again, by {names}; import into another --out")
-    refuse_difference(path, kept.config.source_part(), config.source_part())
     return kept
 
 
@@ -87,6 +90,8 @@ def refuse_early(path: Path, asked: Mapping[str, object]) -> None:
 
 
 def _refuse_other(kept: ShardFolder, asked: Mapping[str, object], among: Among) -> None:
+    if kept.config.merged:
+        raise ValueError(f"{kept.path} was made by sipo-data merge; give another --out")
     if kept.config.is_import and "import" not in asked:
         raise ValueError(f"{kept.path} was made by sipo-data import; give another --out")
     refuse_difference(kept.path, kept.config.without_original(), asked, among)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import chain, groupby
 from statistics import fmean
+from sys import intern
+from typing import NamedTuple
 
 from sipo.common.files.writing import write_json
 from sipo.datagen.storage.decisions import Decisions, PairName, ReviewCounts, names_of
@@ -85,6 +87,31 @@ class FolderSummary:
         return {name: value for name, value in row.items() if name not in left_out}
 
 
+class Seen(NamedTuple):
+    """Of a candidate what is counted, `prompt` as the folder numbers it; there may be millions."""
+
+    prompt: int
+    tag: str
+    score: float | None
+    correct: bool
+    failure: str | None
+
+    @classmethod
+    def of(cls, facts: CandidateFacts, before: int) -> Seen:
+        place = facts.prompt + before
+        return cls(place, intern(facts.tag), facts.score, facts.correct, facts.failure)
+
+
+class SeenPair(NamedTuple):
+    prompt: int
+    tag: str
+    margin: float
+
+    @classmethod
+    def of(cls, facts: PairFacts, before: int) -> SeenPair:
+        return cls(facts.prompt + before, intern(facts.tag), facts.margin)
+
+
 _DROPPED = tuple(field.name for field in fields(DroppedPairs))
 _OPTIONAL = ("import", "allocated", "original", "review")
 
@@ -99,14 +126,14 @@ def finish(folder: ShardFolder) -> FolderSummary:
 def summarize(folder: ShardFolder) -> FolderSummary:
     """Raises ValueError for a shard that is not done."""
     config, decisions = folder.config, Decisions(folder)
-    candidates: list[CandidateFacts] = []
-    pairs: list[PairFacts] = []
+    candidates: list[Seen] = []
+    pairs: list[SeenPair] = []
     names: list[PairName] = []
     dropped: Counter[str] = Counter()
     for number in folder.numbers:
-        candidates += folder.candidates(number).samples.values()
-        index = folder.pairs(number)
-        pairs += index.samples.values()
+        candidates += _candidates_of(folder, number)
+        index, before = folder.pairs(number), folder.part_of(number).first_prompt
+        pairs += [SeenPair.of(facts, before) for facts in index.samples.values()]
         if decisions:
             names += names_of(folder, number).values()
         dropped.update({name: getattr(index, name) for name in _DROPPED})
@@ -138,15 +165,21 @@ def summarize(folder: ShardFolder) -> FolderSummary:
     )
 
 
+def _candidates_of(folder: ShardFolder, number: int) -> list[Seen]:
+    """Of a shard, with the numbers of prompts that the whole folder has."""
+    before = folder.part_of(number).first_prompt
+    return [Seen.of(facts, before) for facts in folder.candidates(number).samples.values()]
+
+
 def count_allocated(folder: ShardFolder) -> Allocated | None:
     """None where every prompt has as many candidates."""
     if not folder.config.allocate:
         return None
-    facts = [folder.candidates(number).samples.values() for number in folder.numbers]
-    return _allocated(folder.config, list(chain.from_iterable(facts)))
+    seen = chain.from_iterable(_candidates_of(folder, number) for number in folder.numbers)
+    return _allocated(folder.config, list(seen))
 
 
-def _allocated(config: FolderConfig, candidates: Sequence[CandidateFacts]) -> Allocated:
+def _allocated(config: FolderConfig, candidates: Sequence[Seen]) -> Allocated:
     prompts = config.prompts.count or 0
     judged = [facts for facts in candidates if facts.failure is None]
     groups = [list(group) for _, group in groupby(judged, key=lambda facts: facts.prompt)]
@@ -170,7 +203,7 @@ def allocated_line(allocated: Allocated) -> str:
 
 
 def _scores(
-    candidates: Sequence[CandidateFacts], pairs: Sequence[PairFacts], tag: str | None = None
+    candidates: Sequence[Seen], pairs: Sequence[SeenPair], tag: str | None = None
 ) -> Scores:
     """Of one tag, or of all."""
     mine = [facts for facts in candidates if tag in (None, facts.tag)]

@@ -52,13 +52,13 @@ def judged_candidates(folders: Sequence[ShardFolder]) -> tuple[list[Candidate], 
 
 
 def _of_shard(folder: ShardFolder, place: int, number: int) -> Iterator[Candidate]:
-    index = folder.candidates(number)
+    index, before = folder.candidates(number), folder.part_of(number).first_prompt
     prompts = dict(folder.prompts_of(number))
     for key, sample in index.samples.items():
         if sample.failure is None and sample.score is not None:
             yield Candidate(
                 key=f"{index.tar.sha256[:12]}-{key}",
-                prompt=(place, sample.prompt),
+                prompt=(place, before + sample.prompt),
                 text=prompts[sample.prompt].text,
                 tag=sample.tag,
                 correct=sample.correct,

@@ -13,7 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from sipo.common.files.urls import UrlPath
 from sipo.common.files.writing import atomic
+from sipo.datagen.storage.far_embeddings import far_made_by, read_far
 
 
 def to_npy(latents: Tensor) -> bytes:
@@ -39,6 +41,8 @@ def write_embeddings(path: Path, rows: Mapping[str, Mapping[str, Tensor]], made_
 
 def holds_embeddings(path: Path, made_by: Sequence[str]) -> bool:
     """Whether they are there, whole and of this backbone."""
+    if isinstance(path, UrlPath):
+        return far_made_by(path) in made_by
     try:
         with safe_open(path, "pt") as file:
             return (file.metadata() or {}).get("made_by") in made_by
@@ -48,6 +52,8 @@ def holds_embeddings(path: Path, made_by: Sequence[str]) -> bool:
 
 def conditioning_of(path: Path, text: str) -> dict[str, Tensor]:
     prefix = f"{text_key(text)}/"
+    if isinstance(path, UrlPath):
+        return read_far(path, prefix)
     with safe_open(path, "pt") as file:
         names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
         return {name.removeprefix(prefix): file.get_tensor(name) for name in names}

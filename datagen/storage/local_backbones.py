@@ -11,6 +11,7 @@ from pathlib import Path
 from sipo.backbones.loading.names import EMBEDDED
 from sipo.common.files.strict_json import load_json
 from sipo.common.files.text import read_text
+from sipo.common.files.urls import UrlPath
 from sipo.common.files.writing import write_json
 
 FILE = "sources.json"
@@ -39,6 +40,8 @@ def recall(shards: Path) -> dict[str, str]:
 
 def places(shards: Path, typed: str) -> list[Path]:
     """Where a path that was typed then can be now: from here, and beside the shards."""
+    if isinstance(shards, UrlPath):  # models lie on this machine
+        return [Path(typed), Path(Path(typed).name)]
     beside = shards.resolve().parent
     found = [Path(typed), beside / typed, beside / Path(typed).name, Path(Path(typed).name)]
     return list({path.resolve(): path for path in reversed(found)}.values())[::-1]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sipo.datagen.storage.decisions import Decision, Decisions, names_of, pair_key
 from sipo.datagen.storage.latent_files import conditioning_of, from_npy
-from sipo.datagen.storage.sample_json import PairJson, read_row
+from sipo.datagen.storage.sample_json import PairJson, row_of
 from sipo.datagen.storage.shard_folder import (
     ShardFolder,
     open_shards,
@@ -103,8 +103,9 @@ class PairDataset:
 
     def __getitem__(self, i: int) -> LatentPair:
         entry = self._entries[i]
-        wanted = {name: entry.members[name] for name in ("winner.npy", "loser.npy")}
-        fields, row = read_fields(entry.tar, wanted), read_row(entry.tar, entry.members, PairJson)
+        wanted = {name: entry.members[name] for name in ("winner.npy", "loser.npy", "json")}
+        fields = read_fields(entry.tar, wanted)
+        row = row_of(entry.tar, fields["json"], PairJson)
         text = row.prompt.text
         return LatentPair(
             key=entry.key,

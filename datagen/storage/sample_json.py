@@ -9,13 +9,16 @@ from typing import Annotated
 from pydantic import Field
 
 from sipo.common.files.strict_json import load_json
+from sipo.common.files.urls import read_ranges
 from sipo.common.files.writing import to_json
 from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.datagen.storage.shard_index import CANDIDATES
-from sipo.datagen.storage.shard_tar import Members, read_fields
+from sipo.datagen.storage.shard_tar import Members, Place
 from sipo.datagen.storage.untrusted_json import Count, Lenient, Model, Share
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.verdict import Verdict
+
+_DAMAGED = "was changed or is damaged; see sipo-data validate"
 
 
 class SampledJson(Lenient):
@@ -84,14 +87,26 @@ class PairJson(Lenient):
 
 def candidate_rows(folder: ShardFolder, number: int) -> Iterator[tuple[str, CandidateJson]]:
     """(key, row) of the candidates of a shard, in order."""
-    tar = folder.tar(CANDIDATES, number)
-    for key, facts in folder.candidates(number).samples.items():
-        yield key, read_row(tar, facts.members, CandidateJson)
+    tar, samples = folder.tar(CANDIDATES, number), folder.candidates(number).samples
+    texts = read_ranges(tar, [_json_of(tar, facts.members) for facts in samples.values()])
+    for key, text in zip(samples, texts, strict=True):
+        yield key, row_of(tar, text, CandidateJson)
 
 
 def read_row(tar: Path, members: Members, model: type[Model]) -> Model:
     """A sample's `.json`. Raises ValueError where the tar has another thing in its place."""
+    return row_of(tar, read_ranges(tar, [_json_of(tar, members)])[0], model)
+
+
+def row_of(tar: Path, text: bytes, model: type[Model]) -> Model:
+    """As `read_row`, of what was read."""
     try:
-        return model.model_validate(load_json(read_fields(tar, {"json": members["json"]})["json"]))
-    except (ValueError, KeyError, RecursionError):
-        raise ValueError(f"{tar} was changed or is damaged; see sipo-data validate") from None
+        return model.model_validate(load_json(text))
+    except (ValueError, RecursionError):
+        raise ValueError(f"{tar} {_DAMAGED}") from None
+
+
+def _json_of(tar: Path, members: Members) -> Place:
+    if "json" not in members:
+        raise ValueError(f"{tar} {_DAMAGED}")
+    return members["json"]

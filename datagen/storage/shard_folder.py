@@ -10,8 +10,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 
+from sipo.common.files.urls import place_of
 from sipo.datagen.storage.folder_config import FILE, FolderConfig
 from sipo.datagen.storage.shard_index import (
     CANDIDATES,
@@ -32,6 +34,16 @@ _NUMBERS = re.compile(r"\d+(,\d+)*")
 
 class ForeignShardError(ValueError):
     """A shard that another command made. Never overwritten: it may be all there is of it."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Shards that one command made: all of a folder, or of a merged one those of one of its parts,
+    whose tars and indexes number prompts as they did there."""
+
+    config: FolderConfig
+    first_shard: int = 0
+    first_prompt: int = 0  # in `prompts.jsonl`
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,8 @@ class ShardFolder:
             holds_embeddings,  # and torch, which help needs not
         )
 
-        return holds_embeddings(self.embeddings(number), self.config.sampling_digests)
+        made_by = self.part_of(number).config.sampling_digests
+        return holds_embeddings(self.embeddings(number), made_by)
 
     def candidates(self, number: int) -> CandidateIndex:
         """The index of a shard. Raises ValueError for a missing, truncated or foreign one."""
@@ -75,7 +88,8 @@ class ShardFolder:
 
     def made(self, kind: Kind, number: int) -> dict[str, object]:
         """What the index of a shard that is made now says of it."""
-        return {"kind": kind, "shard": number, "made_by": self.config.sampling_digest}
+        made_by = self.part_of(number).config.sampling_digest
+        return {"kind": kind, "shard": number, "made_by": made_by}
 
     def pairs_are_of(self, pairs: PairIndex, candidates: CandidateIndex) -> bool:
         """Whether they were made from these candidates by the folder's policy."""
@@ -83,12 +97,14 @@ class ShardFolder:
         return made_from == (self.config.pairing_digest, candidates.tar.sha256)
 
     def _index(self, kind: Kind, number: int, model: type[Index]) -> Index:
-        tar, config = self.tar(kind, number), self.config
-        path = tar.with_suffix(".json")
-        if not path.is_file():
+        tar, config = self.tar(kind, number), self.part_of(number).config
+        try:
+            index = read_index(tar.with_suffix(".json"), kind, model)
+        except FileNotFoundError:
             command = "import" if config.is_import else "generate"
-            raise ValueError(f"{tar} is not complete; run the same sipo-data {command} again")
-        index = read_index(path, kind, model)
+            raise ValueError(
+                f"{tar} is not complete; run the same sipo-data {command} again"
+            ) from None
         check_size(tar, index)
         if index.made_by in config.sampling_digests and index.shard == number:
             return index
@@ -104,15 +120,30 @@ class ShardFolder:
         return read_prompts(self.path / PROMPTS)
 
     def prompts_of(self, number: int) -> list[tuple[int, Prompt]]:
-        """The numbered prompts of a shard."""
-        size = self.config.prompts_per_shard
-        first = number * size
-        return list(enumerate(self.prompts[first : first + size], first))
+        """The prompts of a shard, numbered as in its part."""
+        part, size = self.part_of(number), self.config.prompts_per_shard
+        first = (number - part.first_shard) * size
+        last = first + size
+        if self.config.merged:
+            last = min(last, part.config.prompts.count or 0)
+        before = part.first_prompt
+        return list(enumerate(self.prompts[before + first : before + last], first))
+
+    def part_of(self, number: int) -> Part:
+        """Which of the folders that were merged a shard is of."""
+        return next(part for part in reversed(self._parts) if number >= part.first_shard)
+
+    @cached_property
+    def _parts(self) -> list[Part]:
+        configs = self.config.parts
+        shards = accumulate((config.shards for config in configs[:-1]), initial=0)
+        prompts = accumulate((config.prompts.count or 0 for config in configs[:-1]), initial=0)
+        return list(map(Part, configs, shards, prompts))
 
 
 def open_folder(path: str | Path) -> ShardFolder:
     """Raises ValueError when `path` is no folder of `sipo-data`, or an import half done."""
-    folder = read_folder(Path(path))
+    folder = read_folder(place_of(path))
     if folder.config.prompts.count is None:
         raise ValueError(f"{path} is a stopped import; run the same sipo-data import again")
     return folder
@@ -132,9 +163,9 @@ def open_shards(text: str | Path) -> ShardFolder:
 def split_shards(text: str | Path) -> tuple[Path, tuple[int, ...] | None]:
     """The folder, and the numbers of shards that are named behind it: each once, in order."""
     folder, _, numbers = str(text).rpartition(":")
-    if not folder or not _NUMBERS.fullmatch(numbers) or Path(text).exists():
-        return Path(text), None
-    return Path(folder), tuple(sorted({int(number) for number in numbers.split(",")}))
+    if not folder or not _NUMBERS.fullmatch(numbers) or place_of(text).exists():
+        return place_of(text), None
+    return place_of(folder), tuple(sorted({int(number) for number in numbers.split(",")}))
 
 
 def read_folder(path: Path) -> ShardFolder:

@@ -90,9 +90,13 @@ def read_index(path: Path, kind: Kind, model: type[Index]) -> Index:
 
 def check_size(tar: Path, index: ShardIndex) -> None:
     """Raises ValueError when the tar is missing or not of the size its index says."""
-    if not tar.is_file():
-        raise ValueError(f"{tar} is missing although its index is there; generate it again")
-    if (size := tar.stat().st_size) != index.tar.bytes:
+    try:
+        size = tar.stat().st_size
+    except FileNotFoundError:
+        raise ValueError(
+            f"{tar} is missing although its index is there; generate it again"
+        ) from None
+    if size != index.tar.bytes:
         raise ValueError(
             f"{tar} is truncated or changed: {size} bytes where its index says {index.tar.bytes}; "
             "run the same sipo-data generate again"

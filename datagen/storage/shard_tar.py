@@ -15,10 +15,11 @@ import tarfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 from pydantic import Field
 
+from sipo.common.files.urls import read_ranges
 from sipo.common.files.writing import atomic, write_json
 from sipo.datagen.storage.untrusted_json import Count
 
@@ -57,8 +58,7 @@ def write_shard(
 
 def read_fields(path: Path, members: Members) -> dict[str, bytes]:
     """The bytes of some members of a tar, by the offsets of the index."""
-    with path.open("rb") as file:
-        return {name: _slice(file, offset, size) for name, (offset, size) in members.items()}
+    return dict(zip(members, read_ranges(path, list(members.values())), strict=True))
 
 
 def scan(path: Path) -> dict[str, Members]:
@@ -68,11 +68,12 @@ def scan(path: Path) -> dict[str, Members]:
     """
     samples: dict[str, Members] = {}
     try:
-        with tarfile.open(path, "r:") as tar:
+        size = path.stat().st_size
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for info in tar:
                 key, _, name = info.name.partition(".")
                 samples.setdefault(key, {})[name] = (info.offset_data, info.size)
-                if info.offset_data + info.size > path.stat().st_size:
+                if info.offset_data + info.size > size:
                     raise tarfile.ReadError("unexpected end of data")
     except tarfile.TarError as error:
         raise ValueError(f"{path} is truncated or no tar ({error}); generate it again") from None
@@ -88,8 +89,3 @@ def _add(tar: tarfile.TarFile, sample: TarSample, name: str) -> tuple[int, int]:
     offset = tar.offset + tarfile.BLOCKSIZE
     tar.addfile(info, io.BytesIO(data))
     return offset, len(data)
-
-
-def _slice(file: BinaryIO, offset: int, size: int) -> bytes:
-    file.seek(offset)
-    return file.read(size)

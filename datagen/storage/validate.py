@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sipo.common.files.strict_json import load_json
+from sipo.common.files.urls import near
 from sipo.datagen.storage.decisions import Decisions
 from sipo.datagen.storage.folder_config import FolderConfig
 from sipo.datagen.storage.latent_files import from_npy
@@ -17,8 +18,10 @@ from sipo.datagen.storage.shard_index import (
     CANDIDATES,
     PAIRS,
     CandidateFacts,
+    CandidateIndex,
     Kind,
     PairFacts,
+    PairIndex,
 )
 from sipo.datagen.storage.shard_tar import Members, read_fields, scan
 
@@ -54,6 +57,17 @@ def _shard_damage(folder: ShardFolder, kind: Kind, number: int) -> Iterator[str]
     path = folder.tar(kind, number)
     try:
         index = folder.candidates(number) if kind == CANDIDATES else folder.pairs(number)
+    except ValueError as error:
+        yield str(error)
+        return
+    with near(path):
+        yield from _tar_damage(folder.config, path, index)
+
+
+def _tar_damage(
+    config: FolderConfig, path: Path, index: CandidateIndex | PairIndex
+) -> Iterator[str]:
+    try:
         members = scan(path)
     except ValueError as error:
         yield str(error)
@@ -65,7 +79,7 @@ def _shard_damage(folder: ShardFolder, kind: Kind, number: int) -> Iterator[str]
     if members.keys() != index.samples.keys():
         yield f"{path} holds other samples than its index; delete it and generate again"
     for key, fields in members.items():
-        problem = _sample_damage(path, fields, _fields(kind, folder.config, fields))
+        problem = _sample_damage(path, fields, _fields(index.kind, config, fields))
         facts = index.samples.get(key)
         if problem is None and not (facts and _agrees(facts, path, fields)):
             problem = "is not what its index says"

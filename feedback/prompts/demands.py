@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sipo.feedback.judge_urls import protocol_of
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.prompts.questions import read_questions
 from sipo.feedback.registry import MOST_BOXES, JudgeSettings, read_settings, split_names
@@ -47,17 +48,24 @@ def check_prompts(
     `source` is where the prompts are from, `option` what names the judge.
     """
     given = read_settings(settings)
-    for name, _ in split_names(judge, option):
-        who = f"{option} {name!r}"
-        if name == "vlm" and (file := given.get("vlm", {}).get("questions")):
+    for name, own in split_names(judge, option):
+        who, settings_of = f"{option} {name!r}", given.get(name, {})
+        asks = name == "vlm" or (name == "http" and _is_chat(own, settings_of))
+        if asks and (file := settings_of.get("questions")):
             _require_questions(who, prompts, source, str(file))
-        elif name == "vlm":
+        elif asks:
             _require_clauses(
                 who, "asks about", "GenEval rows, its setting questions", prompts, source
             )
         elif name in MOST_BOXES:
             _require_clauses(who, "looks for", "GenEval rows", prompts, source)
             _require_few(who, MOST_BOXES[name], prompts, source)
+
+
+def _is_chat(url: str | None, settings: Mapping[str, object]) -> bool:
+    """Whether it is known, before the judge is loaded, that questions will be asked."""
+    said, address = settings.get("protocol"), url or settings.get("url")
+    return said == "openai" or (not said and protocol_of(str(address or "")) == "openai")
 
 
 def _require_clauses(

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from sipo.common.files.strict_json import parse_json
+from sipo.common.files.urls import place_of
 from sipo.feedback.prompts.clause import Clause, Color, Relation
 from sipo.feedback.prompts.contradictions import contradiction
 from sipo.feedback.prompts.prompt_files import prompt_rows
@@ -152,7 +153,7 @@ def read_prompts(path: str | Path) -> list[Prompt]:
     "-" is standard input; that and other pipes may be either. A line of a text that begins with
     "# " is a comment. ValueError names file and line of the first bad one.
     """
-    prompts = [prompt_of(row, where) for where, row in prompt_rows(Path(path))]
+    prompts = [prompt_of(row, where) for where, row in prompt_rows(place_of(path))]
     if not prompts:
         raise ValueError(f"prompt file {str(path)!r} has no prompts; give one JSON row per line")
     return prompts

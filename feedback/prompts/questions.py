@@ -21,6 +21,9 @@ from sipo.feedback.prompts.prompt import Prompt
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+WORDING = 1
+"""Of the questions below: a judge that names it is another one when they are put otherwise."""
+
 _PLACED = {"left of": "to the left of", "right of": "to the right of"}
 
 

@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Annotated
 
 from pydantic import Field
+from tqdm import tqdm
 
 from sipo.common.records import Record, read_record
 from sipo.common.statistics import Estimate, PairedMeans, estimate, paired_means
@@ -161,7 +162,9 @@ def _scores(judge: Judge, run: Outputs, file: Path, batch_size: int) -> KeptScor
         if (kept.judge, kept.images_sha256) == (described, sha256):
             return kept
     prompts = [p for p, row in zip(run.prompts, run.samples, strict=True) for _ in row]
-    verdicts = [one.verdict for one in judge_images(judge, paths, prompts, batch_size)]
+    judged = judge_images(judge, paths, prompts, batch_size)
+    judging = tqdm(judged, total=len(paths), desc="Judging", unit="img")
+    verdicts = [one.verdict for one in judging]
     by_name = dict(zip(_names(run), verdicts, strict=True))
     if all(verdict.failed for verdict in verdicts):
         raise ValueError(

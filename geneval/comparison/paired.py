@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from sipo.common.files.urls import place_of
 from sipo.common.records import Record
 from sipo.common.statistics import OVERALL, Difference, differences
 from sipo.geneval.evaluation_folder import RESULTS, SUMMARY, read_summary
@@ -44,7 +45,7 @@ def compare(a: str | Path, b: str | Path) -> Comparison:
 
     seed or detector, and where a tag has no prompt that both could judge.
     """
-    first, second = _read(Path(a)), _read(Path(b))
+    first, second = _read(place_of(a)), _read(place_of(b))
     ours, theirs = _identity(first), _identity(second)
     for key, remedy in _REMEDY.items():
         both_say = ours[key] is not None and theirs[key] is not None
@@ -55,7 +56,7 @@ def compare(a: str | Path, b: str | Path) -> Comparison:
                 f"{str(a)!r} and {str(b)!r} differ in {key} ({ours[key]!r} and {theirs[key]!r}), "
                 f"so their difference would mean nothing; {remedy}"
             )
-    ours_rows, theirs_rows = _rows(Path(a), first), _rows(Path(b), second)
+    ours_rows, theirs_rows = _rows(place_of(a), first), _rows(place_of(b), second)
     before, after, dropped = _common(tally(ours_rows), tally(theirs_rows))
     _require_tags(before, dropped, a, b)
     tags = differences(before, after)

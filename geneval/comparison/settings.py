@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Self
 
+from pydantic import model_validator
+
+from sipo.common.files.urls import is_url
 from sipo.common.settings import ARGUMENTS, OUT, StrictModel, setting
 from sipo.feedback.registry import JUDGES
 from sipo.feedback.settings import JUDGES_NAMED
@@ -15,12 +19,24 @@ _JSON = partial(setting, "Output", "Print JSON instead of a table.", False)
 
 
 class CompareSettings(StrictModel):
-    eval_a: Path = _EVAL("Evaluation, or result of VBench, to compare with.", metavar="EVAL_A")
-    eval_b: Path = _EVAL("Evaluation, or result of VBench, to compare.", metavar="EVAL_B")
+    eval_a: Path = _EVAL(
+        "Evaluation, or result of VBench, to compare with.", metavar="EVAL_A", url=True
+    )
+    eval_b: Path = _EVAL("Evaluation, or result of VBench, to compare.", metavar="EVAL_B", url=True)
     metric: str | None = _by("Metric (of `metrics`) to compare by.", None, choices=JUDGES)
     ranks: Path | None = _by("Study (of `rank`) to compare by.", None)
     vbench: bool = _by("Compare results of VBench.", False)
     json_: bool = _JSON()
+
+    @model_validator(mode="after")
+    def _by_url_by_accuracies(self) -> Self:
+        far = next((path for path in (self.eval_a, self.eval_b) if is_url(path)), None)
+        if far and (self.metric or self.ranks or self.vbench):
+            raise ValueError(
+                f"{far} is a URL, where only accuracies are compared; leave --metric, --ranks and "
+                "--vbench out, or give folders of this machine"
+            )
+        return self
 
 
 class MetricsSettings(StrictModel):

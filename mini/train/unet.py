@@ -30,8 +30,8 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
-from sipo.common.cpu_workers import end_with
 from sipo.common.devices import autocast, keep_freed_memory
+from sipo.common.spawning import end_with
 from sipo.mini.train.group_norm import replace_group_norms
 from sipo.mini.train.latents import encode_chunk, load_chunks
 from sipo.mini.train.layout_reader import LayoutReaders

@@ -8,24 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from data_commands import refused, run
 
-from sipo.datagen.cli import main
 from sipo.datagen.storage.pair_dataset import PairDataset
 
 GOOD = '{"tag": "single_object", "include": [{"class": "cat", "count": 1}], "prompt": "a cat"}\n'
-
-
-def run(*args: object) -> Result:
-    return CliRunner().invoke(main, [str(arg) for arg in args])
-
-
-def refused(result: Result) -> str:
-    """The one sentence of a refusal."""
-    assert result.exit_code == 2, result.output
-    assert result.output.startswith("Error: ")
-    assert result.output.count("\n") == 1
-    return result.output
 
 
 def small(folder: Path, prompts: Path, out: Path) -> list[object]:

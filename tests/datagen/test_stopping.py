@@ -51,9 +51,14 @@ def whole(settings: GenerateSettings, tiny_backbone: Backbone) -> dict[str, byte
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are forked")
-@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(
-    ("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+    ("sent", "code", "workers"),
+    [
+        (signal.SIGINT, 130, 1),
+        (signal.SIGTERM, 143, 2),
+        pytest.param(signal.SIGINT, 130, 2, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, 1, marks=pytest.mark.slow),
+    ],
 )
 def test_generate_ends_with_all_it_began_and_goes_on(
     sent: signal.Signals,

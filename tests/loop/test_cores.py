@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from alike import assert_close_weights
 
+from sipo.train.distributed.card_launcher import train_launched
 from sipo.train.distributed.cpu_launcher import train_on_cores
 from sipo.train.settings import TrainSettings, make_settings, read_yaml
 
@@ -28,6 +29,18 @@ def test_two_processes_train_what_one_trains(finished: Path, tmp_path: Path) -> 
         assert (summary.steps, summary.pairs_seen) == (3, 6)
     start = tmp_path / "one" / "checkpoint-1" / LORA
     assert_close_weights(tmp_path / "one" / LORA, tmp_path / "two" / LORA, start)
+
+
+@pytest.mark.slow
+def test_launched_processes_train_the_same(finished: Path, tmp_path: Path) -> None:
+    """As on cards, here on the CPU; each imports for itself."""
+    train_on_cores(two(finished, tmp_path / "forked", checkpointing_steps=1))
+    one = two(finished, tmp_path / "launched", workers=1, checkpointing_steps=1)
+    assert train_launched(one, 2).pairs_seen == 6
+    start = tmp_path / "forked" / "checkpoint-1" / LORA
+    assert_close_weights(tmp_path / "forked" / LORA, tmp_path / "launched" / LORA, start)
+    with pytest.raises(ChildProcessError, match="training by 2 processes ended with status 1"):
+        train_launched(one.model_copy(update={"learning_rate": 7.0}), 2)
 
 
 @pytest.mark.slow

@@ -73,6 +73,10 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
         (["--backbone", "owner/model"], "--judge 'yolo-world' has no weights of its own here"),
         (["--evaluate", "judge=yolo-world"], "--evaluator 'yolo-world' also chooses winners"),
         (
+            ["--judge", "http=http://127.0.0.1:9", "--evaluator", "http=http://127.0.0.1:9"],
+            "--evaluator 'http=http://127.0.0.1:9' also chooses winners",
+        ),
+        (
             ["--backbone", "o/m", "--judge", "pickscore", "--evaluator", "yolo-world"],
             "give --evaluator-weights yolov8x-worldv2.pt",
         ),

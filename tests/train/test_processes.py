@@ -108,7 +108,7 @@ def test_two_processes_are_one_and_one_goes_on_where_two_stopped(
         run("two", train_batch_size=2, max_train_steps=6, **GIVEN)
 
 
-@pytest.mark.parametrize("how", ["option", "fsdp"])
+@pytest.mark.parametrize("how", [pytest.param("option", marks=pytest.mark.slow), "fsdp"])
 def test_divided_among_two_is_whole(run: Run, tmp_path: Path, tiny_folder: Path, how: str) -> None:
     """Steps 1 and 2 on one process, 3 and 4 divided among two, 5 on one again.
 

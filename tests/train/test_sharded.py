@@ -38,7 +38,10 @@ def trained(out: Path, steps: int, **given: Any) -> None:
     train(make_settings(asked | {"train_batch_size": 4} | given), dataset=MemoryPairs(5))
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way",
+    [pytest.param(way, marks=[pytest.mark.slow] if way in ("kto", "full") else []) for way in WAYS],
+)
 def test_divided_from_its_files_it_is_the_same_run(
     tmp_path: Path, tiny_folder: Path, tiny_backbone: Any, way: str
 ) -> None:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.queues import SimpleQueue
@@ -21,9 +19,10 @@ from pathlib import Path
 from torch import multiprocessing
 from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, start_processes
 
-from sipo.common.cpu_workers import end_with, workers_for
+from sipo.common.cpu_workers import workers_for
 from sipo.common.devices import find_device
 from sipo.common.quiet_libraries import no_collection, no_loading_bars
+from sipo.common.spawning import end_with, environment, without_script
 from sipo.train.checkpoint_files import RunSummary, summary_of
 from sipo.train.settings import TrainSettings
 from sipo.train.stopping import Stopping, deaf, held_back
@@ -64,7 +63,7 @@ def train_on_cores(settings: TrainSettings) -> RunSummary:
     with Stopping(pass_on=told.set) as stopping:
         try:
             work = Work(share, _group(count), raised, told)
-            with _without_script(), _environment(OMP_NUM_THREADS="1"):
+            with without_script(), environment({"OMP_NUM_THREADS": "1"}):
                 _run("spawn", _import_and_fork, 1, (count, work, os.getpid()))
         except ProcessExitedException:
             if raised.empty():
@@ -99,37 +98,6 @@ def _run(method: str, work: Callable[..., None], count: int, arguments: tuple[ob
             if process.is_alive():
                 process.kill()
             process.join()
-
-
-@contextmanager
-def _environment(**ours: str) -> Iterator[None]:
-    """What started processes find. Set before PyTorch is there, the number of threads changes the
-    rounding; and ultralytics sets it when a judge was loaded, so chance must not decide it.
-    """
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ |= ours
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _without_script() -> Iterator[None]:
-    """A process that is started runs the caller's script first, to know its functions: a script
-    that calls `sipo.train` at its top level would start itself again. Nothing here needs them.
-    """
-    script = sys.modules["__main__"]
-    before = {name: vars(script).get(name) for name in ("__file__", "__spec__")}
-    vars(script).update(dict.fromkeys(before))
-    try:
-        yield
-    finally:
-        vars(script).update(before)
 
 
 def _import_and_fork(_: int, count: int, work: Work, parent: int) -> None:

@@ -1,0 +1,1 @@
+"""Work for the actors of a Ray cluster."""

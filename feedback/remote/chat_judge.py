@@ -1,0 +1,155 @@
+"""A vision-language model behind an OpenAI-compatible server, asked what the judge `vlm` asks."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from threading import Event
+from typing import Literal
+
+from PIL import Image
+
+from sipo.common.pictures.picture import to_bytes
+from sipo.feedback.judge_batches import Asked, judge_in_batches
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.prompts.questions import WORDING, Atom
+from sipo.feedback.remote.chat_replies import Answers, chance_in, has_logprobs, question_body
+from sipo.feedback.remote.http_calls import CallError, HttpCalls
+from sipo.feedback.rule.answers import AnswerRule
+from sipo.feedback.rule.verdict import Verdict, failed_verdict
+
+COMPLETIONS = "/chat/completions"
+_SHOWN = 5  # models that a sentence names
+_WHITE = Atom("Is this image white?", "yes")
+
+
+class ChatJudge:
+    """`answers` by log-probabilities or by text, alike for all images; `more` goes into requests.
+
+    `questions_sha256` is of the file that the rule's questions came from.
+    """
+
+    def __init__(
+        self,
+        calls: HttpCalls,
+        model: str,
+        rule: AnswerRule,
+        answers: Answers,
+        more: Mapping[str, object],
+        batch: int,
+        questions_sha256: str | None = None,
+    ) -> None:
+        self._calls, self._model, self._rule = calls, model, rule
+        self._answers, self._more, self._batch = answers, dict(more), batch
+        self._asked: dict[str, object] = (
+            {"wording": WORDING} if questions_sha256 is None else {"sha256": questions_sha256}
+        )
+
+    def describe(self) -> dict[str, object]:
+        more = {"request": self._more} if self._more else {}
+        rule = self._rule.describe()
+        return {
+            "id": "http",
+            "protocol": "openai",
+            "url": self._calls.url,
+            "model": self._model,
+            "answers": self._answers,
+            **rule,
+            "questions": {"of": rule["questions"], **self._asked},
+            **more,
+        }
+
+    def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
+        return judge_in_batches(self, self._judge_batch, images, prompts, self._batch)
+
+    def _judge_batch(self, batch: Sequence[Asked], description: dict[str, object]) -> list[Verdict]:
+        """All questions of all images at once. An image of which one fails is asked no more."""
+        asked = [self._rule.atoms(prompt) for _, prompt in batch]
+        shown = [data_url(image) for image, _ in batch]
+        questions = [(n, atom) for n, atoms in enumerate(asked) for atom in atoms]
+        failed: dict[int, CallError] = {}
+
+        def ask(question: tuple[int, Atom], stop: Event) -> float:
+            number, atom = question
+            if number in failed:
+                raise failed[number]
+            try:
+                return self._chance(shown[number], atom, stop)
+            except CallError as error:
+                failed.setdefault(number, error)
+                raise
+
+        chances = iter(self._calls.each(ask, questions))
+        self._calls.failed(len(failed))
+        verdicts = []
+        for (_, prompt), atoms in zip(batch, asked, strict=True):
+            answered = [next(chances) for _ in atoms]
+            verdicts.append(self._verdict(prompt, atoms, answered, description))
+        return verdicts
+
+    def _verdict(
+        self,
+        prompt: Prompt,
+        atoms: Sequence[Atom],
+        answered: Sequence[float | CallError],
+        description: dict[str, object],
+    ) -> Verdict:
+        if not atoms:
+            return self._rule.unasked(prompt, description)
+        if cause := next((one for one in answered if isinstance(one, CallError)), None):
+            return failed_verdict(str(cause), description)
+        chances = [one for one in answered if not isinstance(one, CallError)]
+        return self._rule.verdict(atoms, chances, description)
+
+    def _chance(self, shown: str, atom: Atom, stop: Event) -> float:
+        body = question_body(self._model, atom, shown, self._answers, self._more)
+        reply = self._calls.post(COMPLETIONS, body, stop)
+        return chance_in(reply, atom.answer, self._answers)
+
+
+def data_url(image: Image.Image) -> str:
+    return f"data:image/png;base64,{base64.b64encode(to_bytes(image.convert('RGB'))).decode()}"
+
+
+def only_model(calls: HttpCalls) -> str:
+    """The one that the server has. Raises ValueError where it has others, too, or none."""
+    try:
+        listed = calls.get("/models")
+        names = [row["id"] for row in listed["data"]]  # type: ignore[index]
+    except CallError as error:
+        raise ValueError(f"judge 'http' finds no models at {calls.url}: {error}") from None
+    except (TypeError, KeyError):
+        names = []
+    if len(names) != 1 or not isinstance(names[0], str):
+        some = ", ".join(repr(str(name)[:80]) for name in names[:_SHOWN])
+        has = f"has {len(names)} models ({some}{', ...' * (len(names) > _SHOWN)})"
+        raise ValueError(
+            f"{calls.url} {has if names else 'lists no models'}; name one in the setting model of "
+            "judge 'http'"
+        )
+    return names[0]
+
+
+def answers_of(
+    calls: HttpCalls, model: str, more: Mapping[str, object], asked: Literal["auto"] | Answers
+) -> Answers:
+    """Asks the model one question about a white image: whether it answers, and how.
+
+    With "auto" log-probabilities where it gives them, else text. Raises ValueError where it does
+    not answer as asked.
+    """
+    shown = data_url(Image.new("RGB", (64, 64), "white"))
+    how: Answers = "text" if asked == "text" else "logprobs"
+    try:
+        reply = calls.post(COMPLETIONS, question_body(model, _WHITE, shown, how, more))
+        if how == "logprobs" and not has_logprobs(reply) and asked == "auto":
+            how = "text"
+        chance_in(reply, _WHITE.answer, how)
+    except CallError as error:
+        if asked == "auto" and how == "logprobs" and error.answered:  # it may refuse the option
+            return answers_of(calls, model, more, "text")
+        raise ValueError(
+            f"judge 'http' gets no answer of {model!r} at {calls.url}: {error}; look at the server"
+            " and at the settings answers and request"
+        ) from None
+    return how
