@@ -1,68 +1,129 @@
-"""What is compared: a name for each run and the options that make it. All see the same pairs."""
+"""What is compared: how a run is trained, on which pairs. Studies are groups of such arms.
 
-PLAIN = "--winner_anchor 0 --train_timesteps 0:1000"
-"""Before an arm's own options: the trainer's defaults, where the model's file has others."""
+Betas are in the unit of public code (docs/objectives.md). PAPER is the paper's setting: every
+timestep is trained, and the chain's length is the one whose mask takes 6 % of mini-sd's
+(`sipo-train calibrate` proposes it). HIGH is the model's own: its defaults.json leaves the low
+timesteps out, where nothing is masked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+STEPS = 200
+"""Of 16 pairs: two thirds of a round of the loop."""
+CHAIN = 25
+PLAIN = "--rank 32 --train_batch_size 16 --winner_anchor 0 --mixed_precision no"
+"""Said for every arm, where the model's defaults.json has others or not."""
+PAPER = f"--train_timesteps 0:1000 --num_chain_steps {CHAIN}"
 HIGH = "--train_timesteps 400:1000"
-SIPO = "--objective sipo --beta_dpo 1000"
+COSINE, CONSTANT = "--lr_scheduler cosine", "--lr_scheduler constant"
+ANCHOR = "--winner_anchor 1"
 
-ARMS: dict[str, str] = {
-    # the methods, at the betas of their own code where nothing is said
-    "sipo": SIPO,
-    "diffusion-dpo, beta 1000": "--objective diffusion-dpo --beta_dpo 1000",
+
+@dataclass(frozen=True)
+class Arm:
+    """`options` of sipo-train; `data` and `start` are names of data.py; `look_every` steps."""
+
+    options: str
+    data: str = "base"
+    start: str | None = None
+    steps: int = STEPS
+    look_every: int | None = None
+
+    def at(self, rate: float) -> Arm:
+        return replace(self, options=f"{self.options} --learning_rate {rate:g}")
+
+
+FORMULAS = {
+    "diffusion-dpo": "--objective diffusion-dpo",
     "dpo-cm": "--objective dpo-cm",
-    "diffusion-dpo, beta 5000": "--objective diffusion-dpo --beta_dpo 5000",
-    "diffusion-dpo, beta 100": "--objective diffusion-dpo --beta_dpo 100",
+    "sipo": "--objective sipo",
+    "sipo, denominator ref": "--objective sipo --denominator ref",
+}
+OTHERS = {
     "sft": "--objective sft",
-    "diffusion-kto": "--objective diffusion-kto",
+    "diffusion-kto": "--objective diffusion-kto --beta_dpo 1000",
+    "nft": "--objective nft",
     "d3po": "--objective d3po",
-    # is it the method, the beta or the timesteps? (`diffusion-dpo, beta 1000` has SIPO's beta)
-    "diffusion-dpo, beta 1000, t >= 64": "--objective diffusion-dpo --beta_dpo 1000 "
-    "--train_timesteps 64:1000",
-    "sipo, t >= 400": f"{SIPO} {HIGH}",
-    "sipo, beta 100, t >= 400": f"--objective sipo --beta_dpo 100 {HIGH}",
-    "diffusion-dpo, beta 100, t >= 400": f"--objective diffusion-dpo --beta_dpo 100 {HIGH}",
-    "sft, t >= 400": f"--objective sft {HIGH}",
-    # SIPO's own options
-    "sipo, denominator ref": f"{SIPO} --denominator ref",
-    "sipo, denominator ref, ratio_scale 0.5": f"{SIPO} --denominator ref --ratio_scale 0.5",
-    "sipo, winner_anchor 1": f"{SIPO} --winner_anchor 1",
-    "sipo, beta 100, t >= 400, winner_anchor 1": "--objective sipo --beta_dpo 100 "
-    f"{HIGH} --winner_anchor 1",
 }
-"""The candidates are the base's, so `--denominator behaviour` is `ref` here."""
-
-TIMES = 4
-LONGER = ("sipo", "diffusion-dpo, beta 1000")
-"""Also at TIMES the training: what comes late is seen there."""
-
-CONTRASTS: dict[str, tuple[str, str]] = {
-    "SIPO's weight and mask, at equal beta": ("sipo", "diffusion-dpo, beta 1000"),
-    f"the same, {TIMES} x the training": (
-        f"sipo, {TIMES} x",
-        f"diffusion-dpo, beta 1000, {TIMES} x",
-    ),
-    "the same at t >= 400, where nothing is masked": (
-        "sipo, beta 100, t >= 400",
-        "diffusion-dpo, beta 100, t >= 400",
-    ),
-    "the mask's timesteps left out of Diffusion-DPO": (
-        "diffusion-dpo, beta 1000, t >= 64",
-        "diffusion-dpo, beta 1000",
-    ),
-    "the weight inside or outside the sigmoid": ("sipo", "dpo-cm"),
-    "beta alone, Diffusion-DPO": ("diffusion-dpo, beta 100", "diffusion-dpo, beta 5000"),
-    "beta alone, SIPO at t >= 400": ("sipo, beta 100, t >= 400", "sipo, t >= 400"),
-    "timesteps alone, SIPO at beta 1000": ("sipo, t >= 400", "sipo"),
-    "timesteps alone, Diffusion-DPO at beta 100": (
-        "diffusion-dpo, beta 100, t >= 400",
-        "diffusion-dpo, beta 100",
-    ),
-    "losers as well as winners, t >= 400": ("sipo, beta 100, t >= 400", "sft, t >= 400"),
-    "the reference as denominator": ("sipo, denominator ref", "sipo"),
-    "the anchor": ("sipo, winner_anchor 1", "sipo"),
-    "the anchor, beta 100, t >= 400": (
-        "sipo, beta 100, t >= 400, winner_anchor 1",
-        "sipo, beta 100, t >= 400",
-    ),
+PAIRED = {
+    **{name: f"{options} --beta_dpo 1000" for name, options in FORMULAS.items()},
+    **{
+        f"{name}, anchor": f"{FORMULAS[name]} --beta_dpo 1000 {ANCHOR}"
+        for name in ("diffusion-dpo", "sipo")
+    },
 }
-"""Question -> (with, without)."""
+ON_ALL = {name: Arm(f"{options} {PAPER} {COSINE}") for name, options in (PAIRED | OTHERS).items()}
+ON_HIGH = {
+    f"{name}, t >= 400": Arm(f"{options} {HIGH} {COSINE}")
+    for name, options in {
+        "diffusion-dpo, anchor": f"--objective diffusion-dpo --beta_dpo 100 {ANCHOR}",
+        "sipo, anchor": f"--objective sipo --beta_dpo 100 {ANCHOR}",
+        "sft": OTHERS["sft"],
+        "nft": OTHERS["nft"],
+        "sipo": "--objective sipo --beta_dpo 100",
+    }.items()
+}
+FIRST = ("diffusion-dpo", "sipo", "dpo-cm", "sft", "sipo, anchor")
+METHODS: dict[str, Arm] = {**{name: ON_ALL[name] for name in FIRST}, **ON_HIGH, **ON_ALL}
+"""Each at the rate that did best for it on the validation prompts; pairs at t >= 400 have beta 100,
+the model's own, elsewhere 1000, the paper's."""
+RATES = (1e-3, 3e-3)
+
+
+def rated(name: str, rate: float) -> str:
+    return f"{name}, {rate:g}"
+
+
+SEARCH = {rated(name, rate): arm.at(rate) for name, arm in METHODS.items() for rate in RATES}
+
+BETAS = (100, 300, 3000, 10000)  # and 1000, which METHODS has
+AT_BETAS = {
+    f"{name}, beta {beta}": Arm(f"{FORMULAS[name]} --beta_dpo {beta} {PAPER} {COSINE}").at(1e-3)
+    for name in ("diffusion-dpo", "dpo-cm", "sipo")
+    for beta in BETAS
+}
+
+ONE_X, LONG = 120, 16
+LOOK_EVERY = ONE_X
+COLLAPSE_RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+COLLAPSE = {
+    f"{name}, constant {rate:g}": Arm(
+        f"{PAIRED[name]} {PAPER} {CONSTANT} --stop_on_collapse",
+        steps=LONG * ONE_X,
+        look_every=LOOK_EVERY,
+    ).at(rate)
+    for name in ("diffusion-dpo", "dpo-cm", "sipo", "sipo, anchor")
+    for rate in COLLAPSE_RATES
+}
+"""Until validation falls clearly below its best, or LONG times ONE_X steps."""
+
+OFF_POLICY = {
+    f"{name}, {label}": Arm(f"{options} --beta_dpo 1000 {PAPER} {COSINE} {more}", data, start).at(
+        1e-3
+    )
+    for label, data, start, more in (
+        ("pairs of a stronger policy", "stronger", None, ""),
+        ("pairs of an older policy", "base", "teacher", "--reference init"),
+        ("pairs of its own", "stronger", "teacher", "--reference init"),
+    )
+    for name, options in {
+        **FORMULAS,
+        "sipo, denominator behaviour": "--objective sipo --denominator behaviour",
+        "sipo, anchor": f"--objective sipo {ANCHOR}",
+    }.items()
+    if not (label == "pairs of a stronger policy" and "behaviour" in name)  # it is not at hand
+}
+
+FLIPPED = (10, 20, 30)
+NOISY = {
+    f"{name}, {share} % flipped": Arm(f"{options} {PAPER} {COSINE}", f"flipped-{share}").at(1e-3)
+    for name, options in {
+        **{name: PAIRED[name] for name in ("diffusion-dpo", "sipo", "sipo, anchor")},
+        "sft": OTHERS["sft"],
+    }.items()
+    for share in FLIPPED
+}
+
+ARMS: dict[str, Arm] = {**SEARCH, **AT_BETAS, **COLLAPSE, **OFF_POLICY, **NOISY}

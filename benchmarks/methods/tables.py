@@ -1,58 +1,205 @@
-"""The comparison as Markdown: one row a run, then one row a question."""
+"""The comparison as Markdown: a table a study, then one row a question.
+
+Of every arm the seeds that were run; differences are between the same prompts and seeds.
+"""
 
 from __future__ import annotations
 
-from arms import CONTRASTS
+from collections.abc import Iterable, Sequence
+
+from arms import (
+    AT_BETAS,
+    BETAS,
+    COLLAPSE,
+    COLLAPSE_RATES,
+    FLIPPED,
+    METHODS,
+    NOISY,
+    OFF_POLICY,
+    RATES,
+    rated,
+)
 from results import BASE, Results
 
-from sipo.common.statistics import OVERALL, Tally, means, paired_intervals
+from sipo.common.statistics import OVERALL, Difference, differences, means
+
+TABLES_RATE = 1e-3
+"""At which betas, noise and age of pairs were compared."""
 
 
 def page(results: Results) -> str:
-    """Of the arms that have been run with every seed that the base has."""
-    whole = [arm for arm in results.arms if results.seeds(arm) == results.seeds(BASE)]
-    first = sorted(whole, key=lambda arm: -means(results.pooled(arm))[OVERALL])
-    return f"{runs(results, first)}\n\n{questions(results, set(whole))}"
+    parts = [methods(results), questions(results), betas(results), collapse(results)]
+    parts += [rows_of(results, OFF_POLICY), noise(results)]
+    return "\n\n".join(part for part in parts if part)
 
 
-def runs(results: Results, arms: list[str]) -> str:
-    base = results.pooled(BASE)
-    tags = list(base)
-    head = ["run", "Overall", "gain over the base (95 %)", *tags, "empty", "psi_w", "psi_l", "keep"]
-    head += ["error on winners"]
-    rows = []
-    for arm in arms:
-        counts = results.pooled(arm)
-        shares = means(counts)
-        cells = [arm, f"{shares[OVERALL]:.3f}", "" if arm == BASE else gain(base, counts)]
-        cells += [f"{shares[tag]:.2f}" for tag in tags]
-        cells += [f"{results.mean(arm, 'empty_share'):.1%}"]
-        if arm != BASE and not results.has_rewards(arm):
-            cells += ["", "", f"{results.mean(arm, 'keep'):.2f}"]
-        elif arm != BASE:
-            cells += [f"{results.mean(arm, side):+.2f}" for side in ("psi_w", "psi_l")]
-            growth = results.mean(arm, "error_w") / results.mean(arm, "ref_error_w") - 1
-            cells += [f"{results.mean(arm, 'keep'):.2f}", f"{growth:+.1%}"]
-        rows.append(cells + [""] * (len(head) - len(cells)))
+def best(results: Results, method: str) -> str | None:
+    """The arm of the rate that did best on the validation prompts, first seed."""
+    tried = [rated(method, rate) for rate in RATES if results.has(rated(method, rate), 0)]
+    return max(tried, key=lambda name: results.overall(name, "validation", 0), default=None)
+
+
+def methods(results: Results) -> str:
+    tags = list(results.pooled(BASE))
+    head = ["method", "rate", "seeds", "validation", "test", "gain over the base (95 %)", *tags]
+    head += ["empty", "psi_w", "psi_l", "error on winners", "validation at other rates (seed 0)"]
+    names = {method: best(results, method) for method in METHODS}
+    found = [(method, name) for method, name in names.items() if name]
+    found.sort(key=lambda one: -results.overall(one[1], "test"))
+    rows = [row(results, method, name) for method, name in found]
+    rows.append(row(results, BASE, BASE))
     return table(head, rows)
 
 
-def questions(results: Results, whole: set[str]) -> str:
-    """Each answer pairs the same prompts and seeds."""
-    rows = [
-        [question, a, b, gain(results.pooled(b), results.pooled(a))]
-        for question, (a, b) in CONTRASTS.items()
-        if {a, b} <= whole
-    ]
+def row(results: Results, method: str, name: str) -> list[str]:
+    shares = means(results.pooled(name))
+    rate = "" if name == BASE else name.rpartition(", ")[2]
+    cells = [method, rate, str(len(results.seeds(name)))]
+    cells += [f"{results.overall(name, 'validation'):.3f}", f"{shares[OVERALL]:.3f}"]
+    cells += ["" if name == BASE else shown(gain(results, BASE, name))]
+    cells += [f"{value:.2f}" for tag, value in shares.items() if tag != OVERALL]
+    cells += [f"{results.mean(name, 'empty_share'):.1%}"]
+    if name == BASE:
+        return [*cells, "", "", "", ""]
+    if all("psi_w" in entry for entry in results.arms[name].values()):
+        cells += [f"{results.mean(name, side):+.2f}" for side in ("psi_w", "psi_l")]
+        growth = results.mean(name, "error_w") / results.mean(name, "ref_error_w") - 1
+        cells += [f"{growth:+.1%}"]
+    else:
+        cells += ["", "", ""]
+    others = [rated(method, other) for other in RATES if rated(method, other) != name]
+    known = [other for other in others if results.has(other, 0)]
+    values = (
+        f"{other.rpartition(', ')[2]}: {results.overall(other, 'validation', 0):.3f}"
+        for other in known
+    )
+    return [*cells, ", ".join(values)]
+
+
+CONTRASTS: dict[str, tuple[str, str]] = {
+    "SIPO's weight and mask, at equal beta": ("sipo", "diffusion-dpo"),
+    "the same, anchored": ("sipo, anchor", "diffusion-dpo, anchor"),
+    "the weight inside or outside the sigmoid": ("sipo", "dpo-cm"),
+    "the reference as denominator": ("sipo, denominator ref", "sipo"),
+    "the anchor, SIPO": ("sipo, anchor", "sipo"),
+    "the anchor, Diffusion-DPO": ("diffusion-dpo, anchor", "diffusion-dpo"),
+    "the anchor, t >= 400": ("sipo, anchor, t >= 400", "sipo, t >= 400"),
+    "high timesteps and beta 100, anchored SIPO": ("sipo, anchor, t >= 400", "sipo, anchor"),
+    "high timesteps, SFT": ("sft, t >= 400", "sft"),
+    "high timesteps, NFT": ("nft, t >= 400", "nft"),
+    "losers as well as winners, t >= 400": ("sipo, anchor, t >= 400", "sft, t >= 400"),
+    "anchored SIPO or NFT, t >= 400": ("sipo, anchor, t >= 400", "nft, t >= 400"),
+    "SIPO or Diffusion-DPO, anchored, t >= 400": (
+        "sipo, anchor, t >= 400",
+        "diffusion-dpo, anchor, t >= 400",
+    ),
+}
+"""Question -> methods (with, without), each at its best rate."""
+
+
+def questions(results: Results) -> str:
+    rows = []
+    for question, (first, second) in CONTRASTS.items():
+        one, other = best(results, first), best(results, second)
+        if one and other:
+            rows.append([question, first, second, shown(gain(results, other, one))])
     return table(["question", "with", "without", "difference (95 %)"], rows)
 
 
-def gain(before: Tally, after: Tally) -> str:
-    difference = means(after)[OVERALL] - means(before)[OVERALL]
-    interval = paired_intervals(before, after)[OVERALL]
-    shown = "no interval" if interval is None else "[{:+.3f}, {:+.3f}]".format(*interval)
-    return f"{difference:+.3f} {shown}"
+def betas(results: Results) -> str:
+    names = list(dict.fromkeys(name.partition(", beta")[0] for name in AT_BETAS))
+    columns = sorted((*BETAS, 1000))
+
+    def arm(name: str, beta: int) -> str:
+        return rated(name, TABLES_RATE) if beta == 1000 else f"{name}, beta {beta}"
+
+    return grid(results, "beta_dpo", names, columns, arm)
+
+
+def noise(results: Results) -> str:
+    names = list(dict.fromkeys(name.rpartition(", ")[0] for name in NOISY))
+
+    def arm(name: str, share: int) -> str:
+        return f"{name}, {share} % flipped" if share else rated(name, TABLES_RATE)
+
+    return grid(results, "verdicts flipped, %", names, (0, *FLIPPED), arm)
+
+
+def grid(results: Results, title: str, names: Sequence[str], columns, arm) -> str:  # type: ignore[no-untyped-def]
+    """Test Overall of what was run; the number of seeds where it is not one."""
+    rows = []
+    for name in names:
+        cells = [value(results, arm(name, column)) for column in columns]
+        if any(cells):
+            rows.append([name, *cells])
+    return table([title, *map(str, columns)], rows)
+
+
+def value(results: Results, name: str) -> str:
+    if not (seeds := results.seeds(name)):
+        return ""
+    ending = f" ({len(seeds)} seeds)" if len(seeds) > 1 else ""
+    return f"{results.overall(name, 'test'):.3f}{ending}"
+
+
+def collapse(results: Results) -> str:
+    """What the looks saw of each rate: the best, and the last one of a run that fell from it."""
+    rows = []
+    for name in dict.fromkeys(name.rpartition(", constant")[0] for name in COLLAPSE):
+        cells = [fate(results, f"{name}, constant {rate:g}") for rate in COLLAPSE_RATES]
+        if any(cells):
+            rows.append([name, *cells])
+    return table(["constant rate", *(f"{rate:g}" for rate in COLLAPSE_RATES)], rows)
+
+
+def fate(results: Results, name: str) -> str:
+    fates = []
+    for seed in results.seeds(name):
+        entry = results.arms[name][seed]
+        step, last, _ = entry["looks"][-1]
+        top_step, top, _ = max(entry["looks"], key=lambda look: look[1])
+        whole = entry["steps"] >= COLLAPSE[name].steps
+        end = f"{last:.2f} at {step}" if whole else f"fell to {last:.2f} by {step}"
+        fates.append(f"{top:.2f} at {top_step}, {end}")
+    return "; ".join(fates)
+
+
+def rows_of(results: Results, names: Iterable[str]) -> str:
+    rows = [
+        [
+            name,
+            str(len(results.seeds(name))),
+            value_of(results, name),
+            shown_over_base(results, name),
+        ]
+        for name in names
+        if results.seeds(name)
+    ]
+    return table(["run", "seeds", "test", "gain over the base (95 %)"], rows)
+
+
+def value_of(results: Results, name: str) -> str:
+    return f"{results.overall(name, 'test'):.3f}"
+
+
+def shown_over_base(results: Results, name: str) -> str:
+    return shown(gain(results, BASE, name))
+
+
+def gain(results: Results, before: str, after: str) -> Difference:
+    """On the test prompts, of the seeds that both have."""
+    both = [seed for seed in results.seeds(after) if seed in results.seeds(before)]
+    pooled = (results.pooled(name, "test", both) for name in (before, after))
+    return differences(*pooled)[OVERALL]
+
+
+def shown(found: Difference) -> str:
+    interval = found.interval
+    ending = "no interval" if interval is None else "[{:+.3f}, {:+.3f}]".format(*interval)
+    return f"{found.difference:+.3f} {ending}"
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
+    if not rows:
+        return ""
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
