@@ -241,7 +241,7 @@ def card_command(settings: asked.CardSettings) -> None:
     from sipo.geneval.comparison.card import card_markdown, report_card
 
     card = report_card(settings.evals, settings.ranks)
-    click.echo(card.to_json() if settings.json_ else card_markdown(card))
+    end(card.to_dict(), card_markdown(card))
 
 
 @main.command("vbench", example="sipo-geneval vbench vbench/evaluation_results")

@@ -1,7 +1,8 @@
 """Which prompts a round learns from: every tag in its share, round after round, without end.
 
-What is not trained is forgotten (docs/methods.md has a round without a tag, which undid the one
-before), so no tag ever runs out: its prompts come again, with the seeds of another round.
+What is not trained is forgotten (docs/methods/earlier-base.md has a round without a tag, which
+undid the one before), so no tag ever runs out: its prompts come again, with the seeds of another
+round.
 """
 
 from __future__ import annotations

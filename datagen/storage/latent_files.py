@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
@@ -24,8 +25,14 @@ def to_npy(latents: Tensor) -> bytes:
     return buffer.getvalue()
 
 
+_one_parses = Lock()
+"""NumPy reads an array's header by `ast`, whose count of depth threads share in Python 3.11.7: now
+and then "SystemError: AST constructor recursion depth mismatch" (python/cpython#106905)."""
+
+
 def from_npy(data: bytes) -> Tensor:
-    return torch.from_numpy(np.load(io.BytesIO(data), allow_pickle=False))
+    with _one_parses:
+        return torch.from_numpy(np.load(io.BytesIO(data), allow_pickle=False))
 
 
 def write_embeddings(path: Path, rows: Mapping[str, Mapping[str, Tensor]], made_by: str) -> None:
