@@ -126,7 +126,11 @@ def noise(results: Results) -> str:
 
 
 def grid(results: Results, title: str, names: Sequence[str], columns, arm) -> str:  # type: ignore[no-untyped-def]
-    """Test Overall of what was run; the number of seeds where it is not one."""
+    """Test Overall of what was run, "" where that is one column; the number of seeds where it is
+    not one."""
+    columns = [c for c in columns if any(results.seeds(arm(name, c)) for name in names)]
+    if len(columns) < 2:
+        return ""
     rows = []
     for name in names:
         cells = [value(results, arm(name, column)) for column in columns]
