@@ -10,11 +10,12 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from sipo.common.bars import bar, numbers
+from sipo.common.bars import bar
 from sipo.common.files.leases import Leases
 from sipo.common.files.text import read_json
 from sipo.common.files.writing import to_json, write_json
 from sipo.common.shared_work import Shared
+from sipo.feedback.correct_so_far import correct_so_far
 from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.verdict import Verdict
@@ -60,15 +61,8 @@ class JudgedBlocks:
         work = Shared(range(len(self._parts)), is_judged, leases, "verdicts")
         left = sum(len(self._paths[self._parts[number]]) for number in work.left)
         total = len(self._paths)
-        judged = correct = 0
         with bar(total, "Judging", "img", done=total - left) as shown:
-
-            def track(verdict: Verdict) -> None:
-                nonlocal judged, correct
-                if not verdict.failed:
-                    judged, correct = judged + 1, correct + verdict.correct
-                    numbers(shown, correct=f"{correct / judged:.2f}")
-                shown.update()
+            track = correct_so_far(shown)
 
             def make() -> None:
                 for number in work.claimed():

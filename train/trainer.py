@@ -7,7 +7,6 @@ the same command ends with the same weights.
 
 from __future__ import annotations
 
-import sys
 from contextlib import nullcontext
 from functools import partial
 from math import isfinite
@@ -347,7 +346,7 @@ class Trainer:
         try:
             write_model_card(self.out, self.policy.backbone.name, done=summary)
         except (ValueError, OSError) as error:
-            print(f"warning: the card was not written ({reason_of(error)})", file=sys.stderr)
+            say(f"warning: the card was not written ({reason_of(error)})")
 
     def not_finite(self, keys: list[str]) -> str:
         good = next(reversed(checkpoint_files.checkpoints(self.out)), None)

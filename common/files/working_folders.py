@@ -11,12 +11,12 @@ import getpass
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from sipo.common.bars import say
 from sipo.common.files.urls import UrlPath, place_of
 
 Entry = tuple[int, int]
@@ -69,7 +69,7 @@ class WorkingFolder:
             if self._is_whole:
                 shutil.rmtree(self.here, ignore_errors=True)
             else:
-                print(f"{self.here} has what {self.there} lacks", file=sys.stderr)
+                say(f"{self.here} has what {self.there} lacks")
 
     def upload(self) -> None:
         """What is new or changed, and takes away there what is no longer here."""

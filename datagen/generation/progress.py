@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sipo.common.bars import bar, numbers
+from sipo.common.bars import bar
 from sipo.datagen.generation.candidates import Track
 from sipo.datagen.storage.shard_folder import ShardFolder
-from sipo.feedback.rule.verdict import Verdict
+from sipo.feedback.correct_so_far import correct_so_far
 
 
 @contextmanager
@@ -17,15 +17,6 @@ def candidates_bar(folder: ShardFolder, todo: Sequence[int], progress: bool) -> 
     per_prompt = folder.config.candidates
     total = len(folder.prompts) * per_prompt
     left = sum(len(folder.prompts_of(number)) * per_prompt for number in todo)
-    judged = correct = 0
     with bar(total, "Candidates", "img", done=total - left, shown=progress) as shown:
-
-        def track(verdict: Verdict) -> None:
-            nonlocal judged, correct
-            if not verdict.failed:
-                judged, correct = judged + 1, correct + verdict.correct
-                numbers(shown, correct=f"{correct / judged:.2f}")
-            shown.update()
-
-        yield track
+        yield correct_so_far(shown)
         shown.total = shown.n  # --allocate may ask for fewer
