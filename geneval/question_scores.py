@@ -69,13 +69,14 @@ def question_scores(rows: Iterable[ImageResult]) -> QuestionScores | None:
     answered = _answered(rows)
     if not answered:
         return None
-    groups, categories = _tables(answered)
+    images = [_of_image(row, prompt) for row, prompt in answered]
+    groups, categories = _tables(answered, images)
     suites = dict.fromkeys(prompt.suite or "questions" for _, prompt in answered)
     rules = {row.answers.rule for row, _ in answered if row.answers}
     return QuestionScores(
         suites=list(suites),
         rule=rules.pop() if len(rules) == 1 else None,
-        overall=_scores([_of_image(row, prompt) for row, prompt in answered]),
+        overall=_scores(images),
         groups={name: _scores(scored) for name, scored in groups.items()},
         categories={name: _scores(scored) for name, scored in categories.items()},
     )
@@ -90,8 +91,10 @@ def question_gains(
     if not both:
         return None
     before, after = ([pair for pair in side if pair[0].metadata in both] for side in sides)
-    whole_a, whole_b = ({OVERALL: [_of_image(*pair) for pair in side]} for side in (before, after))
-    (groups_a, categories_a), (groups_b, categories_b) = _tables(before), _tables(after)
+    images_a, images_b = ([_of_image(*pair) for pair in side] for side in (before, after))
+    whole_a, whole_b = {OVERALL: images_a}, {OVERALL: images_b}
+    groups_a, categories_a = _tables(before, images_a)
+    groups_b, categories_b = _tables(after, images_b)
     return QuestionGains(
         rule=rule,
         overall={one: _gains(whole_a, whole_b, one)[OVERALL] for one in RULES},
@@ -137,13 +140,15 @@ def _of_categories(row: ImageResult, prompt: Prompt) -> Iterator[tuple[str, _Sco
         yield name, _Scored(row.metadata, row.filename, values)
 
 
-def _tables(answered: Sequence[tuple[ImageResult, Prompt]]) -> tuple[_Table, _Table]:
-    """(groups, categories)."""
+def _tables(
+    answered: Sequence[tuple[ImageResult, Prompt]], images: Sequence[_Scored]
+) -> tuple[_Table, _Table]:
+    """(groups, categories); `images` are scored as a whole already."""
     groups: _Table = {}
     categories: _Table = {}
-    for row, prompt in answered:
+    for (row, prompt), image in zip(answered, images, strict=True):
         if prompt.group is not None:
-            groups.setdefault(prompt.group, []).append(_of_image(row, prompt))
+            groups.setdefault(prompt.group, []).append(image)
         for name, scored in _of_categories(row, prompt):
             categories.setdefault(name, []).append(scored)
     return groups, categories

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from sipo.common.commands import Commands
+from sipo.common.files.urls import is_url
 from sipo.common.last_words import JSON, end, refuse_json_plan, typed_again
 from sipo.common.options import DRY_RUN, Option, settings_options
 from sipo.common.quiet_libraries import no_loading_bars
@@ -73,6 +74,11 @@ def main(settings: LoopSettings, live: bool, dry_run: bool) -> None:
         check(settings)
         end(None, _describe(settings), typed_again("--dry-run"))
         return
+    if live and is_url(settings.out):
+        raise ValueError(
+            f"--live serves a folder of this machine, and --out {settings.out} is a URL; leave one "
+            "of the two out"
+        )
     refuse_impossible(settings)  # before the libraries that take seconds to import
     no_loading_bars()
     from sipo.loop.rounds import loop

@@ -1,13 +1,11 @@
 """A person as judge: a page on this machine that shows images and takes answers.
 
-Only whoever has the printed address gets in: the server listens on 127.0.0.1, and every request
-must carry the address's random token and name this machine as its host (a name that an attacker
-makes point here is refused). It serves the page and the images of the tasks, no files by path.
+Only whoever has the printed address gets in (token_server.py). It serves the page and the images
+of the tasks, no files by path.
 """
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -18,18 +16,12 @@ from typing import Protocol, cast
 
 from sipo.common.errors import explain
 from sipo.common.files.strict_json import parse_json
-from sipo.common.local_server import LOCAL_HOSTS, LocalHandler, LocalServer
 from sipo.pages.html import render
+from sipo.pages.token_server import HEADERS, TokenHandler, TokenServer
 
 _PAGE = Path(__file__).with_name("server.html")
 _MOST_BYTES = 1 << 16  # of an answer
 _MOST_LETTERS = 1000  # of a note
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 _POLICY = (
     "default-src 'none'; script-src 'nonce-{0}'; style-src 'nonce-{0}'; img-src 'self' data:; "
     "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -62,18 +54,13 @@ class Session(Protocol):
         ...
 
 
-class Server(LocalServer):
-    """Serves one session at `url`. Port 0 takes a free one; raises ValueError for a taken one."""
+class Server(TokenServer):
+    """Serves one session at `url`."""
 
     def __init__(self, session: Session, port: int = 0) -> None:
         super().__init__(_Handler, port)
         self.session = session
-        self.token = secrets.token_urlsafe(24)
         self.writing = Lock()
-
-    @property
-    def url(self) -> str:
-        return f"http://{LOCAL_HOSTS[0]}:{self.server_address[1]}/{self.token}/"
 
 
 def serve(session: Session, port: int, say: Callable[[str], object]) -> None:
@@ -87,13 +74,13 @@ def serve(session: Session, port: int, say: Callable[[str], object]) -> None:
             say("")
 
 
-class _Handler(LocalHandler):
-    headers_of_all = MappingProxyType({**_HEADERS, "Content-Security-Policy": "default-src 'none'"})
+class _Handler(TokenHandler):
+    headers_of_all = MappingProxyType({**HEADERS, "Content-Security-Policy": "default-src 'none'"})
 
     def get(self) -> None:
-        match self._place():
+        match self.place():
             case None:
-                self._refuse(HTTPStatus.FORBIDDEN)
+                self.refuse(HTTPStatus.FORBIDDEN)
             case [""]:
                 nonce = secrets.token_urlsafe(16)
                 page = render(_PAGE, title="sipo", nonce=nonce)
@@ -104,12 +91,12 @@ class _Handler(LocalHandler):
             case ["item", task, item] if task.isdecimal() and item.isdecimal():
                 self._send_item(task, item)
             case _:
-                self._refuse(HTTPStatus.NOT_FOUND)
+                self.refuse(HTTPStatus.NOT_FOUND)
 
     def post(self) -> None:
-        place = self._place()
+        place = self.place()
         if place is None or not self._from_our_page():
-            self._refuse(HTTPStatus.FORBIDDEN)
+            self.refuse(HTTPStatus.FORBIDDEN)
             return
         try:
             size = int(self.headers.get("Content-Length", ""))
@@ -120,7 +107,7 @@ class _Handler(LocalHandler):
                 note = _note(body.get("note", ""))
                 self._session.answer(_count(body["task"]), body["answer"], note)
         except (IndexError, KeyError, TypeError, AttributeError):
-            self._refuse(HTTPStatus.NOT_FOUND)
+            self.refuse(HTTPStatus.NOT_FOUND)
         except (ValueError, OSError) as error:
             self.send_json({"error": explain(error) or str(error)}, HTTPStatus.BAD_REQUEST)
         else:
@@ -134,13 +121,6 @@ class _Handler(LocalHandler):
     def _session(self) -> Session:
         return self._server.session
 
-    def _place(self) -> list[str] | None:
-        """The parts of the path after the token; None for a strange host or a wrong token."""
-        host = self.headers.get("Host", "").partition(":")[0]
-        token, *place = self.path.removeprefix("/").split("/")
-        right = hmac.compare_digest(token.encode(), self._server.token.encode())
-        return place if right and host in LOCAL_HOSTS else None
-
     def _from_our_page(self) -> bool:
         """Other pages cannot send JSON here without asking first, which nothing here answers."""
         origin = self.headers.get("Origin")
@@ -151,12 +131,9 @@ class _Handler(LocalHandler):
         try:
             content, kind = self._session.content(int(task), int(item))
         except (IndexError, OSError, ValueError):
-            self._refuse(HTTPStatus.NOT_FOUND)
+            self.refuse(HTTPStatus.NOT_FOUND)
         else:
             self.send(content, kind)
-
-    def _refuse(self, status: HTTPStatus) -> None:
-        self.send(status.phrase.encode(), "text/plain; charset=utf-8", status)
 
 
 def _count(value: object) -> int:

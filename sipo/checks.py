@@ -55,9 +55,7 @@ def all_checks(out: Path) -> Iterator[Check]:
 
 def python_and_packages() -> Iterator[Check]:
     """Against what the package itself asks for."""
-    old = sys.version_info < (3, 11)
-    state: State = "stop" if old else "ok"
-    yield Check("python", state, machine.system(), "install Python 3.11 or later" if old else "")
+    yield Check("python", "ok", machine.system())
     yield Check("sipo", "ok", machine.version_of("sipo") or "not installed as a package")
     wrong = [asked for asked in _required("") if not _holds(asked)]
     there = ", ".join(f"{name} {machine.version_of(name)}" for name in machine.PACKAGES[1:])
@@ -217,6 +215,8 @@ EXTRAS = {
     "data": "parquet and datasets, in and out",
     "s3": "shards in buckets",
     "ray": "clusters",
+    "wandb": "Weights & Biases",
+    "trackio": "Trackio",
     "quantize": "4 and 8 bit models, 8-bit Adam",
 }
 """Of pyproject.toml -> what for."""

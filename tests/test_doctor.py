@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from click.testing import CliRunner
 from sipo import checks, weights
 from sipo.cli import main
 from sipo.common import hub
+
+ROOT = Path(__file__).parent.parent
 
 
 def test_embedded_weights_have_the_hashes_beside_them() -> None:
@@ -44,6 +47,11 @@ def test_a_full_disk_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (tmp_path / "file").touch()
     found = checks.disk(tmp_path / "file" / "runs")
     assert (found.state, found.mend) == ("stop", "free some space, or give another folder as --out")
+
+
+def test_every_extra_that_people_use_is_looked_at() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert checks.EXTRAS.keys() == project["optional-dependencies"].keys() - {"docs", "dev"}
 
 
 def test_packages_that_are_missing_or_old(monkeypatch: pytest.MonkeyPatch) -> None:

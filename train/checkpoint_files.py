@@ -264,7 +264,8 @@ def open_run(out: Path, settings: TrainSettings, facts: Facts) -> None:
     run = Run(settings=settings.model_dump(mode="json"), **facts)
     ours = (RUN, "weights.json", "weights.png", "curves.png", "curves.html")
     if (out / RUN).is_file() and checkpoints(out):
-        before = _read_run(out)
+        remedy = ", so nobody knows whether this command is the one that made the checkpoints; "
+        before = read_run(out, remedy + _go_back(out))
         if settings.steps_per_folder and _begin_alike(before["data"], facts["data"]):
             before["data"] = facts["data"]
         sides = _comparable(before), _comparable(run)
@@ -288,16 +289,14 @@ def _begin_alike(before: str, now: str) -> bool:
     return all(one == other for one, other in pairs)
 
 
-def _read_run(out: Path) -> Run:
+def read_run(out: Path, remedy: str) -> Run:
+    """What run.json says. Raises ValueError for a damaged one, which ends with the remedy."""
     try:
         content = load_json(read_text(out / RUN))
         if not isinstance(content["settings"], dict):
             raise TypeError("no settings in it")
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{str(out / RUN)!r} is damaged ({reason_of(error)}), so nobody knows whether this "
-            f"command is the one that made the checkpoints; {_go_back(out)}"
-        ) from None
+        raise ValueError(f"{str(out / RUN)!r} is damaged ({reason_of(error)}){remedy}") from None
     return cast(Run, content)
 
 

@@ -343,8 +343,9 @@ class Trainer:
 
     def write_card(self, summary: RunSummary) -> None:
         """No run is lost for want of words about it."""
+        name = self.policy.backbone.name
         try:
-            write_model_card(self.out, self.policy.backbone.name, done=summary)
+            write_model_card(self.out, name, done=summary, place=self.folder.place)
         except (ValueError, OSError) as error:
             say(f"warning: the card was not written ({reason_of(error)})")
 

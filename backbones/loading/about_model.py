@@ -11,9 +11,11 @@ from sipo.backbones.loading.model_folders import INDEX
 from sipo.backbones.loading.names import is_embedded, is_part
 from sipo.common.files.text import read_json, read_text
 from sipo.common.hub import card_of_model
+from sipo.common.markdown_card import CARD
 from sipo.weights import weights_folder
 
-CARD = "README.md"
+UNKNOWN = "unknown"
+"""The hub's identifier of a licence that nobody has said."""
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,13 @@ def working_folder(place: str | Path) -> Path:
     there = place_of(place)
     if not isinstance(there, UrlPath):
         return there
-    digest = hashlib.sha256(str(there).encode()).hexdigest()[:16]
-    return _own_folder() / f"{there.name}-{digest}"
+    return _alone(there).joinpath(*there.parts[1:])
+
+
+def _alone(there: UrlPath) -> Path:
+    """The folder of this machine in which nothing else is; below it names are as they are there, by
+    which runs are called."""
+    return _own_folder() / hashlib.sha256(str(there).encode()).hexdigest()[:16]
 
 
 class WorkingFolder:
@@ -59,15 +64,15 @@ class WorkingFolder:
         _own_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(_own_folder(), os.W_OK):
             raise ValueError(f"{_own_folder()} is another user's; set TMPDIR to a folder of yours")
-        shutil.rmtree(self.here, ignore_errors=True)
-        self.here.mkdir()
+        shutil.rmtree(_alone(self.there), ignore_errors=True)
+        self.here.mkdir(parents=True)
         _download(self.there, self.there.files(), self.here)
         self._uploaded = _files(self.here)
         try:
             yield
         finally:
             if self._is_whole:
-                shutil.rmtree(self.here, ignore_errors=True)
+                shutil.rmtree(_alone(self.there), ignore_errors=True)
             else:
                 say(f"{self.here} has what {self.there} lacks")
 
@@ -126,4 +131,6 @@ def _files(folder: Path) -> dict[str, Entry]:
 
 
 def _own_folder() -> Path:
-    return Path(tempfile.gettempdir()) / f"sipo-{getpass.getuser()}"
+    """Of this user."""
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
+    return Path(tempfile.gettempdir()) / f"sipo-{user}"

@@ -5,26 +5,23 @@ It has nothing that config.json, summary.json and the shards do not say, and no 
 
 from __future__ import annotations
 
-import io
 import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sipo import __version__
-from sipo.backbones.loading.about_model import Licence, licence_of
+from sipo.backbones.loading.about_model import UNKNOWN, Licence, licence_of
 from sipo.backbones.loading.names import EMBEDDED
 from sipo.common.markdown_card import code, facts, section, table, write_card
 from sipo.datagen.storage.folder_config import FolderConfig
+from sipo.datagen.storage.latent_files import from_npy
 from sipo.datagen.storage.shard_folder import PROMPTS, ShardFolder
 from sipo.datagen.storage.shard_index import CANDIDATES, PAIRS, CandidateFacts, Kind, PairFacts
 from sipo.datagen.storage.shard_tar import read_fields
 from sipo.feedback.judge_licences import judge_licences
 
-UNKNOWN = "unknown"
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"))
 _MEDIA = {"png": "image", "jpg": "image", "mp4": "video"}
 
@@ -115,7 +112,7 @@ def _type_of(tar: Path, samples: Sequence[PairFacts | CandidateFacts], name: str
     kind = name.rpartition(".")[2]
     if kind == "npy":
         place = next(one.members[name] for one in samples if name in one.members)
-        array = np.load(io.BytesIO(read_fields(tar, {"npy": place})["npy"]), allow_pickle=False)
+        array = from_npy(read_fields(tar, {"npy": place})["npy"]).numpy()
         return {f"array{array.ndim}_d": {"dtype": str(array.dtype), "shape": list(array.shape)}}
     return _MEDIA.get(kind, "json" if kind == "json" else "binary")
 

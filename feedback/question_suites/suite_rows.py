@@ -29,6 +29,14 @@ def listed(row: Row, name: str, where: str, kind: str) -> Sequence[object]:
     return value
 
 
+def parallel(row: Row, names: Sequence[str], where: str, kind: str) -> list[list[str]]:
+    """The texts of lists that run in parallel, place by place. Raises ValueError for others."""
+    lists = {name: listed(row, name, where, kind) for name in names}
+    same_length(lists, where)
+    pieces = [dict(zip(names, piece, strict=True)) for piece in zip(*lists.values(), strict=True)]
+    return [[text_of(piece, name, where, kind) for name in names] for piece in pieces]
+
+
 def same_length(lists: Mapping[str, Sequence[object]], where: str) -> None:
     """Raises ValueError for lists of a row that should run in parallel and do not."""
     sizes = {name: len(values) for name, values in lists.items()}

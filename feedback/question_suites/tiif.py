@@ -14,9 +14,8 @@ from sipo.feedback.question_suites.suite_rows import (
     OwnRows,
     Row,
     Rows,
-    listed,
+    parallel,
     question,
-    same_length,
     text_of,
 )
 
@@ -44,11 +43,7 @@ def own_rows(rows: Rows) -> OwnRows:
 
 
 def _questions(row: Row, kind: str, where: str) -> list[dict[str, object]]:
-    lists = {name: listed(row, name, where, KIND) for name in _ASKED}
-    same_length(lists, where)
-    asked = [dict(zip(_ASKED, pair, strict=True)) for pair in zip(*lists.values(), strict=True)]
-    said = [[text_of(one, name, where, KIND) for name in _ASKED] for one in asked]
     return [
         question(number, text, answer, category=kind)
-        for number, (text, answer) in enumerate(said, 1)
+        for number, (text, answer) in enumerate(parallel(row, _ASKED, where, KIND), 1)
     ]

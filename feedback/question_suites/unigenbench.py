@@ -16,9 +16,8 @@ from sipo.feedback.question_suites.suite_rows import (
     OwnRows,
     Row,
     Rows,
-    listed,
+    parallel,
     question,
-    same_length,
     text_of,
 )
 
@@ -56,14 +55,8 @@ def _language(row: Row, where: str) -> str:
     return found[0]
 
 
-def _points(text: str, where: str) -> list[tuple[str, str]]:
+def _points(text: str, where: str) -> list[list[str]]:
     said = parse_json(text, f"{where}, sub_dims")
     if not isinstance(said, dict):
         raise ValueError(f"{where}: sub_dims is no JSON object; give {' and '.join(_POINTS)}")
-    lists = {name: listed(said, name, where, KIND) for name in _POINTS}
-    same_length(lists, where)
-    pairs = [dict(zip(_POINTS, pair, strict=True)) for pair in zip(*lists.values(), strict=True)]
-    return [
-        (text_of(pair, _POINTS[0], where, KIND), text_of(pair, _POINTS[1], where, KIND))
-        for pair in pairs
-    ]
+    return parallel(said, _POINTS, where, KIND)

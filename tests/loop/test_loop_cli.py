@@ -45,6 +45,11 @@ def test_the_result_for_programs(finished: Path, monkeypatch: pytest.MonkeyPatch
     assert summary.to_dict().items() <= result.items()
 
 
+def test_only_a_loop_on_this_machine_is_served_while_it_runs() -> None:
+    code, said = run("--live", "--out", "memory://loops/live")
+    assert (code, "is a URL; leave one of the two out" in " ".join(said.split())) == (2, True), said
+
+
 def test_the_report_is_written_anew(finished: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(finished, tmp_path / "loop", symlinks=True)
     (folder / "report.html").unlink()

@@ -51,6 +51,10 @@ def test_a_run_that_was_killed_goes_on_from_what_is_in_the_store(
     assert not list(temporary.rglob("*.*"))  # nothing is left here
     done = run("", out=OUT)
     assert done.out == OUT
+    card = (there / "README.md").read_text(encoding="utf-8")
+    assert f'weights = "{OUT}"' in card
+    assert "# sipo\n" in card
+    assert str(temporary) not in card
     whole = {p.relative_to(tmp_path / "whole").as_posix() for p in files(tmp_path / "whole")}
     assert there.files().keys() == whole
     assert same_bits(tmp_path / "whole" / LORA_FILE, find_weights(there).lora)

@@ -16,14 +16,17 @@ _WHERE = re.compile(r'^weights = ".*"', re.MULTILINE)
 
 def loading_code(
     run: Path,
+    place: Path,
     base: str,
     pipeline: str | None,
     prompt: str,
     sampler: Mapping[str, object],
     fps: int | None,
 ) -> str:
-    """Loads what is saved at the top of `run`. Empty where the base is a part from outside, which
-    only its own code loads."""
+    """Loads what is saved at the top of `run`, which is found at `place`.
+
+    Empty where the base is a part from outside, which only its own code loads.
+    """
     if is_part(base):
         return ""
     kind = pipeline or "DiffusionPipeline"
@@ -52,7 +55,7 @@ def loading_code(
     head = [f"from diffusers import {', '.join(sorted(names))}"]
     head += ["from diffusers.utils import export_to_video"] * bool(fps)
     head += ["from sipo.weights import weights_folder"] * (base in EMBEDDED)
-    where = f'weights = "{run.as_posix()}"  # this folder, or its name on the hub'
+    where = f'weights = "{place.as_posix()}"  # this folder, or its name on the hub'
     return "\n".join([*head, "", where, *lines])
 
 

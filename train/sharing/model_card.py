@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sipo import __version__
 from sipo.backbones.loading.about_model import (
+    UNKNOWN,
     Licence,
     licence_of,
     pipeline_class,
@@ -26,8 +27,6 @@ from sipo.train.settings import TrainSettings
 from sipo.train.sharing.loading_code import loading_code
 from sipo.train.sharing.run_facts import Data, RunFacts, read_run_facts
 
-UNKNOWN = "unknown"
-"""The hub's identifier of a licence that nobody has said."""
 FAMILY_TAGS = {
     "StableDiffusionPipeline": ("stable-diffusion", "stable-diffusion-diffusers"),
     "StableDiffusionXLPipeline": ("stable-diffusion-xl", "stable-diffusion-xl-diffusers"),
@@ -70,9 +69,10 @@ def write_model_card(
     base: str = "",
     evaluation: Evaluation | None = None,
     done: RunSummary | None = None,
+    place: Path | None = None,
 ) -> Path:
     """Returns the card. `base` is the model's name where the folder's settings do not say it,
-    `done` the summary where it is still to be written.
+    `done` the summary where it is still to be written, `place` where the folder will be found.
 
     Raises ValueError for what is no run folder.
     """
@@ -96,7 +96,7 @@ def write_model_card(
         or None,
     )
     prompt = seen.pictures[0].prompt if seen.pictures else _a_prompt(known)
-    lines = loading_code(run, base, pipeline, prompt, known.sampler, known.fps)
+    lines = loading_code(run, place or run, base, pipeline, prompt, known.sampler, known.fps)
     use = code(lines, "python") if lines else f"The base is `{base}`, whose own code loads this."
     return write_card(
         run,

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from sipo.common.errors import reason_of
-from sipo.common.files.strict_json import load_json
-from sipo.common.files.text import read_text
+from sipo.common.files.text import read_json
+from sipo.common.files.urls import place_of
 from sipo.datagen.storage.folder_config import FolderConfig
 from sipo.datagen.storage.shard_folder import ShardFolder, open_shards, split_shards
 from sipo.feedback.judge_licences import judge_licences
-from sipo.train.checkpoint_files import RUN, RunSummary, summary
+from sipo.train.checkpoint_files import RUN, SUMMARY, Run, RunSummary, read_run, summary
 
 MOST_ANCESTORS = 50
 
@@ -78,7 +77,7 @@ class RunFacts:
 def read_run_facts(run: Path, done: RunSummary | None = None) -> RunFacts:
     """Raises ValueError for what is no run folder. Data that are gone are named alone."""
     made = _read_run(run)
-    settings = made["settings"]
+    settings: dict[str, Any] = made["settings"]
     data = tuple(map(_data, settings.get("data") or ()))
     sampled_by = next((one.config.backbone.name for one in data if one.config), "")
     return RunFacts(
@@ -93,45 +92,40 @@ def read_run_facts(run: Path, done: RunSummary | None = None) -> RunFacts:
     )
 
 
-def _read_run(run: Path) -> dict[str, Any]:
-    path = run / RUN
-    if not path.is_file():
+def _read_run(run: Path) -> Run:
+    if not (run / RUN).is_file():
         raise ValueError(f"{str(run)!r} is no run folder; give one that sipo-train wrote")
-    try:
-        made = load_json(read_text(path))
-        if not isinstance(made["settings"], dict):
-            raise TypeError("no settings in it")
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"{str(path)!r} is damaged ({reason_of(error)}); take the folder from a copy"
-        ) from None
-    return dict(made)
+    return read_run(run, "; take the folder from a copy")
 
 
 def _data(text: str) -> Data:
     name = _short(text)
     try:
         folder = open_shards(text)
-        numbers = folder.numbers
-        pairs = sum(len(folder.pairs(number).samples) for number in numbers)
-        return Data(name, folder.config, pairs, _candidates(folder))
+        return Data(name, folder.config, *_counts(folder))
     except (ValueError, OSError):  # moved away, or of another machine
         return Data(name)
 
 
-def _candidates(folder: ShardFolder) -> int:
-    return sum(len(folder.candidates(number).samples) for number in folder.numbers)
+def _counts(folder: ShardFolder) -> tuple[int, int]:
+    """Pairs and candidates: of a whole folder as its summary has them, which is one file."""
+    if folder.chosen is None and (folder.path / SUMMARY).is_file():
+        told = read_json(folder.path / SUMMARY)
+        return int(told["pairs"]), int(told["candidates"])
+    numbers = folder.numbers
+    pairs = sum(len(folder.pairs(number).samples) for number in numbers)
+    return pairs, sum(len(folder.candidates(number).samples) for number in numbers)
 
 
-def _ancestors(settings: Mapping[str, Any]) -> list[Ancestor]:
+def _ancestors(settings: dict[str, Any]) -> list[Ancestor]:
     found: list[Ancestor] = []
     while (before := settings.get("init_weights")) and len(found) < MOST_ANCESTORS:
-        run = Path(str(before))
+        run = place_of(str(before))
         if not (run / RUN).is_file():
             found.append(Ancestor(_short(str(before)), "?", None, ()))
             break
         made = _read_run(run)
-        settings = made["settings"]
+        settings = cast("dict[str, Any]", made["settings"])
         names = tuple(_short(str(text)) for text in settings.get("data") or ())
         done = made.get("steps")
         objective = str(settings.get("objective", "?"))
