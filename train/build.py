@@ -39,7 +39,7 @@ from sipo.train.objective.registry import find_objective
 from sipo.train.objective.rollouts import Trajectories
 from sipo.train.objective.turn_source import TurnSource
 from sipo.train.policy import INIT, Frozen, Policy
-from sipo.train.refusals import NO_FP16
+from sipo.train.refusals import NO_FP16, require_folder
 from sipo.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def open_data(settings: TrainSettings) -> Data:
     Prompts that a judge of this run could only fail on are refused here, before a model is loaded.
     """
     for folder, _ in map(split_shards, settings.data):
-        if folder.is_file():
-            raise ValueError(f"--data {str(folder)!r} is a file; give the folder of shards")
+        require_folder(folder)
         if folder.is_dir() and is_written_to(folder):
             raise ValueError(
                 f"--data {str(folder)!r}: sipo-data is writing to it; wait for it to end"

@@ -20,6 +20,7 @@ from sipo.train.monitor.report_to import require_trackers
 from sipo.train.settings import TrainSettings
 from sipo.train.train_defaults import sampled_from
 
+NO_FP16 = "--mixed_precision 'fp16' needs a GPU; use bf16 or no"
 SAMPLING = ("d3po",)
 """Objectives of ours that sample and judge while they train."""
 
@@ -37,7 +38,8 @@ def refuse_impossible(settings: TrainSettings) -> None:
         check_weights(settings.init_weights, "--init_weights")
     folders = [split_shards(text)[0] for text in settings.data]
     for folder in folders[: 1 if settings.steps_per_folder else None]:  # others come later
-        _require_shards(folder)
+        require_folder(folder)
+        read_folder(folder)
     require_room(place_of(settings.out))
     _check_judges(settings, folders)
     if settings.backbone:
@@ -54,11 +56,10 @@ def model_of(settings: TrainSettings) -> str:
     return FolderConfig.read(folders[0]).backbone.name
 
 
-def _require_shards(folder: Path) -> None:
-    """Raises ValueError for what is no folder of shards."""
+def require_folder(folder: Path) -> None:
+    """Raises ValueError for a file that was given as --data."""
     if folder.is_file():
         raise ValueError(f"--data {str(folder)!r} is a file; give the folder of shards")
-    read_folder(folder)
 
 
 def _check_judges(settings: TrainSettings, folders: list[Path]) -> None:
@@ -77,6 +78,3 @@ def _check_judges(settings: TrainSettings, folders: list[Path]) -> None:
             require_published(name, weights, option, f"{option}_weights")
         known = [prompt for file in files if file.is_file() for prompt in read_prompts(file)]
         check_judge_weights(name, weights or None, vocabulary_of(known), option=option)
-
-
-NO_FP16 = "--mixed_precision 'fp16' needs a GPU; use bf16 or no"
