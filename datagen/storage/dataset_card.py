@@ -16,7 +16,6 @@ from sipo.backbones.loading.about_model import UNKNOWN, Licence, licence_of
 from sipo.backbones.loading.names import EMBEDDED
 from sipo.common.markdown_card import code, facts, section, table, write_card
 from sipo.datagen.storage.folder_config import FolderConfig
-from sipo.datagen.storage.latent_files import from_npy
 from sipo.datagen.storage.shard_folder import PROMPTS, ShardFolder
 from sipo.datagen.storage.shard_index import CANDIDATES, PAIRS, CandidateFacts, Kind, PairFacts
 from sipo.datagen.storage.shard_tar import read_fields
@@ -111,6 +110,8 @@ def features_of(folder: ShardFolder, kind: Kind) -> list[dict[str, object]]:
 def _type_of(tar: Path, samples: Sequence[PairFacts | CandidateFacts], name: str) -> object:
     kind = name.rpartition(".")[2]
     if kind == "npy":
+        from sipo.datagen.storage.latent_files import from_npy  # torch, which a card needs for this
+
         place = next(one.members[name] for one in samples if name in one.members)
         array = from_npy(read_fields(tar, {"npy": place})["npy"]).numpy()
         return {f"array{array.ndim}_d": {"dtype": str(array.dtype), "shape": list(array.shape)}}
