@@ -90,6 +90,8 @@ class Backbone(ABC):
     step_caches: ClassVar[bool] = False
     """Whether diffusers' caches know its blocks, and its pipeline tells them whose step it is."""
 
+    few_steps: bool = False
+    """Whether it was distilled to a few steps, which training it undoes."""
     fps: int | None = None  # frames a second of the clips it makes; None: it makes images
     name: str
     denoiser: ModelMixin

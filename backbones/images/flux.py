@@ -76,13 +76,19 @@ class Flux(FlowBackbone):
         self, timesteps: Tensor, conditioning: Conditioning, tokens: int
     ) -> dict[str, object]:
         """What else the denoiser is told."""
-        guidance = conditioning.get("guidance")
-        if guidance is None:
-            guidance = timesteps.new_full(timesteps.shape, self.guidance, dtype=torch.float32)
         return {
             "pooled_projections": self._typed(conditioning["pooled_projections"]),
-            "guidance": guidance if self.takes_guidance else None,
+            "guidance": self._told(timesteps, conditioning),
         }
+
+    def _told(self, timesteps: Tensor, conditioning: Conditioning) -> Tensor | None:
+        """(B,) of guidance; nothing where it is no input."""
+        if not self.takes_guidance:
+            return None
+        given = conditioning.get("guidance")
+        if given is None:
+            return timesteps.new_full(timesteps.shape, self.guidance, dtype=torch.float32)
+        return given
 
     def _unpacked(self, latents: Tensor, sampler: Sampler) -> Tensor:
         asked = zip((sampler.height, sampler.width), self._native_size(), strict=True)
