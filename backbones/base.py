@@ -157,6 +157,10 @@ class Backbone(ABC):
         """g of u + g (c - u), which `guidance` means to its pipeline; 1 where that is c alone."""
         return guidance if guidance > 1 else 1.0
 
+    def said_before(self) -> str:
+        """What its text encoder hears before a prompt, as text; its tokens are not the prompt's."""
+        return ""
+
     def told_guidance(self, conditioning: Conditioning, guidance: float) -> Conditioning:
         """With what the denoiser is told of guidance, where it is an input."""
         return conditioning

@@ -27,8 +27,6 @@ def tiny_flux2(folder: Path) -> Path:
 
 
 def tiny_flux2_klein(folder: Path, is_distilled: bool = False) -> Path:
-    """Of a distilled one the sampler that is its own, with the size alone said."""
-
     def pipeline() -> Flux2KleinPipeline:
         text = qwen3(WIDTH, Qwen3ForCausalLM, layers=27)
         parts = _parts(text, guidance_embeds=False)

@@ -40,6 +40,7 @@ class Flux(FlowBackbone):
         # dev does, schnell does not
         self.takes_guidance = bool(denoiser.config.get("guidance_embeds"))
         self.guidance = TRAINING_GUIDANCE
+        self.few_steps = type(self) is Flux and not self.takes_guidance
 
     @torch.no_grad()
     def encode_prompts(self, texts: Sequence[str]) -> Conditioning:

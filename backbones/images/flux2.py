@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 import torch
 from diffusers import Flux2KleinPipeline, Flux2Pipeline, Flux2Transformer2DModel
-from diffusers.pipelines.flux2.pipeline_flux2 import compute_empirical_mu
+from diffusers.pipelines.flux2.pipeline_flux2 import compute_empirical_mu, format_input
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
@@ -23,6 +23,8 @@ from sipo.backbones.pipeline import PATCH, Dtypes
 
 if TYPE_CHECKING:
     from diffusers.quantizers.quantization_config import QuantizationConfigMixin as Bits
+
+_PROMPT = "PROMPT"  # in whose place one is put
 
 
 class Flux2(Flux):
@@ -40,6 +42,13 @@ class Flux2(Flux):
         """Three layers of the language model side by side; padding is attended to."""
         hidden, _ = self._whole.encode_prompt(list(texts), device=self._device)
         return {"encoder_hidden_states": hidden}
+
+    def said_before(self) -> str:
+        [messages] = format_input([_PROMPT], self._whole.system_message)
+        return self._written(messages).partition(_PROMPT)[0]
+
+    def _written(self, messages: object, **given: object) -> str:
+        return str(self._whole.tokenizer.apply_chat_template(messages, tokenize=False, **given))
 
     def predict(
         self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning
@@ -99,6 +108,11 @@ class Flux2Klein(Flux2):
             backbone.few_steps = True
             backbone.default_sampler = Sampler(steps=4, guidance=1.0)  # its model card's
         return backbone
+
+    def said_before(self) -> str:
+        messages = [{"role": "user", "content": _PROMPT}]
+        given = {"add_generation_prompt": True, "enable_thinking": False}
+        return self._written(messages, **given).partition(_PROMPT)[0]
 
     def guidance_scale(self, guidance: float) -> float:
         return 1.0 if self.few_steps else FlowBackbone.guidance_scale(self, guidance)
