@@ -34,11 +34,12 @@ def say_lost(backbone: Backbone, texts: Sequence[str]) -> None:
         return
     before = backbone.said_before()
     if lost := lost_words(pipeline, texts, before):
+        limit = limit_of(pipeline, before)
         some = [f"number {n + 1} loses {lost[n][:60]!r}" for n in list(lost)[:NAMED]]
         more = f", and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
         say(
             f"warning: {len(lost)} of {len(texts)} prompts are longer than {backbone.name!r} reads "
-            f"(tokens {limit_of(pipeline, before)}): {', '.join(some)}{more}; shorten them to be heard"
+            f"(tokens {limit}): {', '.join(some)}{more}; shorten them to be heard"
         )
 
 

@@ -1,4 +1,4 @@
-"""Models that were distilled to a few steps: training teaches errors of denoising, not those steps."""
+"""Models distilled to a few steps: training teaches errors of denoising, and not those steps."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Flux2(Flux):
     lora_targets = (*JOINT_ATTENTION, "to_qkv_mlp_proj")  # single blocks have it in one with an MLP
     pipeline_class = Flux2Pipeline
     denoiser_class = Flux2Transformer2DModel
-    step_caches = False
+    step_caches = False  # diffusers 0.42's first-block cache fails on its single blocks
     default_sampler = Sampler(steps=50, guidance=4.0)  # the pipelines' own defaults
 
     @torch.no_grad()
@@ -97,7 +97,6 @@ class Flux2Klein(Flux2):
     """Guided by asking twice, unless it was distilled to a few steps: then guidance is in it."""
 
     pipeline_class = Flux2KleinPipeline
-    step_caches = True
 
     @classmethod
     def load(

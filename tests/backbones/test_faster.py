@@ -17,7 +17,6 @@ import torch
 from alike import assert_same_values
 from diffusers.hooks._helpers import TransformerBlockRegistry
 from tiny_flux import tiny_flux
-from tiny_flux2 import tiny_flux2_klein
 from tiny_video import tiny_cogvideox, tiny_wan
 from torch import Tensor, nn
 from written_prompts import write_prompts
@@ -41,7 +40,6 @@ CPU = torch.device("cpu")
 STEPS = 8
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "flux": tiny_flux,
-    "flux2_klein": tiny_flux2_klein,
     "wan": tiny_wan,
     "cogvideox": tiny_cogvideox,
 }
@@ -74,7 +72,7 @@ def counted(backbone: Backbone) -> list[int]:
         count[0] += 1
 
     *_, last = blocks_of(backbone.denoiser)
-    attention = next(m for name, m in last.named_modules() if name.endswith(("to_q", "to_qkv_mlp_proj")))
+    attention = next(m for name, m in last.named_modules() if name.endswith("to_q"))
     attention.register_forward_hook(called)
     return count
 

@@ -62,18 +62,15 @@ def test_levels_shift_by_size_and_steps(
     scheduler = backbone.pipeline.scheduler
     whole = scheduler.set_timesteps
 
-    class Enough(Exception):
-        pass
-
     @wraps(whole)
     def set_timesteps(*args: Any, **given: Any) -> None:
         whole(*args, **given)
         asked.append(scheduler.sigmas[:-1].double())
-        raise Enough
+        raise InterruptedError  # that is enough
 
     monkeypatch.setattr(scheduler, "set_timesteps", set_timesteps)
     sampler = Sampler(steps=steps, guidance=1.0, height=height, width=width)
-    with pytest.raises(Enough):
+    with pytest.raises(InterruptedError):
         backbone.sample(["a cat"], [0], sampler)
     monkeypatch.undo()
     levels = backbone.noise_levels(steps, (16, height // 4, width // 4))
