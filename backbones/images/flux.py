@@ -6,7 +6,7 @@ Outside of this file latents are (B, C, H, W); the denoiser takes tokens of 2 x 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from diffusers import FluxPipeline, FluxTransformer2DModel, ModelMixin
@@ -27,7 +27,7 @@ class Flux(FlowBackbone):
     """
 
     family = "flux"
-    lora_targets = JOINT_ATTENTION
+    lora_targets: ClassVar[tuple[str, ...]] = JOINT_ATTENTION
     denoiser_folder = "transformer"
     pipeline_class = FluxPipeline
     denoiser_class = FluxTransformer2DModel

@@ -128,7 +128,7 @@ class Flux2Klein(Flux2):
 
 def _unpack(tokens: Tensor, rows: int, columns: int) -> Tensor:
     """(B, rows columns, C) -> (B, C, rows, columns)."""
-    return tokens.transpose(1, 2).unflatten(2, (rows, columns))
+    return tokens.transpose(1, 2).reshape(len(tokens), -1, rows, columns)
 
 
 def _places(rows: int, columns: int, words: int) -> Tensor:
