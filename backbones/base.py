@@ -90,6 +90,8 @@ class Backbone(ABC):
     step_caches: ClassVar[bool] = False
     """Whether diffusers' caches know its blocks, and its pipeline tells them whose step it is."""
 
+    few_steps: bool = False
+    """Whether it was distilled to a few steps, which training it undoes."""
     fps: int | None = None  # frames a second of the clips it makes; None: it makes images
     name: str
     denoiser: ModelMixin
@@ -154,6 +156,10 @@ class Backbone(ABC):
     def guidance_scale(self, guidance: float) -> float:
         """g of u + g (c - u), which `guidance` means to its pipeline; 1 where that is c alone."""
         return guidance if guidance > 1 else 1.0
+
+    def said_before(self) -> str:
+        """What its text encoder hears before a prompt, as text; its tokens are not the prompt's."""
+        return ""
 
     def told_guidance(self, conditioning: Conditioning, guidance: float) -> Conditioning:
         """With what the denoiser is told of guidance, where it is an input."""

@@ -125,18 +125,26 @@ class PipelineBackbone(Backbone):
         self._tile(*pixels.shape[-2:])
         vae = self._whole.vae
         mean = vae.encode(pixels.to(self._device, vae.dtype)).latent_dist.mean
-        return cast(Tensor, (mean - _shift(vae)) * vae.config.scaling_factor)
+        return self._scaled(mean)
 
     @torch.no_grad()
     def decode_latents(self, latents: Tensor) -> list[Image.Image]:
         vae = self._whole.vae
-        scaled = latents.to(self._device, vae.dtype) / vae.config.scaling_factor + _shift(vae)
-        pixels = vae.decode(scaled).sample
+        pixels = vae.decode(self._unscaled(latents.to(self._device, vae.dtype))).sample
         images = self._whole.image_processor.postprocess(pixels.nan_to_num(), "pil")
         return [
             spoiled(image, fault_in(*made))
             for image, *made in zip(images, latents, pixels, strict=True)
         ]
+
+    def _scaled(self, latents: Tensor) -> Tensor:
+        """The autoencoder's -> as the denoiser sees them."""
+        vae = self._whole.vae
+        return cast(Tensor, (latents - _shift(vae)) * vae.config.scaling_factor)
+
+    def _unscaled(self, latents: Tensor) -> Tensor:
+        vae = self._whole.vae
+        return cast(Tensor, latents / vae.config.scaling_factor + _shift(vae))
 
     def sized(self, sampler: Sampler) -> Sampler:
         if sampler.height is None and sampler.width is None:
@@ -181,7 +189,7 @@ class PipelineBackbone(Backbone):
         self._tile(sampler.height or native[0], sampler.width or native[1])
         try:
             [latents] = self._whole(
-                list(texts),
+                prompt=list(texts),
                 generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
                 num_inference_steps=sampler.steps,
                 guidance_scale=sampler.guidance,

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 FAMILIES = {
     "ChromaPipeline": "sipo.backbones.images.chroma:Chroma",
     "CogVideoXPipeline": "sipo.backbones.video.cogvideox:CogVideoX",
+    "Flux2KleinPipeline": "sipo.backbones.images.flux2:Flux2Klein",
+    "Flux2Pipeline": "sipo.backbones.images.flux2:Flux2",
     "FluxPipeline": "sipo.backbones.images.flux:Flux",
     "SanaPipeline": "sipo.backbones.images.sana:Sana",
     "StableDiffusion3Pipeline": "sipo.backbones.images.sd3:StableDiffusion3",

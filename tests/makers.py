@@ -9,6 +9,7 @@ from pathlib import Path
 from tiny import tiny_pipeline
 from tiny_chroma import tiny_chroma
 from tiny_flux import tiny_flux
+from tiny_flux2 import tiny_flux2, tiny_flux2_klein
 from tiny_sana import tiny_sana
 from tiny_sd3 import tiny_sd3
 from tiny_sdxl import tiny_sdxl
@@ -20,6 +21,8 @@ IMAGES: dict[str, Callable[[Path], Path]] = {
     "sd2": partial(tiny_pipeline, prediction_type="v_prediction"),
     "sdxl": tiny_sdxl,
     "flux": tiny_flux,
+    "flux2": tiny_flux2,
+    "flux2_klein": tiny_flux2_klein,
     "chroma": tiny_chroma,
     "sd3": tiny_sd3,
     "sana": tiny_sana,

@@ -39,6 +39,7 @@ from sipo.train.data.turns import Turns
 from sipo.train.distributed.accelerate_env import as_launched
 from sipo.train.distributed.optimizer_step import Stepper
 from sipo.train.ema import Ema, MovingReference
+from sipo.train.few_steps import say_undone
 from sipo.train.monitor.health import diagnose
 from sipo.train.monitor.log_rows import Look, read_rows
 from sipo.train.monitor.metrics import StepStats, mean_of, sum_metrics
@@ -108,6 +109,7 @@ def train(
             accelerator.wait_for_everyone()  # all have read it
             return done
         if main:
+            say_undone(backbone)
             begin_push(settings)
         policy = Policy(backbone, settings, behaviour_of(settings, data, backbone))
         trainer = Trainer(settings, plan, accelerator, policy, data, folder)

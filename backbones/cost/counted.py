@@ -36,6 +36,7 @@ class Counted:
     side_px: int = 8  # of a place of the latents
     like: str = ""  # whose share of a card is taken, where its own was not measured
     architecture: Mapping[str, object] = field(default_factory=dict)
+    is_distilled: bool = False  # to few steps without guidance, as its model_index.json says
 
     @property
     def is_video(self) -> bool:
@@ -134,6 +135,43 @@ MODELS = (
         architecture=_FLUX,
     ),
     Counted(
+        "FLUX.2 dev",
+        "black-forest-labs/FLUX.2-dev",
+        "Flux2Pipeline",
+        (28599480483840, 56374591488, 1376256),
+        (128, 64, 64),
+        512 * 15360,
+        steps=50,
+        rows=1,
+        side_px=16,
+        like="FLUX.1-dev",
+        architecture={"num_layers": 8, "num_single_layers": 48, "num_attention_heads": 48},
+    ),
+    Counted(
+        "FLUX.2 klein base 4B",
+        "black-forest-labs/FLUX.2-klein-base-4B",
+        "Flux2KleinPipeline",
+        (3245725974528, 6450315264, 307200),
+        (128, 64, 64),
+        512 * 7680,
+        steps=50,
+        side_px=16,
+        like="FLUX.1-dev",
+        architecture={"num_layers": 5, "num_single_layers": 20, "num_attention_heads": 24},
+    ),
+    Counted(
+        "FLUX.2 klein base 9B",
+        "black-forest-labs/FLUX.2-klein-base-9B",
+        "Flux2KleinPipeline",
+        (7336410218496, 14497611776, 524288),
+        (128, 64, 64),
+        512 * 12288,
+        steps=50,
+        side_px=16,
+        like="FLUX.1-dev",
+        architecture={"num_layers": 8, "num_single_layers": 24, "num_attention_heads": 32},
+    ),
+    Counted(
         "Sana 1.6B",
         "Efficient-Large-Model/Sana_1600M_1024px_diffusers",
         "SanaPipeline",
@@ -208,11 +246,15 @@ def counted(backbone: str) -> Counted | None:
 
 
 def _is_of(folder: Path, model: Counted) -> bool:
-    pipeline = _read(folder / INDEX).get("_class_name")
+    index = _read(folder / INDEX)
     part = "unet" if (folder / "unet").is_dir() else "transformer"
     config = _read(folder / part / "config.json")
     own = model.architecture.items()
-    return pipeline == model.pipeline and all(config.get(name) == value for name, value in own)
+    return (
+        index.get("_class_name") == model.pipeline
+        and bool(index.get("is_distilled")) == model.is_distilled
+        and all(config.get(name) == value for name, value in own)
+    )
 
 
 def _read(file: Path) -> dict[str, object]:

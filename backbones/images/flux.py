@@ -6,7 +6,7 @@ Outside of this file latents are (B, C, H, W); the denoiser takes tokens of 2 x 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from diffusers import FluxPipeline, FluxTransformer2DModel, ModelMixin
@@ -27,7 +27,7 @@ class Flux(FlowBackbone):
     """
 
     family = "flux"
-    lora_targets = JOINT_ATTENTION
+    lora_targets: ClassVar[tuple[str, ...]] = JOINT_ATTENTION
     denoiser_folder = "transformer"
     pipeline_class = FluxPipeline
     denoiser_class = FluxTransformer2DModel
@@ -40,6 +40,7 @@ class Flux(FlowBackbone):
         # dev does, schnell does not
         self.takes_guidance = bool(denoiser.config.get("guidance_embeds"))
         self.guidance = TRAINING_GUIDANCE
+        self.few_steps = type(self) is Flux and not self.takes_guidance
 
     @torch.no_grad()
     def encode_prompts(self, texts: Sequence[str]) -> Conditioning:
@@ -76,13 +77,19 @@ class Flux(FlowBackbone):
         self, timesteps: Tensor, conditioning: Conditioning, tokens: int
     ) -> dict[str, object]:
         """What else the denoiser is told."""
-        guidance = conditioning.get("guidance")
-        if guidance is None:
-            guidance = timesteps.new_full(timesteps.shape, self.guidance, dtype=torch.float32)
         return {
             "pooled_projections": self._typed(conditioning["pooled_projections"]),
-            "guidance": guidance if self.takes_guidance else None,
+            "guidance": self._told(timesteps, conditioning),
         }
+
+    def _told(self, timesteps: Tensor, conditioning: Conditioning) -> Tensor | None:
+        """(B,) of guidance; nothing where it is no input."""
+        if not self.takes_guidance:
+            return None
+        given = conditioning.get("guidance")
+        if given is None:
+            return timesteps.new_full(timesteps.shape, self.guidance, dtype=torch.float32)
+        return given
 
     def _unpacked(self, latents: Tensor, sampler: Sampler) -> Tensor:
         asked = zip((sampler.height, sampler.width), self._native_size(), strict=True)

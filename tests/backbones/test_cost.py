@@ -101,6 +101,10 @@ def test_folders_are_known_by_their_config_files(tmp_path: Path) -> None:
     assert counted(str(tmp_path)) == flux
     config.write_text(json.dumps({**flux.architecture, "num_layers": 2}))
     assert counted(str(tmp_path)) is None
+    config.write_text(json.dumps({**flux.architecture}))
+    index = {"_class_name": flux.pipeline, "is_distilled": True}
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    assert counted(str(tmp_path)) is None
     config.write_text("{")
     assert counted(str(tmp_path)) is None
     assert counted(flux.source) == flux

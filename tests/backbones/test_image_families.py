@@ -34,7 +34,8 @@ pytestmark = [
 
 TEXTS = ["a red cat", "two dogs"]
 GUIDANCE = 3.5
-UNGUIDED = {"z_image": 0.0}  # FLUX guides by an input
+UNGUIDED = {"z_image": 0.0}
+GUIDED_BY_INPUT = ("flux", "flux2")
 FROM_0 = ("sd1", "sd2", "sdxl")  # count timesteps from 0; flow's denoiser is told T sigma = t + 1
 
 
@@ -52,7 +53,7 @@ class Family:
         sampler = self.sampler
         own = {"use_resolution_binning": False} if self.name == "sana" else {}
         return pipeline(
-            text,
+            prompt=text,
             generator=torch.Generator().manual_seed(seed),
             num_inference_steps=sampler.steps,
             guidance_scale=sampler.guidance,
@@ -144,7 +145,7 @@ def test_both_halves_of_guidance_are_the_pipelines(
     conditioning, empty = backbone.encode_prompts(TEXTS), backbone.encode_prompts(["", ""])
     for step in guided[0]:
         arguments = (step.noisy, told(family, step))
-        if family.name == "flux":
+        if family.name in GUIDED_BY_INPUT:
             monkeypatch.setattr(backbone, "guidance", guidance)
             ours = backbone.predict(backbone.denoiser, *arguments, conditioning)
         else:

@@ -48,10 +48,10 @@ def loading_code(
         asked["num_frames"] = sampler.get("frames")
     given = "".join(f", {name}={value}" for name, value in asked.items() if value is not None)
     if fps:
-        lines.append(f"frames = pipe({prompt!r}{given}).frames[0]")
+        lines.append(f"frames = pipe(prompt={prompt!r}{given}).frames[0]")
         lines.append(f'export_to_video(frames, "clip.mp4", fps={fps})')
     else:
-        lines += [f"image = pipe({prompt!r}{given}).images[0]", 'image.save("picture.png")']
+        lines += [f"image = pipe(prompt={prompt!r}{given}).images[0]", 'image.save("picture.png")']
     head = [f"from diffusers import {', '.join(sorted(names))}"]
     head += ["from diffusers.utils import export_to_video"] * bool(fps)
     head += ["from sipo.weights import weights_folder"] * (base in EMBEDDED)
