@@ -15,12 +15,14 @@ from sipo.pages.shown_pictures import DrawnBox, State
 def drawn_boxes(
     prompt: Prompt, boxes: Iterable[Box], complaints: Iterable[Complaint]
 ) -> tuple[DrawnBox, ...]:
-    """The boxes of classes that the prompt speaks of, the surest first, as "red dog .87".
+    """The boxes of classes that the prompt speaks of, the surest first, as "red dog .87"; of a
+    prompt without clauses all, as lines that were read.
 
     "bad" are those of a clause that fails and those that are too many; "good" those of a clause
     that holds; "" those that no clause has, and all where nothing is asked in clauses.
     """
-    asked = [box for box in sorted(boxes, key=sureness) if box.class_name in prompt.classes]
+    spoken = [box for box in boxes if box.class_name in prompt.classes or not prompt.include]
+    asked = sorted(spoken, key=sureness)
     states = _states(prompt, asked, list(single_complaints(complaints)))
     return tuple(
         DrawnBox(box.xyxy, label_of(box), state) for box, state in zip(asked, states, strict=True)
