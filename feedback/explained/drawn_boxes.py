@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from sipo.feedback.explained.failed_clause import failed_clause, single_complaints
+from sipo.feedback.prompts.asked_texts import texts_of
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.assignment import assign
 from sipo.feedback.rule.boxes import Box, sureness
@@ -16,12 +17,13 @@ def drawn_boxes(
     prompt: Prompt, boxes: Iterable[Box], complaints: Iterable[Complaint]
 ) -> tuple[DrawnBox, ...]:
     """The boxes of classes that the prompt speaks of, the surest first, as "red dog .87"; of a
-    prompt without clauses all, as lines that were read.
+    plain text that wants to be read all, as lines.
 
     "bad" are those of a clause that fails and those that are too many; "good" those of a clause
     that holds; "" those that no clause has, and all where nothing is asked in clauses.
     """
-    spoken = [box for box in boxes if box.class_name in prompt.classes or not prompt.include]
+    lines = not prompt.include and bool(texts_of(prompt))
+    spoken = [box for box in boxes if lines or box.class_name in prompt.classes]
     asked = sorted(spoken, key=sureness)
     states = _states(prompt, asked, list(single_complaints(complaints)))
     return tuple(
