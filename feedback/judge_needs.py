@@ -14,6 +14,7 @@ from sipo.feedback.detectors.yolo_files import local_yolo
 from sipo.feedback.judge_weights import local_file, local_folder
 from sipo.feedback.published_weights import CLIP_B, NEEDS, VIT_L, Needs
 from sipo.feedback.registry import JudgeSettings, read_settings, split_names
+from sipo.feedback.scorers.ocr_reader import require_ocr
 from sipo.weights import weights_folder
 
 EMBEDDED = {"yolo-world": "yolo-world-mini", "mini-evaluator": "evaluator"}
@@ -48,6 +49,8 @@ def _check(
         local_folder(str(given.get("text_encoder", CLIP_B)))
     elif name == "aesthetic" and weights is not None:
         local_folder(str(given.get("clip", VIT_L)))
+    elif name == "ocr":
+        require_ocr()
     elif name == "http":
         _check_server(str(weights or given.get("url") or ""))
     elif needs := NEEDS.get(name):

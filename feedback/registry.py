@@ -26,6 +26,7 @@ JUDGES = {
     "hpsv2.1": "sipo.feedback.scorers.hps:load_hpsv21",
     "image-reward": "sipo.feedback.scorers.image_reward:load_image_reward",
     "aesthetic": "sipo.feedback.scorers.aesthetic:load_aesthetic",
+    "ocr": "sipo.feedback.scorers.ocr:load_ocr",
     "mini-evaluator": "sipo.feedback.detectors.centernet:load_centernet",
     "fake": "sipo.feedback.fake:load_fake",
 }

@@ -217,6 +217,7 @@ EXTRAS = {
     "ray": "clusters",
     "wandb": "Weights & Biases",
     "trackio": "Trackio",
+    "ocr": "reading texts in images (--judge ocr)",
     "quantize": "4 and 8 bit models, 8-bit Adam",
 }
 """Of pyproject.toml -> what for."""
