@@ -155,6 +155,11 @@ class Backbone(ABC):
         """g of u + g (c - u), which `guidance` means to its pipeline; 1 where that is c alone."""
         return guidance if guidance > 1 else 1.0
 
+    def guided(self, without: Tensor, with_prompt: Tensor, scale: float) -> Tensor:
+        """u + g (c - u) of predictions (B, ...) (Ho & Salimans 2022), or what the pipeline makes
+        of the two."""
+        return without + scale * (with_prompt - without)
+
     def told_guidance(self, conditioning: Conditioning, guidance: float) -> Conditioning:
         """With what the denoiser is told of guidance, where it is an input."""
         return conditioning

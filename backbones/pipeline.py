@@ -125,18 +125,30 @@ class PipelineBackbone(Backbone):
         self._tile(*pixels.shape[-2:])
         vae = self._whole.vae
         mean = vae.encode(pixels.to(self._device, vae.dtype)).latent_dist.mean
-        return cast(Tensor, (mean - _shift(vae)) * vae.config.scaling_factor)
+        return self._scaled(mean)
 
     @torch.no_grad()
     def decode_latents(self, latents: Tensor) -> list[Image.Image]:
         vae = self._whole.vae
-        scaled = latents.to(self._device, vae.dtype) / vae.config.scaling_factor + _shift(vae)
-        pixels = vae.decode(scaled).sample
+        pixels = self._pixels(latents.to(self._device, vae.dtype))
         images = self._whole.image_processor.postprocess(pixels.nan_to_num(), "pil")
         return [
             spoiled(image, fault_in(*made))
             for image, *made in zip(images, latents, pixels, strict=True)
         ]
+
+    def _pixels(self, latents: Tensor) -> Tensor:
+        """As the denoiser sees them -> in [-1, 1]."""
+        return cast(Tensor, self._whole.vae.decode(self._unscaled(latents)).sample)
+
+    def _scaled(self, latents: Tensor) -> Tensor:
+        """The autoencoder's -> as the denoiser sees them."""
+        vae = self._whole.vae
+        return cast(Tensor, (latents - _shift(vae)) * vae.config.scaling_factor)
+
+    def _unscaled(self, latents: Tensor) -> Tensor:
+        vae = self._whole.vae
+        return cast(Tensor, latents / vae.config.scaling_factor + _shift(vae))
 
     def sized(self, sampler: Sampler) -> Sampler:
         if sampler.height is None and sampler.width is None:
@@ -174,25 +186,31 @@ class PipelineBackbone(Backbone):
 
     @torch.no_grad()
     def _sample_latents(
-        self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler
+        self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler, **more: object
     ) -> Tensor:
-        """The pipeline's own call. The noise is drawn on the CPU, so that devices agree."""
+        """The pipeline's own call, with `more` arguments. The noise is drawn on the CPU, so that
+        devices agree."""
         native = self._native_size()
         self._tile(sampler.height or native[0], sampler.width or native[1])
         try:
             [latents] = self._whole(
-                list(texts),
+                prompt=list(texts),
                 generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
                 num_inference_steps=sampler.steps,
-                guidance_scale=sampler.guidance,
                 output_type="latent",
                 return_dict=False,
+                **self._guidance_options(sampler.guidance),
                 **self._call_options(sampler),
+                **more,
             )[:1]
         except BaseException:  # out of memory or Ctrl-C, after which it is called again
             self._whole.maybe_free_model_hooks()  # ends a call: models wait, caches forget
             raise
         return self._unpacked(latents, sampler)
+
+    def _guidance_options(self, guidance: float) -> dict[str, object]:
+        """How the pipeline's call is told of guidance."""
+        return {"guidance_scale": guidance}
 
     def _call_options(self, sampler: Sampler) -> dict[str, object]:
         """Further arguments of the pipeline's call."""

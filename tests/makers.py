@@ -9,6 +9,7 @@ from pathlib import Path
 from tiny import tiny_pipeline
 from tiny_chroma import tiny_chroma
 from tiny_flux import tiny_flux
+from tiny_qwen_image import tiny_qwen_image
 from tiny_sana import tiny_sana
 from tiny_sd3 import tiny_sd3
 from tiny_sdxl import tiny_sdxl
@@ -23,6 +24,7 @@ IMAGES: dict[str, Callable[[Path], Path]] = {
     "chroma": tiny_chroma,
     "sd3": tiny_sd3,
     "sana": tiny_sana,
+    "qwen_image": tiny_qwen_image,
     "z_image": tiny_z_image,
 }
 ALL: dict[str, Callable[[Path], Path]] = {

@@ -10,6 +10,8 @@ from transformers import (
     Gemma2Config,
     Gemma2Model,
     GemmaTokenizer,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
     Qwen2Tokenizer,
     Qwen3Config,
     Qwen3Model,
@@ -66,4 +68,33 @@ def qwen3(width: int) -> dict[str, Any]:
     return {
         "encoder": Qwen3Model(config).eval(),
         "tokenizer": Qwen2Tokenizer(vocab=vocabulary, merges=[], chat_template=TEMPLATE),
+    }
+
+
+def qwen2_vl(width: int) -> dict[str, Any]:
+    """It sees, too."""
+    vocabulary = {piece: i for i, piece in enumerate(["<|endoftext|>", *byte_letters()])}
+    text = {
+        "vocab_size": len(vocabulary),
+        "hidden_size": width,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2]},
+        "bos_token_id": None,
+        "eos_token_id": 0,
+    }
+    vision = {
+        "depth": 1,
+        "hidden_size": 8,
+        "intermediate_size": 8,
+        "num_heads": 1,
+        "out_hidden_size": width,
+        "fullatt_block_indexes": [0],
+    }
+    config = Qwen2_5_VLConfig(text_config=text, vision_config=vision)
+    return {
+        "encoder": Qwen2_5_VLForConditionalGeneration(config).eval(),
+        "tokenizer": Qwen2Tokenizer(vocab=vocabulary, merges=[]),
     }

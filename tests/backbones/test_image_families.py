@@ -50,12 +50,15 @@ class Family:
         """diffusers' image, asked as anyone would."""
         pipeline.set_progress_bar_config(disable=True)
         sampler = self.sampler
-        own = {"use_resolution_binning": False} if self.name == "sana" else {}
+        own: dict[str, Any] = {"guidance_scale": sampler.guidance}
+        if self.name == "sana":
+            own["use_resolution_binning"] = False
+        if self.name.startswith("qwen"):
+            own = {"true_cfg_scale": sampler.guidance, "negative_prompt": " "}
         return pipeline(
-            text,
+            prompt=text,
             generator=torch.Generator().manual_seed(seed),
             num_inference_steps=sampler.steps,
-            guidance_scale=sampler.guidance,
             height=sampler.height,
             width=sampler.width,
             **own,
@@ -139,7 +142,7 @@ def test_predictions_are_the_pipelines(family: Family, monkeypatch: pytest.Monke
 def test_both_halves_of_guidance_are_the_pipelines(
     family: Family, guided: tuple[list[Step], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """u + g (c - u), Z-Image c + g (c - u); FLUX is told g."""
+    """u + g (c - u), Z-Image c + g (c - u), Qwen-Image rescaled; FLUX is told g."""
     backbone, guidance = family.backbone, GUIDANCE
     conditioning, empty = backbone.encode_prompts(TEXTS), backbone.encode_prompts(["", ""])
     for step in guided[0]:
@@ -151,8 +154,7 @@ def test_both_halves_of_guidance_are_the_pipelines(
             with_prompt, without = (
                 backbone.predict(backbone.denoiser, *arguments, c) for c in (conditioning, empty)
             )
-            start = with_prompt if family.name == "z_image" else without
-            ours = start + guidance * (with_prompt - without)
+            ours = backbone.guided(without, with_prompt, backbone.guidance_scale(guidance))
         assert_same_values(ours, step.output)
 
 
