@@ -28,6 +28,7 @@ FAMILIES = {
     "ChromaPipeline": "sipo.backbones.images.chroma:Chroma",
     "CogVideoXPipeline": "sipo.backbones.video.cogvideox:CogVideoX",
     "FluxPipeline": "sipo.backbones.images.flux:Flux",
+    "QwenImage21Pipeline": "sipo.backbones.images.qwen_image_21:QwenImage21",
     "QwenImagePipeline": "sipo.backbones.images.qwen_image:QwenImage",
     "SanaPipeline": "sipo.backbones.images.sana:Sana",
     "StableDiffusion3Pipeline": "sipo.backbones.images.sd3:StableDiffusion3",

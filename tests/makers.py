@@ -9,7 +9,7 @@ from pathlib import Path
 from tiny import tiny_pipeline
 from tiny_chroma import tiny_chroma
 from tiny_flux import tiny_flux
-from tiny_qwen_image import tiny_qwen_image
+from tiny_qwen_image import tiny_qwen_image, tiny_qwen_image_21
 from tiny_sana import tiny_sana
 from tiny_sd3 import tiny_sd3
 from tiny_sdxl import tiny_sdxl
@@ -25,6 +25,7 @@ IMAGES: dict[str, Callable[[Path], Path]] = {
     "sd3": tiny_sd3,
     "sana": tiny_sana,
     "qwen_image": tiny_qwen_image,
+    "qwen_image_21": tiny_qwen_image_21,
     "z_image": tiny_z_image,
 }
 ALL: dict[str, Callable[[Path], Path]] = {

@@ -13,12 +13,18 @@ from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2Tokenizer,
+    Qwen2VLImageProcessor,
     Qwen3Config,
     Qwen3Model,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLProcessor,
+    Qwen3VLVideoProcessor,
     T5EncoderModel,
     T5Tokenizer,
 )
 
+PARTS = "{% for message in messages %}{{ message.content[0].text }}\n{% endfor %}"
 TEMPLATE = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
 
 
@@ -97,4 +103,39 @@ def qwen2_vl(width: int) -> dict[str, Any]:
     return {
         "encoder": Qwen2_5_VLForConditionalGeneration(config).eval(),
         "tokenizer": Qwen2Tokenizer(vocab=vocabulary, merges=[]),
+    }
+
+
+def qwen3_vl(width: int) -> dict[str, Any]:
+    """It sees, too; its tokenizer is in a processor of text and pictures."""
+    specials = ["<|endoftext|>", "<|image_pad|>", "<|video_pad|>"]
+    specials += ["<|vision_start|>", "<|vision_end|>"]
+    vocabulary = {piece: i for i, piece in enumerate([*specials, *byte_letters()])}
+    text = {
+        "vocab_size": len(vocabulary),
+        "hidden_size": width,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 8,
+        "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2]},
+    }
+    vision = {
+        "depth": 1,
+        "hidden_size": 8,
+        "intermediate_size": 8,
+        "num_heads": 1,
+        "out_hidden_size": width,
+        "deepstack_visual_indexes": [],
+    }
+    tokenizer = Qwen2Tokenizer(
+        vocab=vocabulary, merges=[], additional_special_tokens=specials[1:], chat_template=PARTS
+    )
+    config = Qwen3VLConfig(text_config=text, vision_config=vision)
+    return {
+        "encoder": Qwen3VLForConditionalGeneration(config).eval(),
+        "processor": Qwen3VLProcessor(
+            Qwen2VLImageProcessor(), tokenizer, Qwen3VLVideoProcessor(), chat_template=PARTS
+        ),
     }

@@ -33,13 +33,8 @@ from sipo.train.trainer import train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning")
 
-EULER = (
-    "flux",
-    "chroma",
-    "sd3",
-    "qwen_image",
-    "z_image",
-)  # the others sample with solvers of higher order
+EULER = ("flux", "chroma", "sd3", "qwen_image", "qwen_image_21", "z_image")
+"""The others sample with solvers of higher order."""
 FLOWS = (*EULER, "sana", "wan")
 PROMPTS = [grammar.single_object(name) for name in ("cat", "dog", "bus")]
 SEED = 7
