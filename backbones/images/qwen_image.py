@@ -7,7 +7,7 @@ clips and takes them as clips of one frame, the denoiser takes tokens of 2 x 2 o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from diffusers import QwenImagePipeline, QwenImageTransformer2DModel
@@ -27,7 +27,7 @@ EMPTY = " "
 
 class QwenImage(FlowBackbone):
     family = "qwen_image"
-    lora_targets = JOINT_ATTENTION
+    lora_targets: ClassVar[tuple[str, ...]] = JOINT_ATTENTION
     denoiser_folder = "transformer"
     pipeline_class = QwenImagePipeline
     denoiser_class = QwenImageTransformer2DModel
@@ -37,19 +37,13 @@ class QwenImage(FlowBackbone):
 
     @torch.no_grad()
     def encode_prompts(self, texts: Sequence[str]) -> Conditioning:
-        """Padded with zeros here, cut again to the longest of a batch in `predict`."""
+        """Padded here, cut again to the longest of a batch in `predict`."""
         hidden, mask = self._whole.encode_prompt(
             [text or EMPTY for text in texts],
             device=self._device,
             max_sequence_length=TEXT_TOKENS,
         )
-        if mask is None:  # all are as long
-            mask = hidden.new_ones(hidden.shape[:2])
-        more = TEXT_TOKENS - hidden.shape[1]
-        return {
-            "encoder_hidden_states": pad(hidden, (0, 0, 0, more)),
-            "encoder_hidden_states_mask": pad(mask.bool(), (0, more)),
-        }
+        return padded(hidden, mask)
 
     def predict(
         self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning
@@ -102,6 +96,17 @@ class QwenImage(FlowBackbone):
         mean, std = channel_statistics(self._whole.vae, latents.device)
         # Divided by the inverse, as the pipeline does: the same bits.
         return latents / (1 / std) + mean
+
+
+def padded(hidden: Tensor, mask: Tensor | None) -> Conditioning:
+    """Rows (B, N, C) of at most TEXT_TOKENS with zeros behind; all are whole without a mask."""
+    if mask is None:
+        mask = hidden.new_ones(hidden.shape[:2])
+    more = TEXT_TOKENS - hidden.shape[1]
+    return {
+        "encoder_hidden_states": pad(hidden, (0, 0, 0, more)),
+        "encoder_hidden_states_mask": pad(mask.bool(), (0, more)),
+    }
 
 
 def without_padding(conditioning: Conditioning) -> tuple[Tensor, Tensor | None]:

@@ -12,12 +12,12 @@ from typing import cast
 
 import torch
 from diffusers import DiffusionPipeline, QwenImage21Pipeline, QwenImage21Transformer2DModel
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn.functional import pad
 
 from sipo.backbones.base import ATTENTION, Backbone, Conditioning, Sampler, Schedule
 from sipo.backbones.flow import _shift_of
-from sipo.backbones.images.qwen_image import TEXT_TOKENS, QwenImage
+from sipo.backbones.images.qwen_image import TEXT_TOKENS, QwenImage, padded
 
 SIDE_PX = 1024  # the pipeline's output_resolution
 TOKENS_OF_A_SLOT = 4  # 2 x 2 of the image's tokens have one place in `img_mask`
@@ -38,27 +38,27 @@ class QwenImage21(QwenImage):
     def encode_prompts(self, texts: Sequence[str]) -> Conditioning:
         """Raises ValueError for a text that is longer than what is kept: its pipeline reads all."""
         hidden, mask, _ = self._whole.encode_prompt(list(texts), device=self._device)
-        if mask is None:  # all are as long
-            mask = hidden.new_ones(hidden.shape[:2])
-        more = TEXT_TOKENS - hidden.shape[1]
-        if more < 0:
-            longest = texts[int(mask.sum(1).argmax())]
+        if hidden.shape[1] > TEXT_TOKENS:
+            longest = texts[0 if mask is None else int(mask.sum(1).argmax())]
             raise ValueError(
                 f"the prompt {longest[:60]!r} has {hidden.shape[1]} tokens with its template, and "
                 f"{TEXT_TOKENS} are kept for {self.name!r}; shorten it"
             )
-        return {
-            "encoder_hidden_states": pad(hidden, (0, 0, 0, more)),
-            "encoder_hidden_states_mask": pad(mask.bool(), (0, more)),
-        }
+        return padded(hidden, mask)
 
     def predict(
         self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning
     ) -> Tensor:
         text, mask = (conditioning[f"encoder_hidden_states{end}"] for end in ("", "_mask"))
         lengths = mask.sum(1)
+        if len(several := sorted(set(lengths.tolist()))) > 1 and _of_several_processes():
+            raise ValueError(
+                f"prompts of different lengths in one batch of {self.name!r} would leave processes "
+                "waiting for one another; give --train_batch_size 1 and the rest by "
+                "--gradient_accumulation_steps"
+            )
         made, places = [], []
-        for length in lengths.unique():
+        for length in several:
             at = (lengths == length).nonzero()[:, 0]
             made.append(self._of_length(denoiser, noisy[at], timesteps[at], text[at, :length]))
             places.append(at)
@@ -130,6 +130,12 @@ class QwenImage21(QwenImage):
         return opacity * pixels[:, :3] + (1 - opacity)
 
 
+def _of_several_processes() -> bool:
+    """Of one training, which must ask their denoisers equally often."""
+    together = distributed.is_available() and distributed.is_initialized()
+    return together and distributed.get_world_size() > 1
+
+
 def _unpack(tokens: Tensor, rows: int, columns: int) -> Tensor:
     """(B, rows columns, C) -> (B, C, rows, columns)."""
-    return tokens.transpose(1, 2).unflatten(2, (rows, columns))
+    return tokens.transpose(1, 2).reshape(len(tokens), -1, rows, columns)
