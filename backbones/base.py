@@ -161,6 +161,11 @@ class Backbone(ABC):
         """What its text encoder hears before a prompt, as text; its tokens are not the prompt's."""
         return ""
 
+    def guided(self, without: Tensor, with_prompt: Tensor, scale: float) -> Tensor:
+        """u + g (c - u) of predictions (B, ...) (Ho & Salimans 2022), or what the pipeline makes
+        of the two."""
+        return without + scale * (with_prompt - without)
+
     def told_guidance(self, conditioning: Conditioning, guidance: float) -> Conditioning:
         """With what the denoiser is told of guidance, where it is an input."""
         return conditioning

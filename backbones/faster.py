@@ -86,7 +86,7 @@ def _cache_steps(backbone: Backbone, cache: str) -> None:
     if not backbone.step_caches:
         raise ValueError(
             f"--cache {cache} is nothing that diffusers has for {backbone.name!r} (family "
-            f"{backbone.family}), as it has for FLUX, CogVideoX and Wan; leave it out"
+            f"{backbone.family}), as it has for FLUX, Qwen-Image, CogVideoX and Wan; leave it out"
         )
     kind, _, number = cache.partition("=")
     config: FirstBlockCacheConfig | TaylorSeerCacheConfig

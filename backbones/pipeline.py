@@ -130,12 +130,16 @@ class PipelineBackbone(Backbone):
     @torch.no_grad()
     def decode_latents(self, latents: Tensor) -> list[Image.Image]:
         vae = self._whole.vae
-        pixels = vae.decode(self._unscaled(latents.to(self._device, vae.dtype))).sample
+        pixels = self._pixels(latents.to(self._device, vae.dtype))
         images = self._whole.image_processor.postprocess(pixels.nan_to_num(), "pil")
         return [
             spoiled(image, fault_in(*made))
             for image, *made in zip(images, latents, pixels, strict=True)
         ]
+
+    def _pixels(self, latents: Tensor) -> Tensor:
+        """As the denoiser sees them -> in [-1, 1]."""
+        return cast(Tensor, self._whole.vae.decode(self._unscaled(latents)).sample)
 
     def _scaled(self, latents: Tensor) -> Tensor:
         """The autoencoder's -> as the denoiser sees them."""
@@ -182,9 +186,10 @@ class PipelineBackbone(Backbone):
 
     @torch.no_grad()
     def _sample_latents(
-        self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler
+        self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler, **more: object
     ) -> Tensor:
-        """The pipeline's own call. The noise is drawn on the CPU, so that devices agree."""
+        """The pipeline's own call, with `more` arguments. The noise is drawn on the CPU, so that
+        devices agree."""
         native = self._native_size()
         self._tile(sampler.height or native[0], sampler.width or native[1])
         try:
@@ -192,15 +197,20 @@ class PipelineBackbone(Backbone):
                 prompt=list(texts),
                 generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
                 num_inference_steps=sampler.steps,
-                guidance_scale=sampler.guidance,
                 output_type="latent",
                 return_dict=False,
+                **self._guidance_options(sampler.guidance),
                 **self._call_options(sampler),
+                **more,
             )[:1]
         except BaseException:  # out of memory or Ctrl-C, after which it is called again
             self._whole.maybe_free_model_hooks()  # ends a call: models wait, caches forget
             raise
         return self._unpacked(latents, sampler)
+
+    def _guidance_options(self, guidance: float) -> dict[str, object]:
+        """How the pipeline's call is told of guidance."""
+        return {"guidance_scale": guidance}
 
     def _call_options(self, sampler: Sampler) -> dict[str, object]:
         """Further arguments of the pipeline's call."""

@@ -30,6 +30,8 @@ FAMILIES = {
     "Flux2KleinPipeline": "sipo.backbones.images.flux2:Flux2Klein",
     "Flux2Pipeline": "sipo.backbones.images.flux2:Flux2",
     "FluxPipeline": "sipo.backbones.images.flux:Flux",
+    "QwenImage21Pipeline": "sipo.backbones.images.qwen_image_21:QwenImage21",
+    "QwenImagePipeline": "sipo.backbones.images.qwen_image:QwenImage",
     "SanaPipeline": "sipo.backbones.images.sana:Sana",
     "StableDiffusion3Pipeline": "sipo.backbones.images.sd3:StableDiffusion3",
     "StableDiffusionPipeline": "sipo.backbones.images.stable_diffusion:StableDiffusion",

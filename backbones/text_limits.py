@@ -68,8 +68,8 @@ def limit_of(pipeline: DiffusionPipeline, before: str = "") -> int:
 
 def _readers(pipeline: DiffusionPipeline, before: str) -> Iterator[tuple[Any, int]]:
     """Tokenizers, and how many tokens of a text are read: CLIP has its positions, others what
-    diffusers' `encode_prompt` takes."""
-    asked = inspect.signature(pipeline.encode_prompt).parameters.get("max_sequence_length")
+    diffusers' call takes, which may be another number than its `encode_prompt`'s."""
+    asked = inspect.signature(type(pipeline).__call__).parameters.get("max_sequence_length")
     for name, part in pipeline.components.items():
         if not name.startswith("tokenizer") or part is None:
             continue

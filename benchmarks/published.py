@@ -156,6 +156,15 @@ MODELS = [
         prompt={"encoder_hidden_states": (300, 2304), "encoder_attention_mask": (300,)},
     ),
     Model(
+        "Qwen-Image",
+        "QwenImagePipeline",
+        {},
+        tokens=64**2 + 512,
+        source="Qwen/Qwen-Image",
+        latents=(16, 128, 128),
+        prompt={"encoder_hidden_states": (512, 3584)},
+    ),
+    Model(
         "Z-Image",
         "ZImagePipeline",
         {},

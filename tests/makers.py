@@ -10,6 +10,7 @@ from tiny import tiny_pipeline
 from tiny_chroma import tiny_chroma
 from tiny_flux import tiny_flux
 from tiny_flux2 import tiny_flux2, tiny_flux2_klein
+from tiny_qwen_image import tiny_qwen_image, tiny_qwen_image_21
 from tiny_sana import tiny_sana
 from tiny_sd3 import tiny_sd3
 from tiny_sdxl import tiny_sdxl
@@ -26,6 +27,8 @@ IMAGES: dict[str, Callable[[Path], Path]] = {
     "chroma": tiny_chroma,
     "sd3": tiny_sd3,
     "sana": tiny_sana,
+    "qwen_image": tiny_qwen_image,
+    "qwen_image_21": tiny_qwen_image_21,
     "z_image": tiny_z_image,
 }
 ALL: dict[str, Callable[[Path], Path]] = {

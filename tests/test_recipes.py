@@ -18,7 +18,8 @@ from sipo.recipes import FOLDER, names, section
 PAPERS = {"sd15-pickapic", "sdxl-pickapic", "flux-geneval", "cogvideox-2b", "cogvideox-5b"}
 PAPERS |= {"wan-1.3b"}
 ONE_CARD = {"flux2-klein-4b"}
-RECIPES = sorted(PAPERS | ONE_CARD)
+OWN = {"qwen-image"}
+RECIPES = sorted(PAPERS | ONE_CARD | OWN)
 SECTIONS = {
     "generate": "sipo.datagen.cli",
     "train": "sipo.train.cli",

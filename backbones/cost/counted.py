@@ -184,6 +184,17 @@ MODELS = (
         architecture={"num_layers": 20, "num_attention_heads": 70, "attention_head_dim": 32},
     ),
     Counted(
+        "Qwen-Image",
+        "Qwen/Qwen-Image",
+        "QwenImagePipeline",
+        (7176042577920, 3586326528, 46080),
+        (16, 128, 128),
+        512 * 3584,
+        steps=50,
+        like="FLUX.1-dev",
+        architecture={"num_layers": 60, "num_attention_heads": 24, "joint_attention_dim": 3584},
+    ),
+    Counted(
         "Z-Image",
         "Tongyi-MAI/Z-Image-Turbo",
         "ZImagePipeline",

@@ -11,10 +11,10 @@ from typing import ClassVar, cast
 import torch
 from diffusers import FluxPipeline, FluxTransformer2DModel, ModelMixin
 from torch import Tensor, nn
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from sipo.backbones.base import JOINT_ATTENTION, Conditioning, Sampler, Schedule
 from sipo.backbones.flow import FlowBackbone
+from sipo.backbones.images.patches import pack, unpack
 from sipo.backbones.pipeline import PATCH
 
 TRAINING_GUIDANCE = 1.0
@@ -64,14 +64,14 @@ class Flux(FlowBackbone):
         rows, columns = (side // PATCH for side in noisy.shape[-2:])
         hidden = self._typed(conditioning["encoder_hidden_states"])
         tokens = denoiser(
-            hidden_states=_pack(self._typed(noisy)),
+            hidden_states=pack(self._typed(noisy)),
             timestep=self.sigma(timesteps),
             encoder_hidden_states=hidden,
             txt_ids=hidden.new_zeros(hidden.shape[1], 3),
             img_ids=_places(rows, columns).to(hidden),
             **self._further(timesteps, conditioning, rows * columns),
         ).sample
-        return _unpack(cast(Tensor, tokens), rows, columns)
+        return unpack(cast(Tensor, tokens), rows, columns)
 
     def _further(
         self, timesteps: Tensor, conditioning: Conditioning, tokens: int
@@ -94,18 +94,7 @@ class Flux(FlowBackbone):
     def _unpacked(self, latents: Tensor, sampler: Sampler) -> Tensor:
         asked = zip((sampler.height, sampler.width), self._native_size(), strict=True)
         rows, columns = ((side or native) // self._size_step() for side, native in asked)
-        return _unpack(latents, rows, columns)
-
-
-def _pack(latents: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, H/2 W/2, 4C), channels outermost in a token."""
-    return pixel_unshuffle(latents, PATCH).flatten(2).transpose(1, 2)
-
-
-def _unpack(tokens: Tensor, rows: int, columns: int) -> Tensor:
-    """The other way: (B, rows columns, 4C) -> (B, C, 2 rows, 2 columns)."""
-    channels = tokens.transpose(1, 2).reshape(len(tokens), -1, rows, columns)
-    return pixel_shuffle(channels, PATCH)
+        return unpack(latents, rows, columns)
 
 
 def _places(rows: int, columns: int) -> Tensor:

@@ -10,6 +10,7 @@ from diffusers import WanPipeline, WanTransformer3DModel
 from torch import Tensor, nn
 
 from sipo.backbones.base import ATTENTION, Conditioning, Sampler
+from sipo.backbones.channel_statistics import channel_statistics
 from sipo.backbones.flow import FlowBackbone
 from sipo.backbones.pipeline import Dtypes
 from sipo.backbones.video.base import VideoBackbone
@@ -72,13 +73,7 @@ class Wan(VideoBackbone, FlowBackbone):
         return cast(Tensor, self._whole.vae.decode(scaled).sample)
 
     def _statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of the VAE's latents, (1, C, 1, 1, 1)."""
-        config = self._whole.vae.config
-        mean, std = (
-            self._for_vae(torch.tensor(values, dtype=torch.float64)).view(1, -1, 1, 1, 1)
-            for values in (config.latents_mean, config.latents_std)
-        )
-        return mean, std
+        return channel_statistics(self._whole.vae, self._device)
 
     def predict(
         self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning
