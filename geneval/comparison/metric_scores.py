@@ -16,7 +16,7 @@ from pydantic import Field
 from sipo.common.bars import bar
 from sipo.common.records import Record, read_record
 from sipo.common.statistics import Estimate, PairedMeans, estimate, paired_means
-from sipo.feedback.frames import FrameJudge
+from sipo.feedback.frames import judge_for
 from sipo.feedback.judge import Judge
 from sipo.feedback.judge_needs import check_judge_weights
 from sipo.feedback.prompts.demands import check_prompts
@@ -168,8 +168,7 @@ def raw_score(verdict: Verdict) -> float:
 def _scores(judge: Judge, run: Outputs, file: Path, batch_size: int) -> KeptScores:
     """What `file` has, if it has it of this judge and these images; else made and written there."""
     paths = [path for row in run.samples for path in row]
-    if layout.is_clip(paths[0]):
-        judge = FrameJudge(judge)
+    judge = judge_for(judge, layout.is_clip(paths[0]))
     described, sha256 = judge.describe(), images_sha256(paths)
     if file.is_file():
         kept = read_record(file, KeptScores, _AGAIN)
