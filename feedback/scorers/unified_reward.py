@@ -63,7 +63,7 @@ def rated(reply: Reply, form: Form) -> Rating:
         if not LOW <= score <= HIGH:
             return Rating(LOW, kept, f"the reply's '{label}' is not from {LOW:g} to {HIGH:g}")
     known = {label: score for label, score in scores.items() if score is not None}
-    return Rating(fmean(known.values()), {"scores": known, **kept})
+    return Rating(fmean(known.values()), {"parts": known, **kept})
 
 
 def number_after(label: str, text: str) -> float | None:

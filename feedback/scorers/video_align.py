@@ -79,7 +79,7 @@ class VideoAlign:
         means, deviations = self._config.means, self._config.deviations
         scores = {one: (raw - means[one]) / deviations[one] for one, raw in raws.items()}
         overall = sum(self._weights[one] * score for one, score in scores.items())
-        return Rating(overall, {"dimensions": scores, "heads": raws})
+        return Rating(overall, {"parts": scores, "heads": raws})
 
 
 class ClipScorerJudge(ScorerJudge):

@@ -215,7 +215,7 @@ def test_videoalign_is_three_heads_of_a_merged_lora(base: Path, video: Path) -> 
     assert verdict.evidence["heads"] == pytest.approx(
         {d: float(x) for d, x in heads.items()}, abs=1e-5
     )
-    assert verdict.evidence["dimensions"] == pytest.approx(scores, abs=1e-5)
+    assert verdict.evidence["parts"] == pytest.approx(scores, abs=1e-5)
     overall = scores["VQ"] + 0.5 * scores["MQ"] + scores["TA"]
     assert verdict.evidence["raw"] == pytest.approx(overall, abs=1e-5)
 

@@ -46,7 +46,7 @@ def test_number_after(text: str, number: float | None) -> None:
 def test_the_score_is_the_mean_of_all_axes() -> None:
     rating = rated(AXES, "axes")
     assert rating.raw == pytest.approx((2.6947 + 2 + 4.25) / 3)
-    assert rating.more["scores"] == {
+    assert rating.more["parts"] == {
         "Alignment Score": 2.6947,
         "Coherence Score": 2.0,
         "Style Score": 4.25,
