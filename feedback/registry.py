@@ -27,7 +27,7 @@ JUDGES = {
     "image-reward": "sipo.feedback.scorers.image_reward:load_image_reward",
     "aesthetic": "sipo.feedback.scorers.aesthetic:load_aesthetic",
     "hpsv3": "sipo.feedback.scorers.hpsv3:load_hpsv3",
-    "unified-reward": "sipo.feedback.scorers.unified_reward:load_unified_reward",
+    "unified-reward": "sipo.feedback.unified_reward:load_unified_reward",
     "videoalign": "sipo.feedback.scorers.video_align:load_video_align",
     "mini-evaluator": "sipo.feedback.detectors.centernet:load_centernet",
     "fake": "sipo.feedback.fake:load_fake",

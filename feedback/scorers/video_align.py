@@ -14,12 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sipo.common.devices import judge_device
-from sipo.common.pictures.picture import Clip, Picture
+from sipo.common.pictures.picture import Picture
 from sipo.feedback.judge_weights import describe_file, find_file, load_tensors
 from sipo.feedback.published_weights import (
     QWEN2_VL_2B,
@@ -28,8 +26,9 @@ from sipo.feedback.published_weights import (
     VIDEO_REWARD_FILE,
 )
 from sipo.feedback.scorers.base import Rating, Scorer, ScorerJudge, SigmoidScale
+from sipo.feedback.scorers.even_frames import frames_of
 from sipo.feedback.scorers.official_question import official_question
-from sipo.feedback.scorers.qwen2_vl_reward import FACTOR, RewardModel
+from sipo.feedback.scorers.qwen2_vl_reward import RewardModel
 from sipo.feedback.scorers.reward_loading import reward_model
 from sipo.feedback.scorers.reward_weights import without_lora
 from sipo.feedback.scorers.video_reward_config import (
@@ -40,8 +39,6 @@ from sipo.feedback.scorers.video_reward_config import (
 from sipo.feedback.vlm import Dtype
 
 TOKENS = tuple(f"<|{dimension}_reward|>" for dimension in DIMENSIONS)
-LEAST_PIXELS = 128 * FACTOR**2  # of a frame
-LEAST_FRAMES, MOST_FRAMES, PAIR = 4, 768, 2  # frames go by pairs
 SLOPE = 1.0  # ours: no loss was of the sum
 BATCH = 2
 
@@ -69,7 +66,7 @@ class VideoAlign:
         questions = [
             official_question("videoalign", self._model.require_plain(text)) for text in texts
         ]
-        videos = [frames_of(clip, self._config) for clip in images]
+        videos = [frames_of(clip, self._config.fps, self._config.pixels) for clip in images]
         return [
             self._rating(row) for row in self._model.read(questions, videos=videos)[..., 0].tolist()
         ]
@@ -86,32 +83,6 @@ class ClipScorerJudge(ScorerJudge):
     """Is handed clips whole (sipo.feedback.frames)."""
 
     sees_clips = True
-
-
-def frames_of(clip: Picture, config: VideoRewardConfig) -> Tensor:
-    """(T, 3, H, W), uint8: `fps` frames a second, first and last among them, of its shape."""
-    from torchvision.transforms.v2 import functional
-    from transformers.models.qwen2_vl.video_processing_qwen2_vl import smart_resize
-
-    if not isinstance(clip, Clip):
-        raise ValueError("an image has no motion; 'videoalign' looks at clips")
-    places = places_of(len(clip.frames), clip.fps, config.fps)
-    stacked = np.stack([np.asarray(clip.frames[place].convert("RGB")) for place in places])
-    frames = torch.from_numpy(stacked).permute(0, 3, 1, 2)
-    size = smart_resize(*frames.shape[-2:], FACTOR, LEAST_PIXELS, config.pixels)
-    bicubic = functional.InterpolationMode.BICUBIC
-    return functional.resize(frames, list(size), interpolation=bicubic, antialias=True)
-
-
-def places_of(length: int, clip_fps: float, fps: float) -> list[int]:
-    """Evenly from the first to the last: an even number, from 4 on where the clip has as many."""
-    most = min(MOST_FRAMES, length) // PAIR * PAIR
-    if not most or not clip_fps > 0:
-        raise ValueError(f"a clip of {length} frames at {clip_fps:g} a second shows no motion")
-    wanted = min(max(length / clip_fps * fps, LEAST_FRAMES), most)
-    count = round(wanted / PAIR) * PAIR
-    places: list[int] = torch.linspace(0, length - 1, count).round().long().tolist()
-    return places
 
 
 def load_video_align(

@@ -26,7 +26,7 @@ from sipo.feedback.frames import judge_for
 from sipo.feedback.prompts.prompt import plain_text
 from sipo.feedback.registry import load_judge
 from sipo.feedback.rule.verdict import Verdict
-from sipo.feedback.scorers import hpsv3, official_question, video_align
+from sipo.feedback.scorers import even_frames, hpsv3, official_question, video_align
 
 RANDOM = np.random.default_rng(0)
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073])
@@ -55,7 +55,7 @@ def _small() -> Any:
     """Pictures of four tokens, for the time of it; the real sizes are asked for below."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hpsv3, "PIXELS", SMALL)
-        patch.setattr(video_align, "LEAST_PIXELS", SMALL)
+        patch.setattr(even_frames, "LEAST_PIXELS", SMALL)
         yield
 
 
@@ -262,7 +262,7 @@ def test_what_is_asked_is_what_they_were_trained_with() -> None:
     ],
 )
 def test_places_of_frames(length: int, fps: float, places: list[int]) -> None:
-    assert video_align.places_of(length, fps, 2.0) == places
+    assert even_frames.places_of(length, fps, 2.0) == places
 
 
 def test_a_prompt_with_a_token_of_the_judges_is_a_failure_of_its_own(base: Path, hps: Path) -> None:

@@ -17,7 +17,7 @@ from sipo.feedback.judge_needs import check_judge_weights
 from sipo.feedback.prompts.prompt import plain_text
 from sipo.feedback.registry import load_judge
 from sipo.feedback.scorers import official_question
-from sipo.feedback.scorers.unified_reward import number_after, rated
+from sipo.feedback.unified_reward import number_after, rated
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (56, 40, 3), np.uint8))
 AXES = "Alignment Score (1-5): 2.6947\nCoherence Score (1-5): 2\n**Style Score (1-5):** 4.25"
