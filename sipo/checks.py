@@ -157,6 +157,11 @@ def published_weights() -> Check:
         "hpsv2": known.HPS,
         "image-reward": known.IMAGE_REWARD,
         "vlm": known.VLM,
+        "hpsv3": known.HPSV3,
+        "videoalign": known.VIDEO_REWARD,
+        "Qwen2-VL-7B of hpsv3": known.QWEN2_VL_7B,
+        "Qwen2-VL-2B of videoalign": known.QWEN2_VL_2B,
+        "unified-reward": known.UNIFIED_REWARD,
     }
     there = [name for name, source in judges.items() if cache_of(source).is_dir()]
     there += [name for name in known.YOLO_FILES if (known.torch_cache() / name).is_file()]
