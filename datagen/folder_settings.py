@@ -81,14 +81,14 @@ class CalibrateJudgeSettings(StrictModel):
     judge_weights: Path | None = feedback.JUDGE_WEIGHTS(None)
     judge_settings: Path | None = feedback.JUDGE_SETTINGS(None)
     people: Path | None = setting(
-        "People",
+        "Judge",
         "CSV or JSON lines of people's word on IMAGES, of which IMAGES may be a folder of shards "
         'too: image (or candidate) and right ("yes" or "no"). Any judge may be asked then.',
         None,
         without="labels are those of IMAGES",
     )
     gain: float = setting(
-        "People",
+        "Judge",
         "Gain of a share of correct images by this judge, of which --people says how much to "
         "believe.",
         0.1,

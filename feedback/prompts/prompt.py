@@ -43,8 +43,10 @@ _CLAUSES = {"tag", "include", "exclude"}
 _ASKS = ("questions", "texts")
 """What a row without clauses may ask for."""
 
-ROW = ("tag", "include", "exclude", "prompt", "texts")
-ROW += ("suite", "id", "group", "rule", "questions")
+ROW = (
+    *("tag", "include", "exclude", "prompt", "texts"),
+    *("suite", "id", "group", "rule", "questions"),
+)
 """What a row may have, in this order."""
 
 _OPPOSITE: dict[Relation, Relation] = {

@@ -28,7 +28,8 @@ def judged(hits: int, rights: int, falses: int, wrongs: int) -> Rows:
 
 def test_a_gain_by_hand() -> None:
     """With s = .9, f = .2: of .4 right .48 are called correct, and of .6 .62; so .14 means .2."""
-    assert 0.9 * 0.6 + 0.2 * 0.4 - (0.9 * 0.4 + 0.2 * 0.6) == pytest.approx(0.14)
+    before, after = (0.9 * p + 0.2 * (1 - p) for p in (0.4, 0.6))
+    assert after - before == pytest.approx(0.14)
     found = believed_gain(judged(90, 100, 20, 100), 0.14)
     assert found.by_people == pytest.approx(0.2)
     assert found.false_positives == 0.2
