@@ -64,7 +64,7 @@ def main() -> None:
     start = time.perf_counter()
     answered = answers(judge, asked)
     seconds = time.perf_counter() - start
-    print("\n".join([*rows(answered), "", *table(answered)]))
+    print("\n".join([*rows(answered), "", *table(answered), colors_of_found(answered)]))
     print(f"missing photographs: {', '.join(missing) or 'none'}")
     print(f"{seconds / len(asked):.2f} s a verdict")
 
@@ -95,6 +95,13 @@ def table(answered: Sequence[Answered]) -> list[str]:
             parts = [[one for one in of_tag if one.asked.shows is shows] for shows in (True, False)]
             lines.append(TABLE.format(tag, *map(right_of, (*parts, of_tag))))
     return lines
+
+
+def colors_of_found(answered: Sequence[Answered]) -> str:
+    """How many objects got their colour, of those that were found."""
+    shown = [one for one in answered if one.asked.prompt.tag == "colors" and one.asked.shows]
+    found = [one for one in shown if any(box.color for box in one.verdict.boxes)]
+    return f"colours of objects that were found: {right_of(found)}"
 
 
 def right_of(answered: Sequence[Answered]) -> str:
