@@ -87,12 +87,14 @@ class Calibrated(NamedTuple):
 
     name: str
     thresholds: dict[str, float]
-    weights_sha256: object
+    weights_sha256: object  # None of a judge that does not say
     worth: dict[str, TagWorth]
 
     def settings(self) -> dict[str, object]:
         """As --judge-settings takes them."""
-        own = {"thresholds": self.thresholds, "weights_sha256": self.weights_sha256}
+        own: dict[str, object] = {"thresholds": self.thresholds}
+        if self.weights_sha256 is not None:
+            own["weights_sha256"] = self.weights_sha256
         return {self.name: own, "calibration": {self.name: self.worth}}
 
 
@@ -124,7 +126,7 @@ def calibrated(name: str, detector: Detector, seen: Sequence[Seen]) -> Calibrate
         )
         for tag, c in found.items()
     }
-    return Calibrated(name, thresholds, detector.describe()["weights_sha256"], worth)
+    return Calibrated(name, thresholds, detector.describe().get("weights_sha256"), worth)
 
 
 def calibration_lines(found: Calibrated) -> list[str]:
