@@ -68,6 +68,11 @@ def expert_of(lora: Path, option: str) -> str:
     return read_header(lora, option).metadata.get(EXPERT, "")
 
 
+def is_of_second(lora: Path) -> bool:
+    """Whether diffusers has to be told to load it into the second of two denoisers."""
+    return lora.is_file() and expert_of(lora, "LoRA") == EXPERTS[1]
+
+
 def check_lora(file: Path, option: str) -> None:
     """Raises ValueError for a file that is no safetensors, or in which nothing is an adapter's."""
     names = list(read_header(file, option).shapes)

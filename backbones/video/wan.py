@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 HEIGHT_PX, WIDTH_PX = 480, 832
 CHANNELS_5B = 48  # of latents; all others have 16
 SAMPLER_5B = Sampler(steps=50, guidance=5.0, height=704, width=1280, frames=121)
-SAMPLER_A14B = Sampler(steps=40, guidance=4.0, guidance_2=3.0, height=720, width=1280, frames=81)
-"""The authors' own (github.com/Wan-Video/Wan2.2, wan/configs/)."""
+SAMPLER_A14B = Sampler(
+    steps=40, guidance=4.0, guidance_2=3.0, height=HEIGHT_PX, width=WIDTH_PX, frames=81
+)
+"""The authors' (github.com/Wan-Video/Wan2.2, wan/configs/); of A14B the smaller of two sizes."""
 TEXT_LENGTH = 512  # the pipeline's call; its encode_prompt says 226
 
 
@@ -52,7 +54,7 @@ class Wan(ExpertsBackbone, VideoBackbone):
 
     def _divide(self, ratio: float, networks: dict[str, ModelMixin]) -> None:
         super()._divide(ratio, networks)
-        self.default_sampler, self._size = SAMPLER_A14B, (720, 1280)
+        self.default_sampler = SAMPLER_A14B
 
     def _native_size(self) -> tuple[int, int]:
         return self._size

@@ -21,6 +21,7 @@ from sipo.backbones.experts import FOLDERS
 from sipo.backbones.registry import load_backbone
 from sipo.train.objective.denoising_errors import PairSource
 from sipo.train.settings import make_settings
+from sipo.train.sharing.loading_code import loading_code
 from sipo.train.timesteps import trained_timesteps
 from sipo.train.trainer import train
 
@@ -144,6 +145,15 @@ def test_a_lora_of_one_is_plain_diffusers_and_both_are_a_folder(
     hashes = [one.weights_sha256() for one in (*alone, whole)]
     assert len(set(hashes)) == 4
     assert hashes[0] == ours.weights_sha256()
+
+
+def test_a_card_says_into_which(runs: Path) -> None:
+    said = {
+        expert: loading_code(runs / expert, runs, "owner/name", "WanPipeline", "a cat", {}, 16)
+        for expert in EXPERTS
+    }
+    assert "load_lora_weights(weights, load_into_transformer_2=True)" in said["low"]
+    assert "load_lora_weights(weights)" in said["high"]
 
 
 def test_all_weights_of_one(folder: Path, pairs: SampledPairs, tmp_path: Path) -> None:
