@@ -204,4 +204,28 @@ MODELS = [
         latents=(16, 21, 60, 104),
         prompt={"encoder_hidden_states": (512, 4096)},
     ),
+    Model(
+        "Wan 2.2 5B",
+        "WanPipeline",
+        {
+            "num_attention_heads": 24,
+            "ffn_dim": 14336,
+            "num_layers": 30,
+            "in_channels": 48,
+            "out_channels": 48,
+        },
+        tokens=31 * 22 * 40,
+        source="Wan-AI/Wan2.2-TI2V-5B-Diffusers",
+        latents=(48, 31, 44, 80),
+        prompt={"encoder_hidden_states": (512, 4096)},
+    ),
+    Model(
+        "Wan 2.2 A14B",  # one of its two experts, which are alike
+        "WanPipeline",
+        {},
+        tokens=21 * 30 * 52,
+        source="Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+        latents=(16, 21, 60, 104),
+        prompt={"encoder_hidden_states": (512, 4096)},
+    ),
 ]

@@ -35,4 +35,6 @@ ALL: dict[str, Callable[[Path], Path]] = {
     **IMAGES,
     "cogvideox": tiny_cogvideox,
     "wan": tiny_wan,
+    "wan22_5b": partial(tiny_wan, kind="5b"),
+    "wan22_a14b": partial(tiny_wan, kind="a14b"),
 }

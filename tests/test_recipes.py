@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from sipo.recipes import FOLDER, names, section
 
 PAPERS = {"sd15-pickapic", "sdxl-pickapic", "flux-geneval", "cogvideox-2b", "cogvideox-5b"}
-PAPERS |= {"wan-1.3b"}
+PAPERS |= {"wan-1.3b", "wan22-5b", "wan22-a14b"}
 ONE_CARD = {"flux2-klein-4b"}
 OWN = {"qwen-image"}
 RECIPES = sorted(PAPERS | ONE_CARD | OWN)

@@ -54,6 +54,7 @@ from sipo.train.settings import TrainSettings
 from sipo.train.sharing.model_card import write_model_card
 from sipo.train.sharing.push_run import begin_push, end_push
 from sipo.train.stopping import Stopping
+from sipo.train.timesteps import trained_timesteps
 from sipo.train.winner_error import WinnerError
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def train(
         backbone = open_backbone(settings, data, divided)
     last = data.last_step if isinstance(data, Turns) else None
     plan = make_plan(settings, len(data), accelerator.num_processes, last)
-    settings.timestep_range(backbone.num_train_timesteps)
+    trained_timesteps(settings, backbone)
     folder = checkpoint_files.run_folder(settings)
     out = folder.here
     facts = checkpoint_files.Facts(

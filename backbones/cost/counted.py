@@ -37,6 +37,8 @@ class Counted:
     like: str = ""  # whose share of a card is taken, where its own was not measured
     architecture: Mapping[str, object] = field(default_factory=dict)
     is_distilled: bool = False  # to few steps without guidance, as its model_index.json says
+    index: Mapping[str, object] = field(default_factory=dict)
+    """Values of model_index.json, where architectures are alike."""
 
     @property
     def is_video(self) -> bool:
@@ -242,6 +244,30 @@ MODELS = (
         steps=50,
         architecture={"num_layers": 30, "num_attention_heads": 12, "ffn_dim": 8960},
     ),
+    Counted(
+        "Wan 2.2 5B",
+        "Wan-AI/Wan2.2-TI2V-5B-Diffusers",
+        "WanPipeline",
+        (602502856704, 2218328064, 23040),
+        (48, 31, 44, 80),
+        512 * 4096,
+        steps=50,
+        side_px=16,
+        like="Wan 2.1 1.3B",
+        architecture={"num_layers": 30, "num_attention_heads": 24, "in_channels": 48},
+    ),
+    Counted(
+        "Wan 2.2 A14B",
+        "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+        "WanPipeline",
+        (2196171653120, 6082068480, 51200),
+        (16, 21, 60, 104),
+        512 * 4096,
+        steps=40,
+        like="Wan 2.1 1.3B",
+        architecture={"num_layers": 40, "num_attention_heads": 40, "in_channels": 16},
+        index={"boundary_ratio": 0.875},
+    ),
 )
 
 
@@ -260,11 +286,9 @@ def _is_of(folder: Path, model: Counted) -> bool:
     index = _read(folder / INDEX)
     part = "unet" if (folder / "unet").is_dir() else "transformer"
     config = _read(folder / part / "config.json")
-    own = model.architecture.items()
-    return (
-        index.get("_class_name") == model.pipeline
-        and bool(index.get("is_distilled")) == model.is_distilled
-        and all(config.get(name) == value for name, value in own)
+    asked = ((index, {"_class_name": model.pipeline, **model.index}), (config, model.architecture))
+    return bool(index.get("is_distilled")) == model.is_distilled and all(
+        of.get(name) == value for of, own in asked for name, value in own.items()
     )
 
 

@@ -20,10 +20,13 @@ from sipo.backbones.video.base import VideoBackbone
 TEXTS = ["a cat", "a red dog", "two birds"]
 
 
-@pytest.fixture(scope="module", params=["2b", "5b", "1.5", "wan"])
+@pytest.fixture(scope="module", params=["2b", "5b", "1.5", "wan", "wan22-5b", "wan22-a14b"])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("video") / request.param
-    return tiny_wan(place) if request.param == "wan" else tiny_cogvideox(place, request.param)
+    wans = {"wan": "2.1", "wan22-5b": "5b", "wan22-a14b": "a14b"}
+    if (kind := wans.get(request.param)) is not None:
+        return tiny_wan(place, kind=kind)
+    return tiny_cogvideox(place, request.param)
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +41,11 @@ def test_its_schedule_round_trips_and_gives_the_gaussians_weight(backbone: Backb
     check_weight(backbone)
 
 
-def test_it_calibrates(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_calibration(backbone, SampledPairs(backbone, TEXTS[:1]), monkeypatch)
+def test_it_calibrates(folder: Path, backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = SampledPairs(backbone, TEXTS[:1])
+    for expert in backbone.experts or [""]:
+        trained = load_backbone(str(folder), denoiser_only=True, expert=expert)
+        check_calibration(trained, pairs, monkeypatch)
 
 
 def test_a_sample_is_the_plain_pipelines(folder: Path, backbone: Backbone) -> None:

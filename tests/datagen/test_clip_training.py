@@ -25,6 +25,7 @@ FAMILIES: dict[str, Callable[[Path], Path]] = {
     "cogvideox-2b": tiny_cogvideox,
     "cogvideox-5b": lambda folder: tiny_cogvideox(folder, "5b"),
     "wan": tiny_wan,
+    "wan22-5b": lambda folder: tiny_wan(folder, kind="5b"),
 }
 
 

@@ -18,7 +18,7 @@ import torch
 from sipo.backbones.loading.about_model import pipeline_class
 from sipo.backbones.loading.kohya import FAMILIES, Updates, to_kohya, updates_of
 from sipo.backbones.loading.names import find_backbone, is_part
-from sipo.backbones.loading.trained_weights import DENOISERS, LORA_FILE
+from sipo.backbones.loading.trained_weights import DENOISERS, LORA_FILE, is_of_second
 from sipo.backbones.loading.unread import unread
 from sipo.backbones.registry import DTYPES, load_backbone
 from sipo.common.files.text import read_text
@@ -122,8 +122,9 @@ def _fused(export: Export) -> str:
         raise ValueError(f"{OPTION} fused is for diffusers folders and hub ids, not for {base!r}")
     pipe: Any = DiffusionPipeline.from_pretrained(find_backbone(base))
     if (run / LORA_FILE).is_file():
-        pipe.load_lora_weights(str(run))
-        pipe.fuse_lora()
+        second = is_of_second(run / LORA_FILE)
+        pipe.load_lora_weights(str(run), **({"load_into_transformer_2": True} if second else {}))
+        pipe.fuse_lora(**({"components": ["transformer_2"]} if second else {}))
         pipe.unload_lora_weights()
     else:
         folder = next((name for name in DENOISERS if (run / name).is_dir()), None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sipo.backbones.loading.about_model import public_name
 from sipo.backbones.loading.names import EMBEDDED, is_part
-from sipo.backbones.loading.trained_weights import DENOISERS, LORA_FILE
+from sipo.backbones.loading.trained_weights import DENOISERS, LORA_FILE, is_of_second
 from sipo.common.files.text import read_json
 
 _WHERE = re.compile(r'^weights = ".*"', re.MULTILINE)
@@ -33,9 +33,10 @@ def loading_code(
     whole = next((name for name in DENOISERS if (run / name).is_dir()), None)
     names, lines = [kind], []
     if (run / LORA_FILE).is_file() or whole is None:
+        second = ", load_into_transformer_2=True" * is_of_second(run / LORA_FILE)
         lines += [
             f"pipe = {kind}.from_pretrained({_base(base)})",
-            "pipe.load_lora_weights(weights)",
+            f"pipe.load_lora_weights(weights{second})",
         ]
     else:
         denoiser = str(read_json(run / whole / "config.json").get("_class_name"))
@@ -43,6 +44,7 @@ def loading_code(
         lines.append(f'{whole} = {denoiser}.from_pretrained(weights, subfolder="{whole}")')
         lines.append(f"pipe = {kind}.from_pretrained({_base(base)}, {whole}={whole})")
     asked = {"num_inference_steps": sampler.get("steps"), "guidance_scale": sampler.get("guidance")}
+    asked["guidance_scale_2"] = sampler.get("guidance_2")
     asked |= {name: sampler.get(name) for name in ("height", "width")}
     if fps:
         asked["num_frames"] = sampler.get("frames")
