@@ -184,15 +184,19 @@ class PipelineBackbone(Backbone):
                 list(texts),
                 generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
                 num_inference_steps=sampler.steps,
-                guidance_scale=sampler.guidance,
                 output_type="latent",
                 return_dict=False,
+                **self._guidance_options(sampler.guidance),
                 **self._call_options(sampler),
             )[:1]
         except BaseException:  # out of memory or Ctrl-C, after which it is called again
             self._whole.maybe_free_model_hooks()  # ends a call: models wait, caches forget
             raise
         return self._unpacked(latents, sampler)
+
+    def _guidance_options(self, guidance: float) -> dict[str, object]:
+        """How the pipeline's call is told of guidance."""
+        return {"guidance_scale": guidance}
 
     def _call_options(self, sampler: Sampler) -> dict[str, object]:
         """Further arguments of the pipeline's call."""
@@ -252,7 +256,7 @@ class PipelineBackbone(Backbone):
     def _tunable(self, text: bool) -> dict[str, nn.Module]:
         """What a LoRA may change: the denoiser and, with `text`, the encoders that the pipeline
         names; training may have loaded the denoiser only."""
-        names = self.pipeline_class._lora_loadable_modules if text else ()
+        names = getattr(self.pipeline_class, "_lora_loadable_modules", ()) if text else ()
         found = {n: getattr(self.pipeline, n, None) for n in names if n.startswith("text_")}
         encoders = {name: network for name, network in found.items() if network is not None}
         return {self.denoiser_folder: self.denoiser, **encoders}

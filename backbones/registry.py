@@ -28,6 +28,7 @@ FAMILIES = {
     "ChromaPipeline": "sipo.backbones.images.chroma:Chroma",
     "CogVideoXPipeline": "sipo.backbones.video.cogvideox:CogVideoX",
     "FluxPipeline": "sipo.backbones.images.flux:Flux",
+    "HunyuanVideo15Pipeline": "sipo.backbones.video.hunyuan_video:HunyuanVideo",
     "SanaPipeline": "sipo.backbones.images.sana:Sana",
     "StableDiffusion3Pipeline": "sipo.backbones.images.sd3:StableDiffusion3",
     "StableDiffusionPipeline": "sipo.backbones.images.stable_diffusion:StableDiffusion",

@@ -60,12 +60,12 @@ def limit_of(pipeline: DiffusionPipeline) -> int:
 
 def _readers(pipeline: DiffusionPipeline) -> Iterator[tuple[Any, int]]:
     """Tokenizers, and how many tokens of a text are read: CLIP has its positions, others what
-    diffusers' `encode_prompt` takes."""
+    diffusers' `encode_prompt` takes, or what the pipeline says of each."""
     asked = inspect.signature(pipeline.encode_prompt).parameters.get("max_sequence_length")
     for name, tokenizer in pipeline.components.items():
         if not name.startswith("tokenizer") or tokenizer is None:
             continue
-        own = int(tokenizer.model_max_length)
+        own = int(getattr(pipeline, f"{name}_max_length", tokenizer.model_max_length))
         further = asked is not None and "CLIP" not in type(tokenizer).__name__
         yield tokenizer, int(asked.default) if further and asked and asked.default else own
 

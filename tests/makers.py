@@ -9,6 +9,7 @@ from pathlib import Path
 from tiny import tiny_pipeline
 from tiny_chroma import tiny_chroma
 from tiny_flux import tiny_flux
+from tiny_hunyuan_video import tiny_hunyuan_video
 from tiny_sana import tiny_sana
 from tiny_sd3 import tiny_sd3
 from tiny_sdxl import tiny_sdxl
@@ -28,5 +29,6 @@ IMAGES: dict[str, Callable[[Path], Path]] = {
 ALL: dict[str, Callable[[Path], Path]] = {
     **IMAGES,
     "cogvideox": tiny_cogvideox,
+    "hunyuan_video": tiny_hunyuan_video,
     "wan": tiny_wan,
 }

@@ -33,7 +33,13 @@ from sipo.train.trainer import train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning")
 
-EULER = ("flux", "chroma", "sd3", "z_image")  # the others sample with solvers of higher order
+EULER = (
+    "flux",
+    "chroma",
+    "hunyuan_video",
+    "sd3",
+    "z_image",
+)  # the others sample with solvers of higher order
 FLOWS = (*EULER, "sana", "wan")
 PROMPTS = [grammar.single_object(name) for name in ("cat", "dog", "bus")]
 SEED = 7
