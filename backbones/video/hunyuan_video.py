@@ -29,7 +29,6 @@ from sipo.common.quiet_libraries import quiet
 if TYPE_CHECKING:
     from diffusers.quantizers.quantization_config import QuantizationConfigMixin as Bits
 
-VISION_TOKENS = 729  # the pipeline's, all masked without a picture
 PLAIN = {"guidance_rescale": 0.0, "use_original_formulation": False, "start": 0.0, "stop": 1.0}
 """What a guider must say for u + g (c - u) at every step."""
 
@@ -49,7 +48,7 @@ class HunyuanVideo(VideoBackbone, FlowBackbone):
     def __init__(self, name: str, denoiser: ModelMixin, schedule: Schedule) -> None:
         super().__init__(name, denoiser, schedule)
         self.channels = int(denoiser.config.out_channels)
-        self.picture = VISION_TOKENS, int(denoiser.config.image_embed_dim)
+        self.picture_width = int(denoiser.config.image_embed_dim)
 
     @classmethod
     def load(
@@ -98,7 +97,9 @@ class HunyuanVideo(VideoBackbone, FlowBackbone):
     def predict(
         self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning
     ) -> Tensor:
-        """The denoiser is told T sigma = t + 1, in its own dtype."""
+        """The denoiser is told T sigma = t + 1, in its own dtype. The pipeline has 729 tokens of no
+        picture; all are masked, so that one does.
+        """
         noisy = self._typed(noisy)
         first_frame = noisy.new_zeros(len(noisy), self.channels + 1, *noisy.shape[2:])
         return cast(
@@ -106,7 +107,7 @@ class HunyuanVideo(VideoBackbone, FlowBackbone):
             denoiser(
                 torch.cat([noisy, first_frame], dim=1),
                 timestep=(timesteps + 1).to(self.dtype),
-                image_embeds=noisy.new_zeros(len(noisy), *self.picture),
+                image_embeds=noisy.new_zeros(len(noisy), 1, self.picture_width),
                 **{name: self._typed(value) for name, value in conditioning.items()},
             ).sample,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from inspect import signature
 from pathlib import Path
 
@@ -10,16 +11,26 @@ import pytest
 import torch
 from alike import assert_same_values, deviation
 from diffusers import FlowMatchEulerDiscreteScheduler, HunyuanVideo15Pipeline
-from tiny_hunyuan_video import HUNYUAN_PX, tiny_hunyuan_video
+from safetensors.torch import save_file
+from tiny_hunyuan_video import HUNYUAN_PX, WHOLE, tiny_hunyuan_video
 from tiny_video import plain_clip, watch
 
-from sipo.backbones.base import Backbone, Sampler
+from sipo.backbones.base import LORA_FILE, Backbone, Sampler
 from sipo.backbones.registry import SAMPLER_FILE, load_backbone
 from sipo.backbones.text_limits import limit_of, lost_words
 from sipo.backbones.video.hunyuan_video import HunyuanVideo
+from sipo.train.sharing.export_policy import _fuse
+from sipo.train.sharing.loading_code import loading_code
 
 TEXT = 'a dog with a sign "cats"'
 SAMPLER = Sampler(steps=3, guidance=3.0, height=HUNYUAN_PX, width=2 * HUNYUAN_PX, frames=9)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def whole_texts() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HunyuanVideo15Pipeline, "__init__", WHOLE)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +139,24 @@ def test_words_beyond_a_thousand_tokens_are_named(backbone: HunyuanVideo) -> Non
     assert limit_of(backbone._whole) == 1000
     assert lost_words(backbone._whole, ["a" * 900]) == {}
     assert set(lost_words(backbone._whole, ["a dog", "a" * 1100])) == {1}
+
+
+def test_its_card_loads_by_its_parts(tmp_path: Path) -> None:
+    """Neither the LoRA nor the guidance is the pipeline's."""
+    told = {"steps": 2, "guidance": 3.0, "frames": 5}
+    kind = HunyuanVideo15Pipeline.__name__
+    lines = loading_code(tmp_path, tmp_path, "a/base", kind, "a cat", told, 24).splitlines()
+    assert f'pipe.transformer.load_lora_adapter(weights, weight_name="{LORA_FILE}")' in lines
+    assert "pipe.guider = pipe.guider.new(guidance_scale=3.0)" in lines
+    assert "frames = pipe('a cat', num_inference_steps=2, num_frames=5).frames[0]" in lines
+
+
+def test_a_lora_is_fused_by_its_transformer(folder: Path, tmp_path: Path) -> None:
+    name = "transformer_blocks.0.attn.add_q_proj"
+    down, up = torch.randn(2, 16), torch.randn(16, 2)
+    lora = {f"transformer.{name}.lora_A.weight": down, f"transformer.{name}.lora_B.weight": up}
+    save_file(lora, tmp_path / LORA_FILE)
+    pipe = HunyuanVideo15Pipeline.from_pretrained(folder)
+    before = pipe.transformer.get_submodule(name).weight.detach().clone()
+    _fuse(pipe, tmp_path)
+    assert_same_values(pipe.transformer.get_submodule(name).weight - before, up @ down)

@@ -12,7 +12,7 @@ from diffusers import DiffusionPipeline
 from tiny_hunyuan_video import tiny_hunyuan_video
 from tiny_video import plain_clip, tiny_cogvideox, tiny_wan
 
-from sipo.backbones.base import Backbone
+from sipo.backbones.base import LORA_FILE, Backbone
 from sipo.backbones.registry import load_backbone
 from sipo.backbones.video.base import Frames
 from sipo.datagen.generation.run import generate
@@ -68,7 +68,7 @@ def test_trained_on_clips(full: bool, folder: Path, shards: Path, tmp_path: Path
     elif hasattr(plain, "load_lora_weights"):
         plain.load_lora_weights(tmp_path)
     else:  # HunyuanVideo 1.5's pipeline
-        plain.transformer.load_lora_adapter(tmp_path)
+        plain.transformer.load_lora_adapter(tmp_path, weight_name=LORA_FILE)
     after = plain_clip(plain, "a cat", 1, sampler)
     assert_same_picture(after, sampled(ours))
     assert_other_picture(after, before)

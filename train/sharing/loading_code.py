@@ -11,6 +11,8 @@ from sipo.backbones.loading.names import EMBEDDED, is_part
 from sipo.backbones.loading.trained_weights import DENOISERS, LORA_FILE
 from sipo.common.files.text import read_json
 
+BY_COMPONENTS = {"HunyuanVideo15Pipeline"}
+"""Pipelines of diffusers whose transformer loads the LoRA, and whose guider has the guidance."""
 _WHERE = re.compile(r'^weights = ".*"', re.MULTILINE)
 
 
@@ -35,7 +37,7 @@ def loading_code(
     if (run / LORA_FILE).is_file() or whole is None:
         lines += [
             f"pipe = {kind}.from_pretrained({_base(base)})",
-            "pipe.load_lora_weights(weights)",
+            _loads_lora(kind),
         ]
     else:
         denoiser = str(read_json(run / whole / "config.json").get("_class_name"))
@@ -44,6 +46,9 @@ def loading_code(
         lines.append(f"pipe = {kind}.from_pretrained({_base(base)}, {whole}={whole})")
     asked = {"num_inference_steps": sampler.get("steps"), "guidance_scale": sampler.get("guidance")}
     asked |= {name: sampler.get(name) for name in ("height", "width")}
+    if kind in BY_COMPONENTS:
+        guidance = asked.pop("guidance_scale")
+        lines.append(f"pipe.guider = pipe.guider.new(guidance_scale={guidance})")
     if fps:
         asked["num_frames"] = sampler.get("frames")
     given = "".join(f", {name}={value}" for name, value in asked.items() if value is not None)
@@ -57,6 +62,12 @@ def loading_code(
     head += ["from sipo.weights import weights_folder"] * (base in EMBEDDED)
     where = f'weights = "{place.as_posix()}"  # this folder, or its name on the hub'
     return "\n".join([*head, "", where, *lines])
+
+
+def _loads_lora(pipeline: str) -> str:
+    if pipeline in BY_COMPONENTS:
+        return f'pipe.transformer.load_lora_adapter(weights, weight_name="{LORA_FILE}")'
+    return "pipe.load_lora_weights(weights)"
 
 
 def at(code: str, repository: str) -> str:
