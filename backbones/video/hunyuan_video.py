@@ -130,7 +130,8 @@ def _guidance(path: str) -> float:
     }
     if kind != "ClassifierFreeGuidance" or other:
         raise ValueError(
-            f"{what}: its guider {kind} {other or ''} is no plain classifier-free guidance, which "
-            "is all that is sampled with here; set a ClassifierFreeGuidance in its guider folder"
+            f"{what}: its guider {kind} {other or ''} is no plain classifier-free guidance, with "
+            f"which alone is sampled here; write a ClassifierFreeGuidance with {PLAIN} into "
+            "its guider/guider_config.json"
         )
     return float(config.get("guidance_scale", 6.0)) if config.get("enabled", True) else 1.0
