@@ -310,7 +310,7 @@ class PipelineBackbone(Backbone):
     def _tunable(self, text: bool) -> dict[str, nn.Module]:
         """What a LoRA may change: the denoiser and, with `text`, the encoders that the pipeline
         names; training may have loaded the denoiser only."""
-        names = self.pipeline_class._lora_loadable_modules if text else ()
+        names = getattr(self.pipeline_class, "_lora_loadable_modules", ()) if text else ()
         found = {n: getattr(self.pipeline, n, None) for n in names if n.startswith("text_")}
         encoders = {name: network for name, network in found.items() if network is not None}
         return {self.lora_prefix: self.denoiser, **encoders}

@@ -30,6 +30,7 @@ FAMILIES = {
     "Flux2KleinPipeline": "sipo.backbones.images.flux2:Flux2Klein",
     "Flux2Pipeline": "sipo.backbones.images.flux2:Flux2",
     "FluxPipeline": "sipo.backbones.images.flux:Flux",
+    "HunyuanVideo15Pipeline": "sipo.backbones.video.hunyuan_video:HunyuanVideo",
     "QwenImage21Pipeline": "sipo.backbones.images.qwen_image_21:QwenImage21",
     "QwenImagePipeline": "sipo.backbones.images.qwen_image:QwenImage",
     "SanaPipeline": "sipo.backbones.images.sana:Sana",

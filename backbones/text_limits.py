@@ -68,13 +68,14 @@ def limit_of(pipeline: DiffusionPipeline, before: str = "") -> int:
 
 def _readers(pipeline: DiffusionPipeline, before: str) -> Iterator[tuple[Any, int]]:
     """Tokenizers, and how many tokens of a text are read: CLIP has its positions, others what
-    diffusers' call takes, which may be another number than its `encode_prompt`'s."""
+    diffusers' call takes, which may be another number than its `encode_prompt`'s, or what the
+    pipeline says of each."""
     asked = inspect.signature(type(pipeline).__call__).parameters.get("max_sequence_length")
     for name, part in pipeline.components.items():
         if not name.startswith("tokenizer") or part is None:
             continue
         tokenizer = getattr(part, "tokenizer", part)  # one that sees, too, is a processor
-        own = int(tokenizer.model_max_length)
+        own = int(getattr(pipeline, f"{name}_max_length", tokenizer.model_max_length))
         further = asked is not None and "CLIP" not in type(tokenizer).__name__
         limit = int(asked.default) if further and asked and asked.default else own
         yield tokenizer, limit - (len(_ids(tokenizer, before, ends=False)) if before else 0)

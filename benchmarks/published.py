@@ -196,6 +196,20 @@ MODELS = [
         prompt={"encoder_hidden_states": (226, 4096)},
     ),
     Model(
+        "HunyuanVideo 1.5",
+        "HunyuanVideo15Pipeline",
+        {"task_type": "t2v"},
+        tokens=31 * 30 * 53 + 1000 + 256 + 1,
+        source="hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-480p_t2v",
+        latents=(32, 31, 30, 53),
+        prompt={
+            "encoder_hidden_states": (1000, 3584),
+            "encoder_attention_mask": (1000,),
+            "encoder_hidden_states_2": (256, 1472),
+            "encoder_attention_mask_2": (256,),
+        },
+    ),
+    Model(
         "Wan 2.1 1.3B",
         "WanPipeline",
         {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30},

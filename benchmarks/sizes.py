@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any
 
 import torch
+from masks_without_values import MasksWithoutValues
 from published import MODELS, SCHEDULE, Model
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -92,7 +93,8 @@ def family_of(model: Model) -> Any:
 
 def forward_operations(model: Model, backbone: Any) -> int:
     """Of one row's prediction: matrix products, convolutions and attention, 2 a multiplication."""
-    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counted:
+    counted = FlopCounterMode(display=False)
+    with torch.device("meta"), torch.no_grad(), counted, MasksWithoutValues():
         prompt: dict[str, Any] = {k: torch.empty(1, *shape) for k, shape in model.prompt.items()}
         if "cap_feats" in prompt:  # Z-Image: no caption is cut
             prompt["cap_mask"] = [slice(None)]

@@ -10,6 +10,7 @@ from tiny import tiny_pipeline
 from tiny_chroma import tiny_chroma
 from tiny_flux import tiny_flux
 from tiny_flux2 import tiny_flux2, tiny_flux2_klein
+from tiny_hunyuan_video import tiny_hunyuan_video
 from tiny_qwen_image import tiny_qwen_image, tiny_qwen_image_21
 from tiny_sana import tiny_sana
 from tiny_sd3 import tiny_sd3
@@ -34,6 +35,7 @@ IMAGES: dict[str, Callable[[Path], Path]] = {
 ALL: dict[str, Callable[[Path], Path]] = {
     **IMAGES,
     "cogvideox": tiny_cogvideox,
+    "hunyuan_video": tiny_hunyuan_video,
     "wan": tiny_wan,
     "wan22_5b": partial(tiny_wan, kind="5b"),
     "wan22_a14b": partial(tiny_wan, kind="a14b"),

@@ -200,15 +200,18 @@ def plain_clip(pipeline: Any, text: str, seed: int, sampler: Sampler) -> list[Im
     """By plain diffusers, with what `sampler` says and the pipeline's defaults."""
     pipeline.set_progress_bar_config(disable=True)
     size = {name: getattr(sampler, name) for name in ("height", "width") if getattr(sampler, name)}
+    told = {"guidance_scale": sampler.guidance}
     if sampler.guidance_2 is not None:
-        size["guidance_scale_2"] = sampler.guidance_2
+        told["guidance_scale_2"] = sampler.guidance_2
+    if hasattr(pipeline, "guider"):  # which has it instead of the call
+        pipeline.guider, told = pipeline.guider.new(**told), {}
     made = pipeline(
         text,
         generator=torch.Generator().manual_seed(seed),
         num_inference_steps=sampler.steps,
-        guidance_scale=sampler.guidance,
         num_frames=sampler.frames,
         output_type="pil",
+        **told,
         **size,
     )
     return list(made.frames[0])

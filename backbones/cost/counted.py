@@ -235,6 +235,18 @@ MODELS = (
         },
     ),
     Counted(
+        "HunyuanVideo 1.5",
+        "hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-480p_t2v",
+        "HunyuanVideo15Pipeline",
+        (7775550914560, 6548328448, 442368),
+        (32, 31, 30, 53),
+        1000 * 3584 + 1000 + 256 * 1472 + 256,
+        steps=50,
+        side_px=16,
+        like="Wan 2.1 1.3B",
+        architecture={"num_layers": 54, "num_attention_heads": 16, "image_embed_dim": 1152},
+    ),
+    Counted(
         "Wan 2.1 1.3B",
         "Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
         "WanPipeline",

@@ -15,7 +15,7 @@ from sipo.common.files.tensor_files import AGAIN, POINTER, read_header, refuse_n
 INDEX = "model_index.json"
 _STEMS = ("diffusion_pytorch_model", "model")  # diffusers', transformers'
 _PICKLES = ("diffusion_pytorch_model.bin", "pytorch_model.bin")
-_NO_MODELS = ("Scheduler", "Tokenizer", "Processor", "Extractor")
+_NO_MODELS = ("Scheduler", "Tokenizer", "Processor", "Extractor", "Guidance")
 """Classes of components that have no weights."""
 
 

@@ -20,7 +20,7 @@ class VideoBackbone(PipelineBackbone):
 
     fps: int
     frame_step: int
-    text_length: int  # tokens that the denoiser was trained with
+    text_length: int | None = None  # tokens that its call is asked for; None: it has its own
 
     @torch.no_grad()
     def encode_prompts(self, texts: Sequence[str]) -> Conditioning:

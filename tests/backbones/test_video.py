@@ -1,7 +1,9 @@
-"""Both video families: clips are plain diffusers', and are functions of their seed alone."""
+"""All video families: clips are plain diffusers', and are functions of their seed alone."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from alike import assert_other_picture, assert_same_picture
 from diffusers import DiffusionPipeline
 from sampled_pairs import SampledPairs
 from schedules import check_calibration, check_round_trips, check_weight
+from tiny_hunyuan_video import tiny_hunyuan_video
 from tiny_video import plain_clip, tiny_cogvideox, tiny_wan
 
 from sipo.backbones.base import Backbone
@@ -20,13 +23,20 @@ from sipo.backbones.video.base import VideoBackbone
 TEXTS = ["a cat", "a red dog", "two birds"]
 
 
-@pytest.fixture(scope="module", params=["2b", "5b", "1.5", "wan", "wan22-5b", "wan22-a14b"])
+MAKERS: dict[str, Callable[[Path], Path]] = {
+    "2b": tiny_cogvideox,
+    "5b": partial(tiny_cogvideox, kind="5b"),
+    "1.5": partial(tiny_cogvideox, kind="1.5"),
+    "hunyuan_video": tiny_hunyuan_video,
+    "wan": tiny_wan,
+    "wan22-5b": partial(tiny_wan, kind="5b"),
+    "wan22-a14b": partial(tiny_wan, kind="a14b"),
+}
+
+
+@pytest.fixture(scope="module", params=MAKERS)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("video") / request.param
-    wans = {"wan": "2.1", "wan22-5b": "5b", "wan22-a14b": "a14b"}
-    if (kind := wans.get(request.param)) is not None:
-        return tiny_wan(place, kind=kind)
-    return tiny_cogvideox(place, request.param)
+    return MAKERS[request.param](tmp_path_factory.mktemp("video") / request.param)
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from alike import assert_other_picture, assert_same_picture
 from diffusers import DiffusionPipeline
+from tiny_hunyuan_video import tiny_hunyuan_video
 from tiny_video import plain_clip, tiny_cogvideox, tiny_wan
 
-from sipo.backbones.base import Backbone
+from sipo.backbones.base import LORA_FILE, Backbone
 from sipo.backbones.registry import load_backbone
 from sipo.backbones.video.base import Frames
 from sipo.datagen.generation.run import generate
@@ -24,6 +25,7 @@ from sipo.train.trainer import train
 FAMILIES: dict[str, Callable[[Path], Path]] = {
     "cogvideox-2b": tiny_cogvideox,
     "cogvideox-5b": lambda folder: tiny_cogvideox(folder, "5b"),
+    "hunyuan-video": tiny_hunyuan_video,
     "wan": tiny_wan,
     "wan22-5b": lambda folder: tiny_wan(folder, kind="5b"),
 }
@@ -64,8 +66,10 @@ def test_trained_on_clips(full: bool, folder: Path, shards: Path, tmp_path: Path
         plain.transformer = type(plain.transformer).from_pretrained(
             tmp_path, subfolder="transformer"
         )
-    else:
+    elif hasattr(plain, "load_lora_weights"):
         plain.load_lora_weights(tmp_path)
+    else:  # HunyuanVideo 1.5's pipeline
+        plain.transformer.load_lora_adapter(tmp_path, weight_name=LORA_FILE)
     after = plain_clip(plain, "a cat", 1, sampler)
     assert_same_picture(after, sampled(ours))
     assert_other_picture(after, before)

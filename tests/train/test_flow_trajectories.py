@@ -33,7 +33,16 @@ from sipo.train.trainer import train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning")
 
-EULER = ("flux", "chroma", "flux2_klein", "sd3", "qwen_image", "qwen_image_21", "z_image")
+EULER = (
+    "flux",
+    "chroma",
+    "flux2_klein",
+    "hunyuan_video",
+    "sd3",
+    "qwen_image",
+    "qwen_image_21",
+    "z_image",
+)
 """The others sample with solvers of higher order."""
 FLOWS = (*EULER, "sana", "wan")
 PROMPTS = [grammar.single_object(name) for name in ("cat", "dog", "bus")]

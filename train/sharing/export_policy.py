@@ -113,6 +113,19 @@ def _comfyui(export: Export) -> str:
     return name
 
 
+def _fuse(pipe: Any, run: Path) -> None:
+    """By the pipeline's own loader, or by the transformer of one that has none."""
+    if hasattr(pipe, "load_lora_weights"):
+        second = is_of_second(run / LORA_FILE)
+        pipe.load_lora_weights(str(run), **({"load_into_transformer_2": True} if second else {}))
+        pipe.fuse_lora(**({"components": ["transformer_2"]} if second else {}))
+        pipe.unload_lora_weights()
+    else:
+        pipe.transformer.load_lora_adapter(str(run), weight_name=LORA_FILE)
+        pipe.transformer.fuse_lora()
+        pipe.transformer.unload_lora()
+
+
 def _fused(export: Export) -> str:
     """The whole pipeline with the policy in it, which needs no LoRA any more."""
     from diffusers import DiffusionPipeline
@@ -122,10 +135,7 @@ def _fused(export: Export) -> str:
         raise ValueError(f"{OPTION} fused is for diffusers folders and hub ids, not for {base!r}")
     pipe: Any = DiffusionPipeline.from_pretrained(find_backbone(base))
     if (run / LORA_FILE).is_file():
-        second = is_of_second(run / LORA_FILE)
-        pipe.load_lora_weights(str(run), **({"load_into_transformer_2": True} if second else {}))
-        pipe.fuse_lora(**({"components": ["transformer_2"]} if second else {}))
-        pipe.unload_lora_weights()
+        _fuse(pipe, run)
     else:
         folder = next((name for name in DENOISERS if (run / name).is_dir()), None)
         if folder is None:

@@ -11,6 +11,11 @@ from sipo.backbones.loading.names import EMBEDDED, is_part
 from sipo.backbones.loading.trained_weights import DENOISERS, LORA_FILE, is_of_second
 from sipo.common.files.text import read_json
 
+BY_COMPONENTS = {"HunyuanVideo15Pipeline"}
+"""Pipelines of diffusers whose transformer loads the LoRA, and whose guider has the guidance."""
+EMPTY = " "
+BY_TRUE_CFG = {"QwenImagePipeline", "QwenImage21Pipeline"}
+"""Whose `guidance_scale` is for distilled models, and which guide away from a prompt alone."""
 _WHERE = re.compile(r'^weights = ".*"', re.MULTILINE)
 
 
@@ -33,22 +38,30 @@ def loading_code(
     whole = next((name for name in DENOISERS if (run / name).is_dir()), None)
     names, lines = [kind], []
     if (run / LORA_FILE).is_file() or whole is None:
-        second = ", load_into_transformer_2=True" * is_of_second(run / LORA_FILE)
         lines += [
             f"pipe = {kind}.from_pretrained({_base(base)})",
-            f"pipe.load_lora_weights(weights{second})",
+            _loads_lora(kind, is_of_second(run / LORA_FILE)),
         ]
     else:
         denoiser = str(read_json(run / whole / "config.json").get("_class_name"))
         names.append(denoiser)
         lines.append(f'{whole} = {denoiser}.from_pretrained(weights, subfolder="{whole}")')
         lines.append(f"pipe = {kind}.from_pretrained({_base(base)}, {whole}={whole})")
-    asked = {"num_inference_steps": sampler.get("steps"), "guidance_scale": sampler.get("guidance")}
+    asked: dict[str, object] = {
+        "num_inference_steps": sampler.get("steps"),
+        "guidance_scale": sampler.get("guidance"),
+    }
     asked["guidance_scale_2"] = sampler.get("guidance_2")
     asked |= {name: sampler.get(name) for name in ("height", "width")}
+    if kind in BY_TRUE_CFG:
+        asked["true_cfg_scale"] = asked.pop("guidance_scale")
+        asked["negative_prompt"] = EMPTY
+    if kind in BY_COMPONENTS:
+        guidance = asked.pop("guidance_scale")
+        lines.append(f"pipe.guider = pipe.guider.new(guidance_scale={guidance})")
     if fps:
         asked["num_frames"] = sampler.get("frames")
-    given = "".join(f", {name}={value}" for name, value in asked.items() if value is not None)
+    given = "".join(f", {name}={value!r}" for name, value in asked.items() if value is not None)
     if fps:
         lines.append(f"frames = pipe(prompt={prompt!r}{given}).frames[0]")
         lines.append(f'export_to_video(frames, "clip.mp4", fps={fps})')
@@ -59,6 +72,12 @@ def loading_code(
     head += ["from sipo.weights import weights_folder"] * (base in EMBEDDED)
     where = f'weights = "{place.as_posix()}"  # this folder, or its name on the hub'
     return "\n".join([*head, "", where, *lines])
+
+
+def _loads_lora(pipeline: str, second: bool) -> str:
+    if pipeline in BY_COMPONENTS:
+        return f'pipe.transformer.load_lora_adapter(weights, weight_name="{LORA_FILE}")'
+    return f"pipe.load_lora_weights(weights{', load_into_transformer_2=True' * second})"
 
 
 def at(code: str, repository: str) -> str:
