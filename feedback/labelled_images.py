@@ -40,7 +40,7 @@ def read_labelled(path: str | Path) -> list[Labelled]:
                 f"{row.where}: {row.prompt.text[:80]!r} is plain text, which a detector cannot "
                 "check; give tag and include"
             )
-    return rows
+    return _with_files(rows)
 
 
 def read_labelled_by(path: str | Path, people: Mapping[str, bool | None]) -> list[Labelled]:
@@ -48,7 +48,7 @@ def read_labelled_by(path: str | Path, people: Mapping[str, bool | None]) -> lis
     folder, or as the JSONL has it. What nobody says anything of is left out, and so is what they do
     not agree on. Raises ValueError for a name of theirs that is none."""
     root = Path(path) if Path(path).is_dir() else Path(path).parent
-    rows = {row.image: row for row in _read(Path(path), by_people=True)}
+    rows = {row.image: row for row in _with_files(_read(Path(path), by_people=True))}
     said = {root / name: right for name, right in people.items()}
     if strange := [name for name in said if name not in rows]:
         raise ValueError(
@@ -80,6 +80,10 @@ def _read(path: Path, by_people: bool) -> list[Labelled]:
             f"{str(path)!r} holds no labelled images; give GenEval's NNNNN/metadata.jsonl and "
             'NNNNN/samples/*.png, or JSONL rows {"image", "prompt", "correct"}'
         )
+    return rows
+
+
+def _with_files(rows: list[Labelled]) -> list[Labelled]:
     for row in rows:
         if not row.image.is_file():
             raise ValueError(f"labelled image {str(row.image)!r} is missing; take its row out")
