@@ -158,6 +158,11 @@ class PipelineBackbone(Backbone):
         side = self._whole.default_sample_size * self._whole.vae_scale_factor
         return side, side
 
+    def _sides(self, sampler: Sampler) -> tuple[int, int]:
+        """Height and width in pixels of what it samples."""
+        native = self._native_size()
+        return sampler.height or native[0], sampler.width or native[1]
+
     def _size_step(self) -> int:
         """Pixels: a side is a multiple of it."""
         return int(PATCH * self._whole.vae_scale_factor)
@@ -166,7 +171,9 @@ class PipelineBackbone(Backbone):
         self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler
     ) -> list[Generated]:
         sampler = self.sized(sampler)
-        latents = self._sample_latents(texts, seeds, sampler)
+        return self._generated(self._sample_latents(texts, seeds, sampler))
+
+    def _generated(self, latents: Tensor) -> list[Generated]:
         images = self.decode_latents(latents)
         return [
             Generated(image, row.float().cpu()) for image, row in zip(images, latents, strict=True)
@@ -174,20 +181,21 @@ class PipelineBackbone(Backbone):
 
     @torch.no_grad()
     def _sample_latents(
-        self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler
+        self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler, **more: object
     ) -> Tensor:
-        """The pipeline's own call. The noise is drawn on the CPU, so that devices agree."""
-        native = self._native_size()
-        self._tile(sampler.height or native[0], sampler.width or native[1])
+        """The pipeline's own call, with `more` arguments. The noise is drawn on the CPU, so that
+        devices agree."""
+        self._tile(*self._sides(sampler))
         try:
             [latents] = self._whole(
-                list(texts),
+                prompt=list(texts),
                 generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
                 num_inference_steps=sampler.steps,
                 guidance_scale=sampler.guidance,
                 output_type="latent",
                 return_dict=False,
                 **self._call_options(sampler),
+                **more,
             )[:1]
         except BaseException:  # out of memory or Ctrl-C, after which it is called again
             self._whole.maybe_free_model_hooks()  # ends a call: models wait, caches forget

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 FAMILIES = {
     "ChromaPipeline": "sipo.backbones.images.chroma:Chroma",
     "CogVideoXPipeline": "sipo.backbones.video.cogvideox:CogVideoX",
+    "FluxKontextPipeline": "sipo.backbones.images.flux_kontext:FluxKontext",
     "FluxPipeline": "sipo.backbones.images.flux:Flux",
     "SanaPipeline": "sipo.backbones.images.sana:Sana",
     "StableDiffusion3Pipeline": "sipo.backbones.images.sd3:StableDiffusion3",
