@@ -15,6 +15,7 @@ from PIL import Image
 from pydantic import Field
 
 from sipo.common.devices import judge_device
+from sipo.feedback.before_after import shown
 from sipo.feedback.judge_batches import judge_in_batches
 from sipo.feedback.judge_weights import describe_folder, find_folder
 from sipo.feedback.prompts.prompt import Prompt
@@ -55,17 +56,21 @@ class VlmJudge:
     def _judge(self, image: Image.Image, prompt: Prompt, description: dict[str, object]) -> Verdict:
         if not (questions := self._rule.questions_of(prompt)):
             return self._rule.unasked(prompt, description)
-        return self._rule.verdict(prompt, self.chances(image, questions), description)
+        return self._rule.verdict(
+            prompt, self.chances(shown(image, prompt), questions), description
+        )
 
     @torch.inference_mode()
-    def chances(self, image: Image.Image, questions: Sequence[Question]) -> list[float]:
-        """Per question the probability that the answer begins with the right one's first token.
+    def chances(
+        self, seen: Sequence[Image.Image | str], questions: Sequence[Question]
+    ) -> list[float]:
+        """Per question about what is seen (pictures, and words between them) the probability that
+        the answer begins with the right one's first token.
 
         The raw logits count: a checkpoint's own repetition penalty and temperature do not.
         """
-        rgb = image.convert("RGB")
         inputs = self._processor.apply_chat_template(
-            [_conversation(rgb, f"{one.text} {BRIEF}") for one in questions],
+            [_conversation([*seen, f"{one.text} {BRIEF}"]) for one in questions],
             tokenize=True,
             add_generation_prompt=True,
             return_dict=True,
@@ -88,8 +93,13 @@ class VlmJudge:
         ]
 
 
-def _conversation(image: Image.Image, text: str) -> list[dict[str, object]]:
-    content = [{"type": "image", "image": image}, {"type": "text", "text": text}]
+def _conversation(parts: Sequence[Image.Image | str]) -> list[dict[str, object]]:
+    content = [
+        {"type": "text", "text": part}
+        if isinstance(part, str)
+        else {"type": "image", "image": part.convert("RGB")}
+        for part in parts
+    ]
     return [{"role": "user", "content": content}]
 
 

@@ -140,8 +140,12 @@ class Prompt(BaseModel):
 
     def to_line(self) -> str:
         """As `to_json`, with the picture itself, so that a prompt file needs no other."""
+        return json.dumps(self.whole_row())
+
+    def whole_row(self) -> dict[str, object]:
+        """As `to_row`, with the picture itself."""
         row = self.to_row()
-        return json.dumps(row if self.before is None else {**row, "before": self.before.uri})
+        return row if self.before is None else {**row, "before": self.before.uri}
 
     def meaning(self) -> Hashable:
         """A key equal for prompts that ask for the same image; of an edit its text and picture.

@@ -17,21 +17,33 @@ from sipo.feedback.rule.answers import BRIEF
 
 Answers = Literal["logprobs", "text"]
 
+Part = Mapping[str, object]
+"""Of a message."""
+
 MOST_TOKENS = 8  # of an answer; more than a word takes
 TOP = 20  # likeliest first tokens: the most that these servers give
 
 
+def text_part(text: str) -> Part:
+    return {"type": "text", "text": text}
+
+
+def image_part(data_url: str) -> Part:
+    return {"type": "image_url", "image_url": {"url": data_url}}
+
+
 def question_body(
-    model: str, asking: Question, data_url: str, answers: Answers, more: Mapping[str, object]
+    model: str,
+    asking: Question,
+    shown: Sequence[Part],
+    answers: Answers,
+    more: Mapping[str, object],
 ) -> dict[str, object]:
-    """The image stands before the text, so that servers keep its prefix for the next question.
+    """What is shown stands before the text, so that servers keep its prefix for the next question.
 
     `more` goes before what stands here; what it has as null is left out.
     """
-    content = [
-        {"type": "image_url", "image_url": {"url": data_url}},
-        {"type": "text", "text": f"{asking.text} {BRIEF}"},
-    ]
+    content = [*shown, text_part(f"{asking.text} {BRIEF}")]
     body: dict[str, object] = {
         "model": model,
         "messages": [{"role": "user", "content": content}],
