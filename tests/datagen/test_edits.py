@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
 from sipo.datagen.generation.rejudging import judge_folder
 from sipo.datagen.generation.run import generate
+from sipo.datagen.looking.view_page import view
 from sipo.datagen.settings import GenerateSettings
 from sipo.datagen.storage.latent_files import conditioning_of
 from sipo.datagen.storage.pair_dataset import PairDataset
@@ -147,6 +149,15 @@ def test_it_is_judged_again_with_its_pictures(shards: Path, tmp_path: Path) -> N
     judge_folder(shards, "fake", judge=judge, out=tmp_path / "again", progress=False)
     assert len(judge.seen) == 9
     assert list(find_damage(tmp_path / "again")) == []
+
+
+def test_the_page_shows_what_each_edit_began_with(shards: Path) -> None:
+    page = view(open_folder(shards)).page
+    [data] = re.findall(r'<script[^>]*id="data"[^>]*>(.*?)</script>', page, re.DOTALL)
+    rows = json.loads(data)
+    assert [row["before"]["size"] for row in rows] == [[24, 16]] * 3
+    first, second, third = (row["before"]["src"] for row in rows)
+    assert first == third != second
 
 
 @pytest.mark.parametrize("objective", ["sipo", "flow-dpo"])
