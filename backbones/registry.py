@@ -29,6 +29,7 @@ FAMILIES = {
     "CogVideoXPipeline": "sipo.backbones.video.cogvideox:CogVideoX",
     "Flux2KleinPipeline": "sipo.backbones.images.flux2:Flux2Klein",
     "Flux2Pipeline": "sipo.backbones.images.flux2:Flux2",
+    "FluxKontextPipeline": "sipo.backbones.images.flux_kontext:FluxKontext",
     "FluxPipeline": "sipo.backbones.images.flux:Flux",
     "HunyuanVideo15Pipeline": "sipo.backbones.video.hunyuan_video:HunyuanVideo",
     "QwenImage21Pipeline": "sipo.backbones.images.qwen_image_21:QwenImage21",
