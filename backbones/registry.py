@@ -29,6 +29,7 @@ FAMILIES = {
     "CogVideoXPipeline": "sipo.backbones.video.cogvideox:CogVideoX",
     "FluxPipeline": "sipo.backbones.images.flux:Flux",
     "HunyuanVideo15Pipeline": "sipo.backbones.video.hunyuan_video:HunyuanVideo",
+    "LTX2Pipeline": "sipo.backbones.video.ltx2:Ltx2",
     "SanaPipeline": "sipo.backbones.images.sana:Sana",
     "StableDiffusion3Pipeline": "sipo.backbones.images.sd3:StableDiffusion3",
     "StableDiffusionPipeline": "sipo.backbones.images.stable_diffusion:StableDiffusion",
