@@ -19,13 +19,15 @@ def load_backbone(
     quantize: str = "no",
     device: str = "auto",
     offload: bool = False,
+    expert: str = "",
 ) -> Backbone:
     """A model on its device, with a policy's weights where they are given.
 
     `name`: an embedded model, a diffusers folder or a hub id. `weights`: a run of `sipo-train`, a
     LoRA's .safetensors file, or its folder. `dtype`: "auto" (bfloat16 on a card that has it, else
     float32), "float32", "bfloat16" or "float16";
-    `quantize`: "no", "nf4" or "int8", of the denoiser. Raises ValueError for what cannot be loaded.
+    `quantize`: "no", "nf4" or "int8", of the denoiser. `expert`: "high" or "low", the one to train
+    of a model that has two. Raises ValueError for what cannot be loaded.
     """
     from sipo.backbones import registry
     from sipo.backbones.placement import place
@@ -34,7 +36,7 @@ def load_backbone(
     with in_python_words():
         on = find_device(device)
         backbone = registry.load_backbone(
-            str(name), weights, dtype=dtype_on(on, dtype), quantize=quantize
+            str(name), weights, dtype=dtype_on(on, dtype), quantize=quantize, expert=expert
         )
         place(backbone, on, offload)
     return backbone

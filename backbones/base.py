@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal, NotRequired, TypedDict
 
 import torch
@@ -47,6 +48,8 @@ class Sampler(StrictModel):
 
     steps: int = Field(default=20, ge=1)
     guidance: float = Field(default=5.0, ge=0)
+    guidance_2: float | None = Field(default=None, ge=0, exclude_if=lambda n: n is None)
+    """Of a second expert; None: as of the first."""
     height: int | None = None  # pixels; None: the checkpoint's own size
     width: int | None = None
     frames: int | None = Field(default=None, ge=1, exclude_if=lambda n: n is None)  # of a clip
@@ -86,16 +89,22 @@ class Backbone(ABC):
     family: ClassVar[str]
     lora_targets: ClassVar[tuple[str, ...]]
     denoiser_class: ClassVar[type[ModelMixin]]
-    denoiser_folder: ClassVar[str]  # its subfolder in a diffusers checkpoint
+    denoiser_folder: str  # its subfolder in a diffusers checkpoint
     step_caches: ClassVar[bool] = False
     """Whether diffusers' caches know its blocks, and its pipeline tells them whose step it is."""
 
+    few_steps: bool = False
+    """Whether it was distilled to a few steps, which training it undoes."""
     fps: int | None = None  # frames a second of the clips it makes; None: it makes images
     name: str
     denoiser: ModelMixin
     prediction: Prediction
     num_train_timesteps: int
     default_sampler: Sampler
+    experts: Mapping[str, range] = MappingProxyType({})
+    """The timesteps of each, of a checkpoint that has several denoisers."""
+    expert: str = ""
+    """Which of them is `denoiser`, where one was chosen to be trained."""
     part: Provenance | None = None
     """Where its code is from outside."""
 
@@ -106,6 +115,19 @@ class Backbone(ABC):
     ) -> Backbone:
         """From a diffusers folder or hub id. `denoiser_only` skips VAE and text encoders;
         `quantization` is diffusers' configuration for the denoiser."""
+
+    @classmethod
+    def load_expert(
+        cls,
+        path: str,
+        expert: str,
+        denoiser_only: bool,
+        dtype: torch.dtype,
+        quantization: Bits | None = None,
+    ) -> Backbone:
+        """The same with one expert as the denoiser; `denoiser_only` leaves the others in their
+        files. Raises ValueError for a checkpoint of one denoiser."""
+        raise ValueError(no_experts(path, expert))
 
     @abstractmethod
     def encode_prompts(self, texts: Sequence[str]) -> Conditioning:
@@ -155,6 +177,15 @@ class Backbone(ABC):
         """g of u + g (c - u), which `guidance` means to its pipeline; 1 where that is c alone."""
         return guidance if guidance > 1 else 1.0
 
+    def said_before(self) -> str:
+        """What its text encoder hears before a prompt, as text; its tokens are not the prompt's."""
+        return ""
+
+    def guided(self, without: Tensor, with_prompt: Tensor, scale: float) -> Tensor:
+        """u + g (c - u) of predictions (B, ...) (Ho & Salimans 2022), or what the pipeline makes
+        of the two."""
+        return without + scale * (with_prompt - without)
+
     def told_guidance(self, conditioning: Conditioning, guidance: float) -> Conditioning:
         """With what the denoiser is told of guidance, where it is an input."""
         return conditioning
@@ -190,8 +221,23 @@ class Backbone(ABC):
         """The LoRA of the text encoders, by names that are not the denoiser's."""
         return {}
 
+    def denoisers(self) -> dict[str, ModelMixin]:
+        """By subfolder: all experts, or the one that was chosen."""
+        return {self.denoiser_folder: self.denoiser}
+
+    @property
+    def lora_prefix(self) -> str:
+        """How the names of a LoRA's tensors begin, which diffusers has alike for all experts."""
+        return type(self).denoiser_folder
+
+    @property
+    def timesteps(self) -> range:
+        """Those that `denoiser` is asked at."""
+        return self.experts.get(self.expert, range(self.num_train_timesteps))
+
     def to(self, device: torch.device | str) -> None:
-        self.denoiser.to(device)
+        for network in self.denoisers().values():
+            network.to(device)
 
     @abstractmethod
     def offload(self, device: torch.device | str) -> None:
@@ -204,15 +250,32 @@ class Backbone(ABC):
         return known
 
     def weights_sha256(self) -> str:
-        """Over the denoiser as it is now and all adapters: names, shapes and values."""
+        """Over the denoisers as they are now and all adapters: names, shapes and values."""
         digest = hashlib.sha256()
-        values, text = Values(self.denoiser), self.text_adapters()
-        for key in sorted({*values, *text}):
-            value = text[key] if key in text else values[key]
+        places = {key: (values, name) for values, key, name in self._hashed()}
+        for key in sorted(places):
+            values, name = places[key]
+            value = values[name]
             digest.update(f"{key}{tuple(value.shape)}".encode())
             for part in stored(value):
                 digest.update(as_bytes(part.detach().cpu().contiguous()))
         return digest.hexdigest()
+
+    def _hashed(self) -> Iterator[tuple[Mapping[str, Tensor], str, str]]:
+        """Values, under which name they are hashed, and their own."""
+        for folder, network in self.denoisers().items():
+            values = Values(network)
+            before = "" if network is self.denoiser else f"{folder}."
+            yield from ((values, f"{before}{name}", name) for name in values)
+        text = self.text_adapters()
+        yield from ((text, name, name) for name in text)
+
+
+def no_experts(backbone: str, expert: str) -> str:
+    return (
+        f"--expert {expert!r} is for a model of several denoisers, and --backbone {backbone!r} has "
+        "one; leave it out"
+    )
 
 
 def append_dims(values: Tensor, like: Tensor) -> Tensor:

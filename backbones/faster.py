@@ -57,12 +57,13 @@ def speed_up(backbone: Backbone, sampler: Sampler) -> None:
 
     Raises ValueError for a cache that the family does not have.
     """
-    if sampler.fp8:
-        _to_fp8(backbone.denoiser)
-    if sampler.cache is not None:
-        _cache_steps(backbone, sampler.cache)
-    if sampler.compile:
-        _compile_blocks(backbone.denoiser)
+    for denoiser in backbone.denoisers().values():
+        if sampler.fp8:
+            _to_fp8(denoiser)
+        if sampler.cache is not None:
+            _cache_steps(backbone, denoiser, sampler.cache)
+        if sampler.compile:
+            _compile_blocks(denoiser)
 
 
 def blocks_of(denoiser: ModelMixin) -> Iterator[nn.Module]:
@@ -82,11 +83,11 @@ def _compile_blocks(denoiser: ModelMixin) -> None:
     denoiser.compile_repeated_blocks()
 
 
-def _cache_steps(backbone: Backbone, cache: str) -> None:
+def _cache_steps(backbone: Backbone, denoiser: ModelMixin, cache: str) -> None:
     if not backbone.step_caches:
         raise ValueError(
             f"--cache {cache} is nothing that diffusers has for {backbone.name!r} (family "
-            f"{backbone.family}), as it has for FLUX, CogVideoX and Wan; leave it out"
+            f"{backbone.family}), as it has for FLUX, Qwen-Image, CogVideoX and Wan; leave it out"
         )
     kind, _, number = cache.partition("=")
     config: FirstBlockCacheConfig | TaylorSeerCacheConfig
@@ -95,12 +96,12 @@ def _cache_steps(backbone: Backbone, cache: str) -> None:
     else:
         config = TaylorSeerCacheConfig(
             cache_interval=int(number),
-            taylor_factors_dtype=backbone.denoiser.dtype,
+            taylor_factors_dtype=denoiser.dtype,
             cache_identifiers=[_ATTENTION],
         )
-    if backbone.denoiser.is_cache_enabled:
-        backbone.denoiser.disable_cache()
-    backbone.denoiser.enable_cache(config)
+    if denoiser.is_cache_enabled:
+        denoiser.disable_cache()
+    denoiser.enable_cache(config)
 
 
 def _to_fp8(denoiser: ModelMixin) -> None:

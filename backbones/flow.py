@@ -42,11 +42,19 @@ class FlowBackbone(PipelineBackbone):
         scheduler = deepcopy(self._whole.scheduler)
         given: dict[str, object] = {}
         if self.even_levels:
-            given["sigmas"] = np.linspace(1, 1 / steps, steps)
+            given["sigmas"] = self._unshifted(steps)
         if scheduler.config.get("use_dynamic_shifting"):
-            given["mu"] = _shift_of(scheduler.config, prod(shape[1:]) // PATCH**2)
+            given["mu"] = self._mu(scheduler.config, steps, shape)
         scheduler.set_timesteps(steps, **given)
         return torch.as_tensor(scheduler.sigmas)[:steps].double()
+
+    def _unshifted(self, steps: int) -> list[float]:
+        """What its scheduler is asked for, of `even_levels`."""
+        return list(np.linspace(1, 1 / steps, steps))
+
+    def _mu(self, config: Schedule, steps: int, shape: Sequence[int]) -> float:
+        """What the pipeline shifts by, for latents of `shape` (C, ...)."""
+        return _shift_of(config, prod(shape[1:]) // PATCH**2)
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         sigma = append_dims(self.sigma(timesteps, latents.dtype), latents)

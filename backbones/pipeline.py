@@ -19,7 +19,7 @@ from sipo.backbones.base import Backbone, Generated, Sampler, Schedule
 from sipo.backbones.loading.lora_files import Lora, attach, peft_config, read_lora
 from sipo.backbones.loading.model_folders import check_model, check_pipeline
 from sipo.backbones.loading.pretrained import fitting, from_pretrained
-from sipo.backbones.loading.trained_weights import check_lora, find_weights
+from sipo.backbones.loading.trained_weights import check_lora, expert_of, find_weights
 from sipo.backbones.loading.unread import Values, load_into, unread, unread_of
 from sipo.common.files.tensor_files import not_finite
 from sipo.common.pictures.faults import spoiled
@@ -57,22 +57,33 @@ class PipelineBackbone(Backbone):
             only = (cls.denoiser_folder, "scheduler") if denoiser_only else ()
             check_pipeline(Path(path), f"{what}:", only)
         if denoiser_only:
-            schedule = DDPMScheduler.load_config(path, subfolder="scheduler")  # any scheduler's
-            denoiser = from_pretrained(
-                cls.denoiser_class,
-                path,
-                what,
-                cls.denoiser_folder,
-                dtype=dtype,
-                quantization_config=quantization,
-            )
-            return cls(path, denoiser, dict(schedule))
+            return cls._load_denoiser(path, cls.denoiser_folder, dtype, quantization)
         options = dict(cls.pipeline_options)
         if quantization is not None:
-            mapping = {cls.denoiser_folder: quantization}
+            mapping = dict.fromkeys(cls._denoiser_folders(path), quantization)
             options["quantization_config"] = PipelineQuantizationConfig(quant_mapping=mapping)
         pipeline = from_pretrained(cls.pipeline_class, path, what, "", dtype=dtype, **options)
         return cls.from_pipeline(path, pipeline)
+
+    @classmethod
+    def _load_denoiser(
+        cls, path: str, folder: str, dtype: Dtypes, quantization: Bits | None = None
+    ) -> Self:
+        """Of that subfolder, with the scheduler's configuration and nothing else."""
+        schedule = DDPMScheduler.load_config(path, subfolder="scheduler")  # any scheduler's
+        denoiser = from_pretrained(
+            cls.denoiser_class,
+            path,
+            f"--backbone {path!r}",
+            folder,
+            dtype=dtype,
+            quantization_config=quantization,
+        )
+        return cls(path, denoiser, dict(schedule))
+
+    @classmethod
+    def _denoiser_folders(cls, path: str) -> tuple[str, ...]:
+        return (cls.denoiser_folder,)
 
     @classmethod
     def from_pipeline(cls, name: str, pipeline: DiffusionPipeline) -> Self:
@@ -125,20 +136,33 @@ class PipelineBackbone(Backbone):
         self._tile(*pixels.shape[-2:])
         vae = self._whole.vae
         mean = vae.encode(pixels.to(self._device, vae.dtype)).latent_dist.mean
-        return cast(Tensor, (mean - _shift(vae)) * vae.config.scaling_factor)
+        return self._scaled(mean)
 
     @torch.no_grad()
     def decode_latents(self, latents: Tensor) -> list[Image.Image]:
         vae = self._whole.vae
-        scaled = latents.to(self._device, vae.dtype) / vae.config.scaling_factor + _shift(vae)
-        pixels = vae.decode(scaled).sample
+        pixels = self._pixels(latents.to(self._device, vae.dtype))
         images = self._whole.image_processor.postprocess(pixels.nan_to_num(), "pil")
         return [
             spoiled(image, fault_in(*made))
             for image, *made in zip(images, latents, pixels, strict=True)
         ]
 
+    def _pixels(self, latents: Tensor) -> Tensor:
+        """As the denoiser sees them -> in [-1, 1]."""
+        return cast(Tensor, self._whole.vae.decode(self._unscaled(latents)).sample)
+
+    def _scaled(self, latents: Tensor) -> Tensor:
+        """The autoencoder's -> as the denoiser sees them."""
+        vae = self._whole.vae
+        return cast(Tensor, (latents - _shift(vae)) * vae.config.scaling_factor)
+
+    def _unscaled(self, latents: Tensor) -> Tensor:
+        vae = self._whole.vae
+        return cast(Tensor, latents / vae.config.scaling_factor + _shift(vae))
+
     def sized(self, sampler: Sampler) -> Sampler:
+        self._check_guidance(sampler)
         if sampler.height is None and sampler.width is None:
             return sampler
         own, step = self._native_size(), self._size_step()
@@ -152,6 +176,22 @@ class PipelineBackbone(Backbone):
                     + (f"{least} or {least + step}" if least else str(step))
                 )
         return sampler.model_copy(update=sides)
+
+    def _check_guidance(self, sampler: Sampler) -> None:
+        """Raises ValueError for a second scale that nothing would ask."""
+        if sampler.guidance_2 is None:
+            return
+        if not self.experts:
+            raise ValueError(
+                f"--guidance-2 {sampler.guidance_2:g} is of a second denoiser, and {self.name!r} "
+                "has one; leave it out"
+            )
+        if self.guidance_scale(sampler.guidance) == 1 != self.guidance_scale(sampler.guidance_2):
+            raise ValueError(
+                f"--guidance-2 {sampler.guidance_2:g} has no effect with --guidance "
+                f"{sampler.guidance:g}, at which the pipeline guides neither denoiser; give one "
+                "above 1, or leave it out"
+            )
 
     def _native_size(self) -> tuple[int, int]:
         """Height and width in pixels that the pipeline takes where none is given."""
@@ -174,20 +214,22 @@ class PipelineBackbone(Backbone):
 
     @torch.no_grad()
     def _sample_latents(
-        self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler
+        self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler, **more: object
     ) -> Tensor:
-        """The pipeline's own call. The noise is drawn on the CPU, so that devices agree."""
+        """The pipeline's own call, with `more` arguments. The noise is drawn on the CPU, so that
+        devices agree."""
         native = self._native_size()
         self._tile(sampler.height or native[0], sampler.width or native[1])
         try:
             made = self._whole(
-                list(texts),
+                prompt=list(texts),
                 generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
                 num_inference_steps=sampler.steps,
                 output_type="latent",
                 return_dict=False,
                 **self._guidance_options(sampler.guidance),
                 **self._call_options(sampler),
+                **more,
             )
         except BaseException:  # out of memory or Ctrl-C, after which it is called again
             self._whole.maybe_free_model_hooks()  # ends a call: models wait, caches forget
@@ -221,6 +263,7 @@ class PipelineBackbone(Backbone):
 
     def read_lora(self, file: Path, option: str, text: bool = False) -> Lora:
         check_lora(file, option)
+        self._check_expert(file, option)
         networks = self._tunable(text)
         with fitting(option, file, self.name):
             lora = read_lora(file, option, networks, self.pipeline_class)
@@ -231,12 +274,23 @@ class PipelineBackbone(Backbone):
             )
         return lora
 
+    def _check_expert(self, file: Path, option: str) -> None:
+        """Raises ValueError for a LoRA that says it is another denoiser's."""
+        theirs = expert_of(file, option)
+        if theirs and theirs != self.expert:
+            own = f"this one is {self.expert!r}" if self.expert else f"{self.name!r} has no experts"
+            raise ValueError(
+                f"{option} {str(file)!r} is a LoRA of the expert {theirs!r}, and {own}; give it "
+                "with the model it was trained on"
+                + (f", as {theirs}/ of a folder or with --expert {theirs}" if self.expert else "")
+            )
+
     def _load_lora(self, file: Path, option: str, text: bool) -> None:
         lora, networks = self.read_lora(file, option, text), self._tunable(text)
         for component, tensors in lora.tensors.items():
             config = peft_config(tensors, lora.config.get(component))
             attach(networks[component], tensors, config)
-            if component != self.denoiser_folder:
+            if component != self.lora_prefix:
                 self._text_adapters |= {f"{component}.{k}": value for k, value in tensors.items()}
 
     def _load_whole(self, folder: Path, option: str) -> None:
@@ -263,7 +317,7 @@ class PipelineBackbone(Backbone):
         names = getattr(self.pipeline_class, "_lora_loadable_modules", ()) if text else ()
         found = {n: getattr(self.pipeline, n, None) for n in names if n.startswith("text_")}
         encoders = {name: network for name, network in found.items() if network is not None}
-        return {self.denoiser_folder: self.denoiser, **encoders}
+        return {self.lora_prefix: self.denoiser, **encoders}
 
     def text_adapters(self) -> dict[str, Tensor]:
         return dict(self._text_adapters)

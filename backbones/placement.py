@@ -13,7 +13,8 @@ def place(backbone: Backbone, device: torch.device, offload: bool) -> None:
     """All of it on the device or, with `offload`, only the model that computes."""
     keep_freed_memory(device)
     use_tensor_cores(device)
-    lay_out(backbone.denoiser, device)
+    for network in backbone.denoisers().values():
+        lay_out(network, device)
     if not offload:
         backbone.to(device)
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sipo.backbones.base import Backbone, Provenance, Sampler
+from sipo.backbones.base import Backbone, Provenance, Sampler, no_experts
 from sipo.backbones.loading.model_folders import read_index
 from sipo.backbones.loading.names import EMBEDDED as EMBEDDED
 from sipo.backbones.loading.names import GROUP, find_backbone, is_part
@@ -27,9 +27,13 @@ if TYPE_CHECKING:
 FAMILIES = {
     "ChromaPipeline": "sipo.backbones.images.chroma:Chroma",
     "CogVideoXPipeline": "sipo.backbones.video.cogvideox:CogVideoX",
+    "Flux2KleinPipeline": "sipo.backbones.images.flux2:Flux2Klein",
+    "Flux2Pipeline": "sipo.backbones.images.flux2:Flux2",
     "FluxPipeline": "sipo.backbones.images.flux:Flux",
     "HunyuanVideo15Pipeline": "sipo.backbones.video.hunyuan_video:HunyuanVideo",
     "LTX2Pipeline": "sipo.backbones.video.ltx2:Ltx2",
+    "QwenImage21Pipeline": "sipo.backbones.images.qwen_image_21:QwenImage21",
+    "QwenImagePipeline": "sipo.backbones.images.qwen_image:QwenImage",
     "SanaPipeline": "sipo.backbones.images.sana:Sana",
     "StableDiffusion3Pipeline": "sipo.backbones.images.sd3:StableDiffusion3",
     "StableDiffusionPipeline": "sipo.backbones.images.stable_diffusion:StableDiffusion",
@@ -49,9 +53,11 @@ def load_backbone(
     dtype: str = "float32",
     quantize: str = "no",
     option: str = "--weights",
+    expert: str = "",
 ) -> Backbone:
     """`name`: "mini-sd", a diffusers folder, a hub id, or what makes a backbone of one's own;
-    `weights`: see trained_weights.py, `option` is where they were asked for.
+    `weights`: see trained_weights.py, `option` is where they were asked for; `expert`: the one that
+    is to be trained, of a checkpoint with several.
 
     Raises ValueError for a name that is none of these, a family without a backbone file, files that
     are damaged, weights of another architecture, or bits that cannot be had here.
@@ -60,17 +66,23 @@ def load_backbone(
         check_weights(weights, option)
     path, made_of = find_backbone(name), (DTYPES[dtype], quantization(quantize, DTYPES[dtype]))
     if is_part(name):
+        if expert:
+            raise ValueError(no_experts(name, expert))
         backbone = _made(name, denoiser_only, *made_of)
     else:
         kind, part = _family(name, _pipeline_class(name, path))
-        backbone = kind.load(path, denoiser_only, *made_of)
+        if expert:
+            backbone = kind.load_expert(path, expert, denoiser_only, *made_of)
+        else:
+            backbone = kind.load(path, denoiser_only, *made_of)
         backbone.part = part
     backbone.name = name
     if sampler := sampler_of(path, Sampler):
         backbone.default_sampler = sampler
     if weights is not None:
         backbone.load_weights(place_of(weights), option)
-    backbone.denoiser.requires_grad_(False).eval()
+    for network in backbone.denoisers().values():
+        network.requires_grad_(False).eval()
     return backbone
 
 

@@ -14,7 +14,7 @@ from sipo.common.settings import setting
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Quantize = Literal["no", "nf4", "int8"]
 FASTER = ("compile", "cache", "fp8")
-SAMPLER = ("steps", "guidance", "height", "width", "frames", *FASTER)
+SAMPLER = ("steps", "guidance", "guidance_2", "height", "width", "frames", *FASTER)
 """What is asked of the checkpoint's sampler; None or False leaves it its own."""
 CACHES: dict[str, float] = {"first-block": 0.05, "taylorseer": 5}
 """diffusers' caches over steps, with the threshold and the interval that are its defaults."""
@@ -72,6 +72,12 @@ STEPS = partial(
 )
 GUIDANCE = partial(
     _sampler, "Scale of classifier-free guidance.", also="guidance_scale cfg_scale cfg", ge=0
+)
+GUIDANCE_2 = partial(
+    _sampler,
+    "Scale of guidance of the second denoiser, of a model that has two.",
+    also="guidance_scale_2",
+    ge=0,
 )
 HEIGHT = partial(_sampler, "Height of pictures in pixels.", ge=1)
 WIDTH = partial(_sampler, "Width of pictures in pixels.", ge=1)

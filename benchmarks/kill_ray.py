@@ -1,12 +1,12 @@
-"""Kill -9 at random moments under `sipo-data generate --runner ray`, and compare with one process.
+"""Kill -9 at random moments under `--runner ray`, and compare with one process.
 
-    python benchmarks/kill_ray.py [--kills 20] [--seed 0] [--whom worker|node|driver]
-        [--backbone mini-sd] [--prompts 48] [--steps 4]
+    python benchmarks/kill_ray.py generate|geneval [--kills 20] [--seed 0]
+        [--whom worker|node|driver] [--backbone mini-sd] [--prompts 48] [--steps 4]
 
 A cluster of two nodes of one core each runs on this machine; killed is a worker, or the raylet of
 the node that the command is not on (and a new node joins), or the command itself, which is then
 given again. Says how many files differ from those of a process that was left alone (none, or it
-ends), and how many candidates were judged more than once. Where all is made before as many kills as
+ends), and how many images were judged more than once. Where all is made before as many kills as
 asked for have hit, it begins again in a fresh folder.
 """
 
@@ -34,6 +34,12 @@ from sipo.feedback.prompts.suites import TRAIN_SUITES, load_suite
 
 BIN = Path(sys.executable).parent
 STORE_BYTES = 80_000_000
+WORKERS = ("ShardMaker", "Evaluator")
+"""Actors that make what the command is for."""
+SAMPLING = {
+    "generate": ["sipo-data", "generate", "--candidates", "4", "--margin", "0.05"],
+    "geneval": ["sipo-geneval", "--images-per-prompt", "4"],
+}
 JUDGE = '''
 import os
 from sipo.feedback.fake import FakeJudge
@@ -58,10 +64,13 @@ def command(asked: argparse.Namespace, out: Path) -> list[str]:
     notes.mkdir(exist_ok=True)
     rules = out.with_suffix(".json")
     rules.write_text(json.dumps({"counted:Counted": {"folder": str(notes)}}), encoding="utf-8")
-    given = ["--prompts", "prompts.jsonl", "--judge", "counted:Counted", "--candidates", "4"]
-    given += ["--backbone", asked.backbone, "--judge-settings", rules.name, "--margin", "0.05"]
-    given += ["--prompts-per-shard", "2", "--batch-size", "4", "--steps", str(asked.steps)]
-    return [str(BIN / "sipo-data"), "generate", *given, "--out", out.name]
+    given = ["--prompts", "prompts.jsonl", "--judge", "counted:Counted"]
+    given += ["--backbone", asked.backbone, "--judge-settings", rules.name]
+    given += ["--batch-size", "4", "--steps", str(asked.steps), "--out", out.name]
+    if asked.stage == "generate":
+        given += ["--prompts-per-shard", "2"]
+    program, *stage = SAMPLING[asked.stage]
+    return [str(BIN / program), *stage, *given]
 
 
 def judged(out: Path) -> Counter[str]:
@@ -86,9 +95,8 @@ class TwoNodes:
         self.other = self.cluster.add_node(**options)
 
     def workers(self) -> list[int]:
-        """Processes of actors that make shards."""
         raylets = {raylet_of(node) for node in self.cluster.list_all_nodes()}
-        return [pid for pid in processes() if parent(pid) in raylets and "ShardMaker" in title(pid)]
+        return [pid for pid in processes() if parent(pid) in raylets and is_worker(pid)]
 
     def kill_node(self) -> None:
         os.kill(raylet_of(self.other), signal.SIGKILL)
@@ -118,6 +126,10 @@ def title(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def is_worker(pid: int) -> bool:
+    return any(name in title(pid) for name in WORKERS)
 
 
 def strike(whom: str, nodes: TwoNodes, driver: subprocess.Popen[bytes], chance: Any) -> str | None:
@@ -152,6 +164,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("stage", choices=[*SAMPLING])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--whom", choices=["worker", "node", "driver"], help="else by turns")
@@ -203,7 +216,7 @@ def main() -> None:
         "runs": runs,
         "files_compared": len(calm),
         "files_lost": 0,
-        "candidates": needed.total() * runs,
+        "images": needed.total() * runs,
         "judged_again": repeated,
         "ray": ray.__version__,
     }

@@ -23,7 +23,6 @@ from sipo.datagen.next_commands import after_export, after_shards, generate_comm
 from sipo.datagen.planning.settings import PlanSettings
 from sipo.datagen.refusals import (
     refuse_impossible,
-    refuse_impossible_calibration,
     refuse_impossible_judging,
 )
 from sipo.datagen.settings import GenerateSettings
@@ -223,22 +222,21 @@ def validate(settings: asked.FolderSettings) -> None:
     example="sipo-data calibrate-judge labelled.jsonl --judge yolo-world --out judge.json",
 )
 @settings_options(asked.CalibrateJudgeSettings)
+@JSON
 def calibrate_judge_command(settings: asked.CalibrateJudgeSettings) -> None:
-    """Find a detector's thresholds per tag on IMAGES of known content; write --judge-settings."""
+    """Find a detector's thresholds per tag on IMAGES of known content; write --judge-settings.
+
+    With --people, what any judge is worth by them: agreement, Cohen's kappa, error rates, the same
+    with thresholds that other prompts chose, and what a gain by this judge means by people.
+    """
     from sipo.common.files.places import require_file_place
     from sipo.common.files.writing import write_json
-    from sipo.feedback.detectors.threshold_calibration import calibrate_judge, calibration_lines
-    from sipo.feedback.labelled_images import read_labelled
-    from sipo.feedback.registry import load_judge, vocabulary_of
+    from sipo.datagen.calibration import calibrate
 
     require_file_place(settings.out)
-    rows = read_labelled(settings.images)
-    known = vocabulary_of([row.prompt for row in rows])
-    refuse_impossible_calibration(settings, known)
     no_loading_bars()
-    loaded = load_judge(settings.judge, settings.judge_weights, known, settings.judge_settings)
-    found = calibrate_judge(settings.judge, loaded, rows)
-    write_json(settings.out, found.settings(), indent=2)
+    found = calibrate(settings)
+    write_json(settings.out, found.settings, indent=2)
     after = command(
         "sipo-data",
         "generate",
@@ -246,7 +244,7 @@ def calibrate_judge_command(settings: asked.CalibrateJudgeSettings) -> None:
         judge_weights=settings.judge_weights,
         judge_settings=settings.out,
     )
-    end(None, [*calibration_lines(found), f"written: {settings.out}"], after)
+    end(found.settings, [*found.lines, f"written: {settings.out}"], after)
 
 
 @main.command("serve-judge", example="sipo-data serve-judge mini-evaluator --port 8000")

@@ -80,6 +80,21 @@ class CalibrateJudgeSettings(StrictModel):
     judge: str = feedback.JUDGE("yolo-world")
     judge_weights: Path | None = feedback.JUDGE_WEIGHTS(None)
     judge_settings: Path | None = feedback.JUDGE_SETTINGS(None)
+    people: Path | None = setting(
+        "Judge",
+        "CSV or JSON lines of people's word on IMAGES, of which IMAGES may be a folder of shards "
+        'too: image (or candidate) and right ("yes" or "no"). Any judge may be asked then.',
+        None,
+        without="labels are those of IMAGES",
+    )
+    gain: float = setting(
+        "Judge",
+        "Gain of a share of correct images by this judge, of which --people says how much to "
+        "believe.",
+        0.1,
+        ge=-1,
+        le=1,
+    )
     out: Path = setting("Output", "JSON file of --judge-settings to write.", Path("judge.json"))
 
 

@@ -63,6 +63,7 @@ class GenerateSettings(StrictModel):
     seed: int = SEED(0)
     steps: int | None = model.STEPS(None)
     guidance: float | None = model.GUIDANCE(None)
+    guidance_2: float | None = model.GUIDANCE_2(None)
     height: int | None = model.HEIGHT(None)
     width: int | None = model.WIDTH(None)
     frames: int | None = model.FRAMES(None)

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
-from sipo.feedback.judge import Judge
+from sipo.feedback.judge import Judge, sees_clips
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.complaint import Complaint
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
@@ -141,6 +141,11 @@ def make_ensemble(
         raise ValueError(f"ensemble rule {rule!r} is unknown; choose one of {', '.join(RULES)}")
     if not isinstance(weights, Mapping | None):
         raise ValueError(f"ensemble weights {weights!r} are no weight by judge; give an object")
+    if whole := [n for n, one in zip(names, members, strict=True) if sees_clips(one)]:
+        raise ValueError(
+            f"judge {whole[0]!r} looks at clips, whole, and the others of several at images; judge "
+            "by it alone"
+        )
     by_name = dict.fromkeys(names, 1.0) | dict(weights or {})
     for name, weight in by_name.items():
         if name not in names:

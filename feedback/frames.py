@@ -9,10 +9,25 @@ from typing import get_args
 from PIL import Image
 
 from sipo.common.pictures.picture import Clip, Picture
-from sipo.feedback.judge import Judge
+from sipo.feedback.judge import Judge, sees_clips
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
 from sipo.feedback.settings import FRAMES, FrameScore
+
+
+def judge_for(judge: Judge, clips: bool, frames: int = FRAMES, score: FrameScore = "mean") -> Judge:
+    """The judge of a folder's pictures: of clips a FrameJudge, or `judge` where it sees them whole.
+
+    Raises ValueError for one that sees clips alone where there are images, and as FrameJudge.
+    """
+    if not sees_clips(judge):
+        return FrameJudge(judge, frames, score) if clips else judge
+    if not clips:
+        raise ValueError(
+            f"judge {judge.describe()['id']!r} looks at clips, whole, and here are images; choose "
+            "a judge of images"
+        )
+    return judge
 
 
 class FrameJudge:

@@ -23,3 +23,8 @@ class Judge(Protocol):
     def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
         """One verdict an image, in order. A failure is a verdict that says so, no exception."""
         ...
+
+
+def sees_clips(judge: Judge) -> bool:
+    """Whether it is handed clips whole, and no image: it has the attribute `sees_clips`."""
+    return bool(getattr(judge, "sees_clips", False))

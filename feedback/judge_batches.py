@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from PIL import Image
 
 from sipo.common.fitting_batches import in_fitting_batches
-from sipo.common.pictures.picture import Picture, fault_in
+from sipo.common.pictures.picture import Clip, Picture, fault_in
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
 
@@ -85,7 +85,7 @@ def judge_sound(
 ) -> list[Verdict]:
     """The judge's verdicts, in order; a picture that shows nothing is a failure with its cause.
 
-    The one way to judge what was sampled. The judge of clips is a FrameJudge.
+    The one way to judge what was sampled. The judge of clips is of `judge_for`.
     """
     faults = [fault_in(picture) for picture in pictures]
     asked = [
@@ -137,7 +137,11 @@ def _refuse_all_alike(
         )
 
 
-def require_pixels(image: Image.Image) -> None:
-    """Raises ValueError for an image without."""
-    if not image.width or not image.height:
-        raise ValueError(f"the image has no pixels ({image.width}x{image.height})")
+def require_pixels(picture: Picture) -> None:
+    """Raises ValueError for an image without, also as a clip's frame, and for a clip of none."""
+    frames = picture.frames if isinstance(picture, Clip) else (picture,)
+    if not frames:
+        raise ValueError("the clip has no frames")
+    for image in frames:
+        if not image.width or not image.height:
+            raise ValueError(f"the image has no pixels ({image.width}x{image.height})")

@@ -12,6 +12,7 @@ _BY_WEIGHTS = {
     ("mini-evaluator", "evaluator"): OURS,
     ("owlv2", "google/owlv2-base-patch16-ensemble"): "Apache-2.0",
     ("vlm", "Qwen/Qwen2.5-VL-7B-Instruct"): "Apache-2.0",
+    ("ocr", None): "RapidOCR and PP-OCR's weights in it, Apache-2.0",
     ("imported", None): "people's choices: as their source says",
     ("none", None): "nobody has judged",
     ("fake", None): "a hash, no model",

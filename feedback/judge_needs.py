@@ -11,9 +11,11 @@ from pathlib import Path
 from sipo.common.hub import unreachable
 from sipo.feedback.detectors.embedded_folder import read_config
 from sipo.feedback.detectors.yolo_files import local_yolo
+from sipo.feedback.judge_urls import is_url
 from sipo.feedback.judge_weights import local_file, local_folder
 from sipo.feedback.published_weights import CLIP_B, NEEDS, VIT_L, Needs
 from sipo.feedback.registry import JudgeSettings, read_settings, split_names
+from sipo.feedback.scorers.ocr_reader import require_ocr
 from sipo.weights import weights_folder
 
 EMBEDDED = {"yolo-world": "yolo-world-mini", "mini-evaluator": "evaluator"}
@@ -48,18 +50,20 @@ def _check(
         local_folder(str(given.get("text_encoder", CLIP_B)))
     elif name == "aesthetic" and weights is not None:
         local_folder(str(given.get("clip", VIT_L)))
-    elif name == "http":
-        _check_server(str(weights or given.get("url") or ""))
+    elif name == "ocr":
+        require_ocr()
+    elif name == "http" or is_url(str(weights)):
+        _check_server(name, str(weights or given.get("url") or ""))
     elif needs := NEEDS.get(name):
         _check_needs(needs, weights, given)
     if given.get("color", needs_of(name).color) == "clip":
         local_folder(str(given.get("color_weights", VIT_L)))
 
 
-def _check_server(url: str) -> None:
+def _check_server(name: str, url: str) -> None:
     """Whether anybody listens there; what it answers the loader asks, and tries again."""
     if url.startswith(("http://", "https://")) and (reason := unreachable(url)):
-        raise ValueError(f"judge 'http={url}': {reason}; start its server, or correct the URL")
+        raise ValueError(f"judge '{name}={url}': {reason}; start its server, or correct the URL")
 
 
 def needs_of(name: str) -> Needs:

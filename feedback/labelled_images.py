@@ -7,13 +7,18 @@ its; without, every image is taken to show its own prompt and not the next of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sipo.common.files.strict_json import parse_json
 from sipo.common.files.text import numbered_lines, read_text
+from sipo.common.pictures.picture import read_image
 from sipo.feedback.prompts.prompt import Prompt, parse_prompt, prompt_of
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 RESULTS = "results.jsonl"
 
@@ -23,17 +28,51 @@ class Labelled:
     image: Path
     prompt: Prompt
     correct: bool
+    where: str = field(default="", compare=False)  # its prompt stands
 
 
 def read_labelled(path: str | Path) -> list[Labelled]:
     """Raises ValueError for a path that is neither form, a bad row or a missing image."""
-    path = Path(path)
+    rows = _read(Path(path), by_people=False)
+    for row in rows:
+        if not row.prompt.include:
+            raise ValueError(
+                f"{row.where}: {row.prompt.text[:80]!r} is plain text, which a detector cannot "
+                "check; give tag and include"
+            )
+    return _with_files(rows)
+
+
+def read_labelled_by(path: str | Path, people: Mapping[str, bool | None]) -> list[Labelled]:
+    """The same images, each with its own prompt and what people say of it, by its path in the
+    folder, or as the JSONL has it. What nobody says anything of is left out, and so is what they do
+    not agree on. Raises ValueError for a name of theirs that is none."""
+    root = Path(path) if Path(path).is_dir() else Path(path).parent
+    rows = {row.image: row for row in _with_files(_read(Path(path), by_people=True))}
+    said = {root / name: right for name, right in people.items()}
+    if strange := [name for name in said if name not in rows]:
+        raise ValueError(
+            f"--people names {str(strange[0])!r}, which is none of the {len(rows)} images of "
+            f"{str(path)!r} ({len(strange)} such names); give their paths as they are there"
+        )
+    return [replace(rows[name], correct=right) for name, right in said.items() if right is not None]
+
+
+def open_image(path: Path) -> Image.Image:
+    """Raises ValueError that names a file which is no image."""
+    try:
+        return read_image(path)
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r}: {error}; take it out") from None
+
+
+def _read(path: Path, by_people: bool) -> list[Labelled]:
     if path.is_file():
-        rows = _read_rows(path, path.parent)
+        rows = _read_rows(path, path.parent, by_people)
     elif (path / RESULTS).is_file():
-        rows = _read_rows(path / RESULTS, path)
+        rows = _read_rows(path / RESULTS, path, by_people)
     elif path.is_dir():
-        rows = _read_layout(path)
+        rows = _read_layout(path, by_people)
     else:
         raise ValueError(f"labelled images {str(path)!r} are not there; give a folder or a JSONL")
     if not rows:
@@ -41,24 +80,29 @@ def read_labelled(path: str | Path) -> list[Labelled]:
             f"{str(path)!r} holds no labelled images; give GenEval's NNNNN/metadata.jsonl and "
             'NNNNN/samples/*.png, or JSONL rows {"image", "prompt", "correct"}'
         )
+    return rows
+
+
+def _with_files(rows: list[Labelled]) -> list[Labelled]:
     for row in rows:
         if not row.image.is_file():
             raise ValueError(f"labelled image {str(row.image)!r} is missing; take its row out")
     return rows
 
 
-def _read_rows(path: Path, root: Path) -> list[Labelled]:
+def _read_rows(path: Path, root: Path, by_people: bool) -> list[Labelled]:
     lines = numbered_lines(read_text(path, "list"), path)
-    return [_row(line, root, where) for where, line in lines]
+    return [_row(line, root, where, by_people) for where, line in lines]
 
 
-def _row(line: str, root: Path, where: str) -> Labelled:
-    """Ours, or a row of GenEval's results: filename, metadata (JSON in JSON), correct."""
+def _row(line: str, root: Path, where: str, by_people: bool) -> Labelled:
+    """Ours, or a row of GenEval's results: filename, metadata (JSON in JSON), correct, which is not
+    asked for where people say it."""
     row = parse_json(line, where)
     try:
         image = row["image"] if "image" in row else row["filename"]
         asked = row["prompt"] if "image" in row else row["metadata"]
-        correct = row["correct"]
+        correct = False if by_people else row["correct"]
         path = root / image
     except (KeyError, TypeError):
         raise ValueError(
@@ -69,32 +113,21 @@ def _row(line: str, root: Path, where: str) -> Labelled:
         raise ValueError(f"{where}: correct is {str(correct)[:80]!r}; write true or false")
     if "image" not in row and isinstance(asked, str):
         asked = parse_json(asked, f"{where}, metadata")
-    return Labelled(path, _with_clauses(prompt_of(asked, where), where), correct)
+    return Labelled(path, prompt_of(asked, where), correct, where)
 
 
-def _with_clauses(prompt: Prompt, where: str) -> Prompt:
-    if not prompt.include:
-        raise ValueError(
-            f"{where}: {prompt.text[:80]!r} is plain text, which a detector cannot check; give "
-            "tag and include"
-        )
-    return prompt
-
-
-def _read_layout(root: Path) -> list[Labelled]:
+def _read_layout(root: Path, by_people: bool) -> list[Labelled]:
+    """By people every image has its own prompt alone."""
     folders = sorted(path.parent for path in root.glob("*/metadata.jsonl"))
-    prompts = [_metadata(folder / "metadata.jsonl") for folder in folders]
+    where = [str(folder / "metadata.jsonl") for folder in folders]
+    prompts = [parse_prompt(read_text(one), one) for one in where]
     rows = []
     for number, (folder, prompt) in enumerate(zip(folders, prompts, strict=True)):
         images = sorted((folder / "samples").glob("*.png"))
-        rows += [Labelled(image, prompt, True) for image in images]
-        if other := _next_other(prompts, number):
-            rows += [Labelled(image, other, False) for image in images]
+        rows += [Labelled(image, prompt, True, where[number]) for image in images]
+        if not by_people and (other := _next_other(prompts, number)):
+            rows += [Labelled(image, other, False, where[number]) for image in images]
     return rows
-
-
-def _metadata(path: Path) -> Prompt:
-    return _with_clauses(parse_prompt(read_text(path), str(path)), str(path))
 
 
 def _next_other(prompts: Sequence[Prompt], number: int) -> Prompt | None:

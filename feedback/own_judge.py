@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import Parameter, signature
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from PIL import Image
 
@@ -15,6 +16,9 @@ from sipo.feedback.judge_loading import check_names
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.complaint import Complaint
 from sipo.feedback.rule.verdict import Verdict
+
+if TYPE_CHECKING:
+    from sipo.feedback.detectors.base import Detector
 
 THRESHOLD = 0.5  # score from which an image is correct
 BATCH = 16
@@ -30,8 +34,7 @@ def as_judge(part: object, name: str | None = None) -> Judge:
     the hash of its source too. Raises ValueError for all else.
     """
     origin = part_of(part, name)
-    judge = _made(part, origin.name, {})
-    return NamedJudge(judge, origin)
+    return _named(_made(part, origin.name, {}), origin)
 
 
 def load_own(
@@ -47,7 +50,7 @@ def load_own(
     given: dict[str, object] = {} if weights is None else {"weights": weights}
     if "vocabulary" in _arguments(part.value):
         given["vocabulary"] = tuple(vocabulary)
-    return NamedJudge(_made(part.value, part.name, {**given, **settings}), part)
+    return _named(_made(part.value, part.name, {**given, **settings}), part)
 
 
 class FunctionJudge:
@@ -117,10 +120,25 @@ class NamedJudge:
         return [verdict.model_copy(update={"judge": description}) for verdict in verdicts]
 
 
+class NamedDetector(NamedJudge):
+    """The same of a judge that detects, whose thresholds `calibrate-judge` finds."""
+
+    def __init__(self, judge: Judge, part: Part) -> None:
+        super().__init__(judge, part)
+        detector = cast("Detector", judge)
+        self.vocabulary, self.thresholds = detector.vocabulary, detector.thresholds
+        self.detect = detector.detect
+
+
 def is_score_function(value: object) -> bool:
     """Whether it is called with images and prompts, and is no judge and no maker of one."""
     is_judge = isinstance(value, Judge) and not isinstance(value, type)
     return callable(value) and not is_judge and list(_arguments(value).values()).count(False) == 2
+
+
+def _named(judge: Judge, part: Part) -> NamedJudge:
+    detects = all(hasattr(judge, name) for name in ("detect", "thresholds", "vocabulary"))
+    return NamedDetector(judge, part) if detects else NamedJudge(judge, part)
 
 
 def _made(value: object, name: str, given: Mapping[str, object]) -> Judge:

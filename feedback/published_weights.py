@@ -18,6 +18,10 @@ VLM = "Qwen/Qwen2.5-VL-7B-Instruct"
 HPS = "xswu/HPSv2"
 HPS_FILES = {"hpsv2": "HPS_v2_compressed.pt", "hpsv2.1": "HPS_v2.1_compressed.pt"}
 IMAGE_REWARD, IMAGE_REWARD_FILE = "THUDM/ImageReward", "ImageReward.pt"
+HPSV3, HPSV3_FILE, QWEN2_VL_7B = "MizzenAI/HPSv3", "HPSv3.safetensors", "Qwen/Qwen2-VL-7B-Instruct"
+VIDEO_REWARD, VIDEO_REWARD_FILE = "KlingTeam/VideoReward", "checkpoint-11352/model.pth"
+VIDEO_REWARD_CONFIG, QWEN2_VL_2B = "model_config.json", "Qwen/Qwen2-VL-2B-Instruct"
+UNIFIED_REWARD = "CodeGoat24/UnifiedReward-2.0-qwen3vl-8b"
 BERT = "google-bert/bert-base-uncased"
 
 YOLO_FILES = tuple(f"yolov8{size}-worldv2.pt" for size in "smlx")
@@ -50,5 +54,8 @@ NEEDS = {
     "hpsv2": Needs(file=(HPS, HPS_FILES["hpsv2"]), beside={"processor": VIT_H}),
     "hpsv2.1": Needs(file=(HPS, HPS_FILES["hpsv2.1"]), beside={"processor": VIT_H}),
     "image-reward": Needs(file=(IMAGE_REWARD, IMAGE_REWARD_FILE), beside={"tokenizer": BERT}),
+    "hpsv3": Needs(file=(HPSV3, HPSV3_FILE), beside={"base": QWEN2_VL_7B}),
+    "videoalign": Needs(file=(VIDEO_REWARD, VIDEO_REWARD_FILE), beside={"base": QWEN2_VL_2B}),
+    "unified-reward": Needs(UNIFIED_REWARD),
 }
 """Of the judges that have nothing embedded; YOLO-World's and aesthetics' rules are their own."""

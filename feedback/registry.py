@@ -26,6 +26,10 @@ JUDGES = {
     "hpsv2.1": "sipo.feedback.scorers.hps:load_hpsv21",
     "image-reward": "sipo.feedback.scorers.image_reward:load_image_reward",
     "aesthetic": "sipo.feedback.scorers.aesthetic:load_aesthetic",
+    "hpsv3": "sipo.feedback.scorers.hpsv3:load_hpsv3",
+    "unified-reward": "sipo.feedback.unified_reward:load_unified_reward",
+    "videoalign": "sipo.feedback.scorers.video_align:load_video_align",
+    "ocr": "sipo.feedback.scorers.ocr:load_ocr",
     "mini-evaluator": "sipo.feedback.detectors.centernet:load_centernet",
     "fake": "sipo.feedback.fake:load_fake",
 }

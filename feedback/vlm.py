@@ -25,7 +25,9 @@ from sipo.feedback.rule.answers import BRIEF, THRESHOLD, AnswerRule
 from sipo.feedback.rule.verdict import Verdict
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, ProcessorMixin
+    from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 class VlmJudge:
@@ -39,7 +41,6 @@ class VlmJudge:
     ) -> None:
         self._model = model.eval()
         self._processor = processor
-        self._processor.tokenizer.padding_side = "left"  # so that every row ends with its question
         self._description, self._rule = dict(description), rule or AnswerRule()
         self._tokens = cache(lambda answer: list(first_tokens(processor.tokenizer, answer)))
 
@@ -63,15 +64,8 @@ class VlmJudge:
 
         The raw logits count: a checkpoint's own repetition penalty and temperature do not.
         """
-        rgb = image.convert("RGB")
-        inputs = self._processor.apply_chat_template(
-            [_conversation(rgb, f"{one.text} {BRIEF}") for one in questions],
-            tokenize=True,
-            add_generation_prompt=True,
-            return_dict=True,
-            return_tensors="pt",
-            processor_kwargs={"padding": True},
-        ).to(self._model.device, self._model.dtype)
+        texts = [f"{one.text} {BRIEF}" for one in questions]
+        inputs = asked(self._processor, image, texts).to(self._model.device, self._model.dtype)
         output = self._model.generate(
             **inputs,
             max_new_tokens=1,
@@ -88,9 +82,41 @@ class VlmJudge:
         ]
 
 
-def _conversation(image: Image.Image, text: str) -> list[dict[str, object]]:
-    content = [{"type": "image", "image": image}, {"type": "text", "text": text}]
-    return [{"role": "user", "content": content}]
+def asked(processor: ProcessorMixin, image: Image.Image, texts: Sequence[str]) -> BatchFeature:
+    """Model inputs of each text about the image, one a row, in the template of the processor."""
+    rgb = image.convert("RGB")
+    chats = [
+        [{"role": "user", "content": [{"type": "image", "image": rgb}, _text(one)]}]
+        for one in texts
+    ]
+    inputs: BatchFeature = processor.apply_chat_template(
+        chats,
+        tokenize=True,
+        add_generation_prompt=True,
+        return_dict=True,
+        return_tensors="pt",
+        processor_kwargs={"padding": True},
+    )
+    return inputs
+
+
+def _text(text: str) -> dict[str, str]:
+    return {"type": "text", "text": text}
+
+
+def load_writer(
+    weights: str | Path, dtype: Dtype, device: str
+) -> tuple[PreTrainedModel, ProcessorMixin, dict[str, object]]:
+    """(model, processor, what `describe` says of the weights) of any vision-language model."""
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    folder = find_folder(weights)
+    model = AutoModelForImageTextToText.from_pretrained(
+        folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
+    )
+    processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
+    processor.tokenizer.padding_side = "left"  # so that every row ends with its question
+    return model.to(judge_device(device)).eval(), processor, describe_folder(folder)
 
 
 def load_vlm(
@@ -100,20 +126,10 @@ def load_vlm(
     mean: Mean | None = None,
     least: Annotated[float, Field(ge=0, le=1)] = THRESHOLD,
     questions: str | None = None,
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+    dtype: Dtype = "auto",
     device: str = "auto",
 ) -> VlmJudge:
     """`weights`: folder or hub id of an Instruct model; one that thinks first answers late."""
-    from transformers import AutoModelForImageTextToText, AutoProcessor
-
     table = read_questions(questions) if questions else None
-    folder = find_folder(weights or VLM)
-    model = AutoModelForImageTextToText.from_pretrained(
-        folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
-    )
-    return VlmJudge(
-        model.to(judge_device(device)),
-        AutoProcessor.from_pretrained(folder, trust_remote_code=False),
-        description=describe_folder(folder),
-        rule=AnswerRule(mean, least, table),
-    )
+    model, processor, description = load_writer(weights or VLM, dtype, device)
+    return VlmJudge(model, processor, description=description, rule=AnswerRule(mean, least, table))

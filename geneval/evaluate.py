@@ -16,7 +16,7 @@ from sipo.common.files.locks import one_of_several
 from sipo.common.files.url_leases import store_of
 from sipo.common.own_processes import processes_for, run_processes
 from sipo.feedback.ensemble import require_company
-from sipo.feedback.frames import FrameJudge
+from sipo.feedback.frames import judge_for
 from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.demands import check_prompts
 from sipo.feedback.prompts.prompt import Prompt
@@ -174,8 +174,7 @@ def _evaluate(
     backbone = None if settings.images else backbone or load_backbone_for(settings)
     clips = backbone.fps is not None if backbone else layout.is_clip(_first(work))
     _check_clip_settings(settings, clips)
-    if clips:
-        judge = FrameJudge(judge, settings.judged_frames, settings.frame_score)
+    judge = judge_for(judge, clips, settings.judged_frames, settings.frame_score)
     depends = _known_early(settings, work) | {"detector": judge.describe()}
     if backbone:
         config = _sample(settings, work, depends, backbone, leases)

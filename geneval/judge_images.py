@@ -44,7 +44,7 @@ def judge_images(
     """One a path, in order; a file that is no image, or one whose pixels were not finite, is a
     failed verdict.
 
-    The next batch is read while one is judged. The judge of clips is a FrameJudge.
+    The next batch is read while one is judged. The judge of clips is of `judge_for`.
     """
     asked = iter(prompts)
     with closing(in_order(_open, paths, threads_for(), batch_size)) as images:

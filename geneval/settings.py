@@ -65,6 +65,7 @@ class EvalSettings(StrictModel):
     seed: int = SEED(0)
     steps: int | None = model.STEPS(None)
     guidance: float | None = model.GUIDANCE(None)
+    guidance_2: float | None = model.GUIDANCE_2(None)
     height: int | None = model.HEIGHT(None)
     width: int | None = model.WIDTH(None)
     frames: int | None = model.FRAMES(None)

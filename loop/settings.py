@@ -47,6 +47,7 @@ class LoopSettings(StrictModel):
     devices: Devices = DEVICES("auto")
     steps: int | None = model.STEPS(None)
     guidance: float | None = model.GUIDANCE(None)
+    guidance_2: float | None = model.GUIDANCE_2(None)
     height: int | None = model.HEIGHT(None)
     width: int | None = model.WIDTH(None)
     frames: int | None = model.FRAMES(None)

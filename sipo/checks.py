@@ -157,6 +157,11 @@ def published_weights() -> Check:
         "hpsv2": known.HPS,
         "image-reward": known.IMAGE_REWARD,
         "vlm": known.VLM,
+        "hpsv3": known.HPSV3,
+        "videoalign": known.VIDEO_REWARD,
+        "Qwen2-VL-7B of hpsv3": known.QWEN2_VL_7B,
+        "Qwen2-VL-2B of videoalign": known.QWEN2_VL_2B,
+        "unified-reward": known.UNIFIED_REWARD,
     }
     there = [name for name, source in judges.items() if cache_of(source).is_dir()]
     there += [name for name in known.YOLO_FILES if (known.torch_cache() / name).is_file()]
@@ -217,6 +222,7 @@ EXTRAS = {
     "ray": "clusters",
     "wandb": "Weights & Biases",
     "trackio": "Trackio",
+    "ocr": "reading texts in images (--judge ocr)",
     "quantize": "4 and 8 bit models, 8-bit Adam",
 }
 """Of pyproject.toml -> what for."""

@@ -51,7 +51,7 @@ def test_a_full_disk_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_every_extra_that_people_use_is_looked_at() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert checks.EXTRAS.keys() == project["optional-dependencies"].keys() - {"docs", "dev"}
+    assert checks.EXTRAS.keys() == project["optional-dependencies"].keys() - {"docs", "dev", "real"}
 
 
 def test_packages_that_are_missing_or_old(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,10 @@ from click.testing import CliRunner
 from sipo.recipes import FOLDER, names, section
 
 PAPERS = {"sd15-pickapic", "sdxl-pickapic", "flux-geneval", "cogvideox-2b", "cogvideox-5b"}
-PAPERS |= {"wan-1.3b"}
+PAPERS |= {"wan-1.3b", "wan22-5b", "wan22-a14b"}
+ONE_CARD = {"flux2-klein-4b"}
+OWN = {"qwen-image"}
+RECIPES = sorted(PAPERS | ONE_CARD | OWN)
 SECTIONS = {
     "generate": "sipo.datagen.cli",
     "train": "sipo.train.cli",
@@ -33,11 +36,11 @@ def settings_of(command: str, values: dict[str, Any]) -> Any:
     return made.get(command, make_settings)(values)
 
 
-def test_the_papers_setups_are_there() -> None:
-    assert set(names()) == PAPERS
+def test_the_papers_setups_and_ours_are_there() -> None:
+    assert sorted(names()) == RECIPES
 
 
-@pytest.mark.parametrize("name", sorted(PAPERS))
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_is_valid_and_every_value_has_a_source(name: str) -> None:
     import yaml
 
@@ -117,7 +120,7 @@ def test_a_recipes_base_is_evaluated_into_a_folder_of_its_own(tmp_path: Path) ->
     assert "Out      x" in said
 
 
-@pytest.mark.parametrize("name", sorted(PAPERS))
+@pytest.mark.parametrize("name", RECIPES)
 def test_no_recipe_names_what_its_owner_withdrew(name: str) -> None:
     assert "runwayml" not in (FOLDER / f"{name}.yaml").read_text()
 

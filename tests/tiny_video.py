@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,20 +47,27 @@ def tiny_cogvideox(folder: Path, kind: str = "2b", seed: int = 0) -> Path:
     return folder
 
 
-def tiny_wan(folder: Path, seed: int = 0) -> Path:
+def tiny_wan(folder: Path, seed: int = 0, kind: str = "2.1") -> Path:
+    """`kind` is 2.1, 5b (48 channels, 16 px a latent) or a14b (experts that part at t = 874)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         text = t5(WIDTH, UMT5EncoderModel)
+        more: dict[str, Any] = {"expand_timesteps": True} if kind == "5b" else {}
+        if kind == "a14b":
+            more = {"transformer_2": _wan_transformer(), "boundary_ratio": 0.875}
         pipeline = WanPipeline(
             tokenizer=text["tokenizer"],
             text_encoder=text["encoder"],
-            vae=_wan_vae(),
-            transformer=_wan_transformer(),
+            vae=_wan_vae_5b() if kind == "5b" else _wan_vae(),
+            transformer=_wan_transformer(48 if kind == "5b" else 16),
             scheduler=wan_scheduler(),
+            **more,
         )
     pipeline.save_pretrained(folder)
+    side = 2 * WAN_PX if kind == "5b" else WAN_PX
+    second = ', "guidance_2": 1.5' if kind == "a14b" else ""
     (folder / SAMPLER_FILE).write_text(
-        f'{{"steps": 2, "guidance": 2.0, "height": {WAN_PX}, "width": {WAN_PX}, "frames": 5}}'
+        f'{{"steps": 2, "guidance": 2.0{second}, "height": {side}, "width": {side}, "frames": 5}}'
     )
     return folder
 
@@ -120,12 +127,12 @@ def _cogvideox_vae() -> AutoencoderKLCogVideoX:
     ).eval()
 
 
-def _wan_transformer() -> WanTransformer3DModel:
+def _wan_transformer(channels: int = 16) -> WanTransformer3DModel:
     return WanTransformer3DModel(
         num_attention_heads=2,
         attention_head_dim=12,
-        in_channels=16,
-        out_channels=16,
+        in_channels=channels,
+        out_channels=channels,
         text_dim=WIDTH,
         freq_dim=64,
         ffn_dim=32,
@@ -138,13 +145,34 @@ def _wan_vae() -> AutoencoderKLWan:
     return AutoencoderKLWan(base_dim=3, dim_mult=[1, 1, 1, 1], num_res_blocks=1).eval()
 
 
+def _wan_vae_5b() -> AutoencoderKLWan:
+    """As published, but narrow: residual shortcuts, 2 x 2 pixels a place before the first layer."""
+    return AutoencoderKLWan(
+        base_dim=4,
+        decoder_base_dim=4,
+        z_dim=48,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        temperal_downsample=[False, True, True],
+        latents_mean=[0.1 * i - 2 for i in range(48)],
+        latents_std=[0.5 + 0.01 * i for i in range(48)],
+        is_residual=True,
+        in_channels=12,
+        out_channels=12,
+        patch_size=2,
+        scale_factor_temporal=4,
+        scale_factor_spatial=16,
+    ).eval()
+
+
 @dataclass
 class Calls:
-    """What a pipeline fed to and got from its denoiser, and what it gave its scheduler."""
+    """What a pipeline fed to and got from its denoisers, and what it gave its scheduler."""
 
     fed: list[dict[str, Any]]
     got: list[Tensor]
     stepped: list[Tensor]
+    asked: list[Any] = field(default_factory=list)
 
 
 def watch(pipeline: Any) -> Calls:
@@ -152,7 +180,8 @@ def watch(pipeline: Any) -> Calls:
     calls = Calls([], [], [])
     step = pipeline.scheduler.step
 
-    def forward(_: Any, __: Any, given: dict[str, Any], output: tuple[Tensor]) -> None:
+    def forward(asked: Any, _: Any, given: dict[str, Any], output: tuple[Tensor]) -> None:
+        calls.asked.append(asked)
         calls.fed.append(given)
         calls.got.append(output[0])
 
@@ -160,7 +189,9 @@ def watch(pipeline: Any) -> Calls:
         calls.stepped.append(prediction)
         return step(prediction, *rest, **named)
 
-    pipeline.transformer.register_forward_hook(forward, with_kwargs=True)
+    for name in ("transformer", "transformer_2"):
+        if (denoiser := getattr(pipeline, name, None)) is not None:
+            denoiser.register_forward_hook(forward, with_kwargs=True)
     pipeline.scheduler.step = watched
     return calls
 
@@ -170,6 +201,8 @@ def plain_clip(pipeline: Any, text: str, seed: int, sampler: Sampler) -> list[Im
     pipeline.set_progress_bar_config(disable=True)
     size = {name: getattr(sampler, name) for name in ("height", "width") if getattr(sampler, name)}
     told = {"guidance_scale": sampler.guidance}
+    if sampler.guidance_2 is not None:
+        told["guidance_scale_2"] = sampler.guidance_2
     if hasattr(pipeline, "guider"):  # which has it instead of the call
         pipeline.guider, told = pipeline.guider.new(**told), {}
     made = pipeline(

@@ -125,7 +125,14 @@ def open_backbone(settings: TrainSettings, data: Data, divided: bool = False) ->
     check_judges(settings, name)
     samples = samples_itself(settings) or settings.validation_pairs
     with unread(divided):
-        return load_backbone(name, None, not samples, base_dtype(settings), settings.quantize)
+        return load_backbone(
+            name,
+            None,
+            not samples,
+            base_dtype(settings),
+            settings.quantize,
+            expert=settings.expert or "",
+        )
 
 
 def base_dtype(settings: TrainSettings) -> str:

@@ -24,7 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sipo.backbones.base import LORA_FILE, Backbone, Conditioning
 from sipo.backbones.loading.lora_files import METADATA
-from sipo.backbones.loading.trained_weights import find_weights
+from sipo.backbones.loading.trained_weights import EXPERT, find_weights
 from sipo.backbones.loading.unread import copied, fuse
 from sipo.backbones.placement import lay_out
 from sipo.common.files.stored_tensors import StoredTensor
@@ -137,7 +137,7 @@ class Policy:
                 f"{INIT} {settings.init_weights!r} holds a whole model; a LoRA on top of it would "
                 "not load onto the base model. Train with --full"
             )
-        name = self.backbone.denoiser_folder
+        name = self.backbone.lora_prefix
         lora = self.backbone.read_lora(file, INIT)
         weights, config = dict(lora.tensors.get(name, {})), lora.config.get(name)
         require_shape(self._lora(ADAPTER), weights, config, settings)
@@ -259,7 +259,7 @@ class Policy:
     def _save_lora(self, folder: Path | None, values: Mapping[str, Tensor]) -> None:
         from peft.utils import get_peft_model_state_dict
 
-        name, whole = self.backbone.denoiser_folder, {}
+        name, whole = self.backbone.lora_prefix, {}
         state = get_peft_model_state_dict(self.denoiser, dict(values), adapter_name=ADAPTER)
         for key, value in state.items():
             whole[f"{name}.{key}"] = whole_on_main(value)
@@ -269,7 +269,11 @@ class Policy:
         made = json.dumps({f"{name}.{k}": _plain(v) for k, v in config.items()}, sort_keys=True)
         tensors = {k: v.float().contiguous() for k, v in whole.items() if v is not None}
         with atomic(folder / LORA_FILE) as file:  # save_file would make it private to the user
-            file.write(save(tensors, {"format": "pt", METADATA: made}))
+            file.write(save(tensors, {"format": "pt", METADATA: made} | self._of_expert()))
+
+    def _of_expert(self) -> dict[str, str]:
+        """For the header: which denoiser a LoRA is of, where the model has several."""
+        return {EXPERT: self.backbone.expert} if self.backbone.expert else {}
 
     def _unsharded(self) -> ModelMixin:
         """The denoiser or, where its class is FSDP's, one that is only good for its name."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sipo.backbones.base import Backbone
 from sipo.backbones.loading.quantized import stored
 from sipo.train.settings import TrainSettings
+from sipo.train.timesteps import trained_timesteps
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def describe(settings: TrainSettings, backbone: Backbone, plan: RunLength) -> di
     """Resolved settings, sizes and lengths. Builds the policy, so the counts are the true ones."""
     from sipo.train.policy import Policy
 
-    settings.timestep_range(backbone.num_train_timesteps)
+    trained_timesteps(settings, backbone)
     policy = Policy(backbone, settings)
     trainable = sum(parameter.numel() for parameter in policy.trainable().values())
     total = sum(parameter.numel() for parameter in policy.denoiser.parameters())

@@ -208,6 +208,11 @@ class TrainSettings(StrictModel):
     )
 
     full: bool = _weights("Train all weights; a frozen copy is the reference.", False)
+    expert: Literal["high", "low"] | None = _weights(
+        "Denoiser to train of a model that has two: for high noise, or for low.",
+        None,
+        without="the only one",
+    )
     rank: int = RANK(16)
     lora_alpha: int | None = _weights(
         "Scale of the LoRA times rank.", None, without="the rank", gt=0
@@ -405,15 +410,6 @@ class TrainSettings(StrictModel):
     @property
     def alpha(self) -> int:
         return self.lora_alpha or self.rank
-
-    def timestep_range(self, num_train_timesteps: int) -> tuple[int, int]:
-        low, _, high = (self.train_timesteps or f"0:{num_train_timesteps}").partition(":")
-        if int(high) > num_train_timesteps:
-            raise ValueError(
-                f"--train_timesteps {self.train_timesteps!r} ends after the backbone's last "
-                f"timestep; HIGH is at most {num_train_timesteps}"
-            )
-        return int(low), int(high)
 
 
 def keeps_reference(settings: TrainSettings) -> bool:

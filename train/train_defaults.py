@@ -18,7 +18,7 @@ from sipo.train.settings import TrainSettings, make_settings, read_yaml, setting
 LENGTHS = {"max_train_steps", "pairs_seen", "num_train_epochs"}
 """One of them says how long."""
 _OTHERS = {"Data", "Validation", "Machine", "Output"}
-_NEVER = {"judge", "backbone", "reference", "resume_from_checkpoint", "seed"}
+_NEVER = {"judge", "backbone", "reference", "expert", "resume_from_checkpoint", "seed"}
 
 
 def may_say(name: str) -> bool:

@@ -39,6 +39,7 @@ from sipo.train.data.turns import Turns
 from sipo.train.distributed.accelerate_env import as_launched
 from sipo.train.distributed.optimizer_step import Stepper
 from sipo.train.ema import Ema, MovingReference
+from sipo.train.few_steps import say_undone
 from sipo.train.monitor.health import diagnose
 from sipo.train.monitor.log_rows import Look, read_rows
 from sipo.train.monitor.metrics import StepStats, mean_of, sum_metrics
@@ -53,6 +54,7 @@ from sipo.train.settings import TrainSettings
 from sipo.train.sharing.model_card import write_model_card
 from sipo.train.sharing.push_run import begin_push, end_push
 from sipo.train.stopping import Stopping
+from sipo.train.timesteps import trained_timesteps
 from sipo.train.winner_error import WinnerError
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ def train(
         backbone = open_backbone(settings, data, divided)
     last = data.last_step if isinstance(data, Turns) else None
     plan = make_plan(settings, len(data), accelerator.num_processes, last)
-    settings.timestep_range(backbone.num_train_timesteps)
+    trained_timesteps(settings, backbone)
     folder = checkpoint_files.run_folder(settings)
     out = folder.here
     facts = checkpoint_files.Facts(
@@ -108,6 +110,7 @@ def train(
             accelerator.wait_for_everyone()  # all have read it
             return done
         if main:
+            say_undone(backbone)
             begin_push(settings)
         policy = Policy(backbone, settings, behaviour_of(settings, data, backbone))
         trainer = Trainer(settings, plan, accelerator, policy, data, folder)

@@ -36,6 +36,9 @@ class Counted:
     side_px: int = 8  # of a place of the latents
     like: str = ""  # whose share of a card is taken, where its own was not measured
     architecture: Mapping[str, object] = field(default_factory=dict)
+    is_distilled: bool = False  # to few steps without guidance, as its model_index.json says
+    index: Mapping[str, object] = field(default_factory=dict)
+    """Values of model_index.json, where architectures are alike."""
 
     @property
     def is_video(self) -> bool:
@@ -134,6 +137,43 @@ MODELS = (
         architecture=_FLUX,
     ),
     Counted(
+        "FLUX.2 dev",
+        "black-forest-labs/FLUX.2-dev",
+        "Flux2Pipeline",
+        (28599480483840, 56374591488, 1376256),
+        (128, 64, 64),
+        512 * 15360,
+        steps=50,
+        rows=1,
+        side_px=16,
+        like="FLUX.1-dev",
+        architecture={"num_layers": 8, "num_single_layers": 48, "num_attention_heads": 48},
+    ),
+    Counted(
+        "FLUX.2 klein base 4B",
+        "black-forest-labs/FLUX.2-klein-base-4B",
+        "Flux2KleinPipeline",
+        (3245725974528, 6450315264, 307200),
+        (128, 64, 64),
+        512 * 7680,
+        steps=50,
+        side_px=16,
+        like="FLUX.1-dev",
+        architecture={"num_layers": 5, "num_single_layers": 20, "num_attention_heads": 24},
+    ),
+    Counted(
+        "FLUX.2 klein base 9B",
+        "black-forest-labs/FLUX.2-klein-base-9B",
+        "Flux2KleinPipeline",
+        (7336410218496, 14497611776, 524288),
+        (128, 64, 64),
+        512 * 12288,
+        steps=50,
+        side_px=16,
+        like="FLUX.1-dev",
+        architecture={"num_layers": 8, "num_single_layers": 24, "num_attention_heads": 32},
+    ),
+    Counted(
         "Sana 1.6B",
         "Efficient-Large-Model/Sana_1600M_1024px_diffusers",
         "SanaPipeline",
@@ -144,6 +184,17 @@ MODELS = (
         side_px=32,
         like="FLUX.1-dev",
         architecture={"num_layers": 20, "num_attention_heads": 70, "attention_head_dim": 32},
+    ),
+    Counted(
+        "Qwen-Image",
+        "Qwen/Qwen-Image",
+        "QwenImagePipeline",
+        (7176042577920, 3586326528, 46080),
+        (16, 128, 128),
+        512 * 3584,
+        steps=50,
+        like="FLUX.1-dev",
+        architecture={"num_layers": 60, "num_attention_heads": 24, "joint_attention_dim": 3584},
     ),
     Counted(
         "Z-Image",
@@ -205,6 +256,30 @@ MODELS = (
         steps=50,
         architecture={"num_layers": 30, "num_attention_heads": 12, "ffn_dim": 8960},
     ),
+    Counted(
+        "Wan 2.2 5B",
+        "Wan-AI/Wan2.2-TI2V-5B-Diffusers",
+        "WanPipeline",
+        (602502856704, 2218328064, 23040),
+        (48, 31, 44, 80),
+        512 * 4096,
+        steps=50,
+        side_px=16,
+        like="Wan 2.1 1.3B",
+        architecture={"num_layers": 30, "num_attention_heads": 24, "in_channels": 48},
+    ),
+    Counted(
+        "Wan 2.2 A14B",
+        "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+        "WanPipeline",
+        (2196171653120, 6082068480, 51200),
+        (16, 21, 60, 104),
+        512 * 4096,
+        steps=40,
+        like="Wan 2.1 1.3B",
+        architecture={"num_layers": 40, "num_attention_heads": 40, "in_channels": 16},
+        index={"boundary_ratio": 0.875},
+    ),
 )
 
 
@@ -220,11 +295,13 @@ def counted(backbone: str) -> Counted | None:
 
 
 def _is_of(folder: Path, model: Counted) -> bool:
-    pipeline = _read(folder / INDEX).get("_class_name")
+    index = _read(folder / INDEX)
     part = "unet" if (folder / "unet").is_dir() else "transformer"
     config = _read(folder / part / "config.json")
-    own = model.architecture.items()
-    return pipeline == model.pipeline and all(config.get(name) == value for name, value in own)
+    asked = ((index, {"_class_name": model.pipeline, **model.index}), (config, model.architecture))
+    return bool(index.get("is_distilled")) == model.is_distilled and all(
+        of.get(name) == value for of, own in asked for name, value in own.items()
+    )
 
 
 def _read(file: Path) -> dict[str, object]:

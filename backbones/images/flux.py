@@ -6,15 +6,15 @@ Outside of this file latents are (B, C, H, W); the denoiser takes tokens of 2 x 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from diffusers import FluxPipeline, FluxTransformer2DModel, ModelMixin
 from torch import Tensor, nn
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from sipo.backbones.base import JOINT_ATTENTION, Conditioning, Sampler, Schedule
 from sipo.backbones.flow import FlowBackbone
+from sipo.backbones.images.patches import pack, unpack
 from sipo.backbones.pipeline import PATCH
 
 TRAINING_GUIDANCE = 1.0
@@ -27,7 +27,7 @@ class Flux(FlowBackbone):
     """
 
     family = "flux"
-    lora_targets = JOINT_ATTENTION
+    lora_targets: ClassVar[tuple[str, ...]] = JOINT_ATTENTION
     denoiser_folder = "transformer"
     pipeline_class = FluxPipeline
     denoiser_class = FluxTransformer2DModel
@@ -40,6 +40,7 @@ class Flux(FlowBackbone):
         # dev does, schnell does not
         self.takes_guidance = bool(denoiser.config.get("guidance_embeds"))
         self.guidance = TRAINING_GUIDANCE
+        self.few_steps = type(self) is Flux and not self.takes_guidance
 
     @torch.no_grad()
     def encode_prompts(self, texts: Sequence[str]) -> Conditioning:
@@ -63,42 +64,37 @@ class Flux(FlowBackbone):
         rows, columns = (side // PATCH for side in noisy.shape[-2:])
         hidden = self._typed(conditioning["encoder_hidden_states"])
         tokens = denoiser(
-            hidden_states=_pack(self._typed(noisy)),
+            hidden_states=pack(self._typed(noisy)),
             timestep=self.sigma(timesteps),
             encoder_hidden_states=hidden,
             txt_ids=hidden.new_zeros(hidden.shape[1], 3),
             img_ids=_places(rows, columns).to(hidden),
             **self._further(timesteps, conditioning, rows * columns),
         ).sample
-        return _unpack(cast(Tensor, tokens), rows, columns)
+        return unpack(cast(Tensor, tokens), rows, columns)
 
     def _further(
         self, timesteps: Tensor, conditioning: Conditioning, tokens: int
     ) -> dict[str, object]:
         """What else the denoiser is told."""
-        guidance = conditioning.get("guidance")
-        if guidance is None:
-            guidance = timesteps.new_full(timesteps.shape, self.guidance, dtype=torch.float32)
         return {
             "pooled_projections": self._typed(conditioning["pooled_projections"]),
-            "guidance": guidance if self.takes_guidance else None,
+            "guidance": self._told(timesteps, conditioning),
         }
+
+    def _told(self, timesteps: Tensor, conditioning: Conditioning) -> Tensor | None:
+        """(B,) of guidance; nothing where it is no input."""
+        if not self.takes_guidance:
+            return None
+        given = conditioning.get("guidance")
+        if given is None:
+            return timesteps.new_full(timesteps.shape, self.guidance, dtype=torch.float32)
+        return given
 
     def _unpacked(self, latents: Tensor, sampler: Sampler) -> Tensor:
         asked = zip((sampler.height, sampler.width), self._native_size(), strict=True)
         rows, columns = ((side or native) // self._size_step() for side, native in asked)
-        return _unpack(latents, rows, columns)
-
-
-def _pack(latents: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, H/2 W/2, 4C), channels outermost in a token."""
-    return pixel_unshuffle(latents, PATCH).flatten(2).transpose(1, 2)
-
-
-def _unpack(tokens: Tensor, rows: int, columns: int) -> Tensor:
-    """The other way: (B, rows columns, 4C) -> (B, C, 2 rows, 2 columns)."""
-    channels = tokens.transpose(1, 2).reshape(len(tokens), -1, rows, columns)
-    return pixel_shuffle(channels, PATCH)
+        return unpack(latents, rows, columns)
 
 
 def _places(rows: int, columns: int) -> Tensor:

@@ -1,7 +1,7 @@
 """What --weights and --init_weights may name, told without loading a model.
 
 A folder of sipo-train (or a checkpoint in it), a LoRA's .safetensors file or the folder it lies in,
-a folder with a whole denoiser.
+a folder with a whole denoiser; a folder whose high/ and low/ are such, for a checkpoint of two.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from sipo.common.files.working_folders import at_hand
 LORA_FILE = "pytorch_lora_weights.safetensors"
 PEFT_FILE = "adapter_model.safetensors"  # as peft's own save_pretrained names it
 PEFT_CONFIG = "adapter_config.json"  # beside its file
-DENOISERS = ("unet", "transformer")
+DENOISERS = ("unet", "transformer", "transformer_2")
 """The subfolders in which diffusers checkpoints keep one."""
+EXPERTS = ("high", "low")
+"""Of noise: those of a checkpoint that has two denoisers, and the subfolders of their weights."""
+EXPERT = "expert"  # in the header of a LoRA's file
 MARKS = ("lora", "lokr_", "hada_", "dora_scale", ".diff")
 """One of them is in the names of every kind of adapter."""
 _FORMS = "a folder that sipo-train wrote, or a LoRA's .safetensors file"
@@ -38,6 +41,10 @@ def check_weights(path: str | Path, option: str = "--weights") -> None:
 
     Whether they fit the backbone is found when they are loaded.
     """
+    if path and (experts := of_experts(path)):
+        for place in experts.values():
+            check_weights(place, option)
+        return
     found = find_weights(path, option)
     if found.lora is not None:
         check_lora(found.lora, option)
@@ -46,6 +53,24 @@ def check_weights(path: str | Path, option: str = "--weights") -> None:
     for name in DENOISERS:
         if (found.whole / name).is_dir():
             check_model(found.whole / name, option)
+
+
+def of_experts(path: str | Path) -> dict[str, Path]:
+    """The weights of each expert in a folder of nothing else: high/, low/ or both."""
+    place = place_of(path)
+    if any((place / name).exists() for name in (LORA_FILE, PEFT_FILE)):
+        return {}
+    return {name: place / name for name in EXPERTS if (place / name).is_dir()}
+
+
+def expert_of(lora: Path, option: str) -> str:
+    """Which expert a LoRA's file says that it is of; "" where it says nothing."""
+    return read_header(lora, option).metadata.get(EXPERT, "")
+
+
+def is_of_second(lora: Path) -> bool:
+    """Whether diffusers has to be told to load it into the second of two denoisers."""
+    return lora.is_file() and expert_of(lora, "LoRA") == EXPERTS[1]
 
 
 def check_lora(file: Path, option: str) -> None:
@@ -84,6 +109,11 @@ def _find(path: Path, option: str, denoisers: Sequence[str]) -> Weights:
         return Weights(whole=path)
     if _is_shards(path):
         raise ValueError(f"{option} {str(path)!r} is a folder of sipo-data; give {_FORMS}")
+    if experts := of_experts(path):
+        raise ValueError(
+            f"{option} {str(path)!r} has weights of experts ({', '.join(experts)}), and one is "
+            f"wanted; give {str(next(iter(experts.values())))!r}"
+        )
     if single := _single(path, option):
         return Weights(lora=_as_lora(single, option))
     raise ValueError(

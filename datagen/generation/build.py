@@ -25,7 +25,7 @@ from sipo.datagen.settings import GenerateSettings, check_models
 from sipo.datagen.storage.folder_config import FolderConfig
 from sipo.datagen.storage.folder_guard import refuse_early
 from sipo.feedback.ensemble import require_company
-from sipo.feedback.frames import FrameJudge
+from sipo.feedback.frames import judge_for
 from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.registry import load_judge, vocabulary_of
@@ -134,8 +134,8 @@ def prepare(
         place(backbone, device, settings.offload)
     check_clip_settings(settings, backbone)
     say_lost(backbone, [prompt.text for prompt in once])
-    if backbone.fps is not None:
-        judge = FrameJudge(judge, settings.judged_frames, settings.frame_score)
+    clips = backbone.fps is not None
+    judge = judge_for(judge, clips, settings.judged_frames, settings.frame_score)
     sampler = backbone.sized(settings.sampler(backbone.default_sampler))
     repeated = len(asked) - len(once)
     config = config_of(settings, once, repeated, backbone, sampler, judge, device.type)

@@ -21,18 +21,18 @@ from sipo.datagen.generation.pairs import is_whole, pair_if_stale, sweep_shard
 from sipo.datagen.generation.progress import candidates_bar
 from sipo.datagen.storage.copies import begin_copy, bring_candidates, bring_embeddings
 from sipo.datagen.storage.decisions import carry_decisions
-from sipo.datagen.storage.folder_config import JudgeConfig
+from sipo.datagen.storage.folder_config import FramesConfig, JudgeConfig
 from sipo.datagen.storage.folder_guard import one_of_the_makers, only_writer, refuse_early
 from sipo.datagen.storage.folder_summary import FolderSummary, finish
 from sipo.datagen.storage.shard_folder import ShardFolder, open_folder, require_embeddings
 from sipo.datagen.storage.shard_index import CANDIDATES
 from sipo.feedback.ensemble import require_company
-from sipo.feedback.frames import FrameJudge
+from sipo.feedback.frames import judge_for
 from sipo.feedback.judge import Judge
 from sipo.feedback.prompts.demands import check_prompts
 from sipo.feedback.registry import load_judge, vocabulary_of
 from sipo.feedback.rule.verdict import Verdict
-from sipo.feedback.settings import FrameScore
+from sipo.feedback.settings import FRAMES, FrameScore
 
 
 def judge_folder(
@@ -48,7 +48,7 @@ def judge_folder(
 ) -> FolderSummary:
     """Judge the kept candidates again and pair them by the folder's policy. Samples nothing.
 
-    Into the new folder `out`, or in place. `judged_frames` and `frame_score` say what FrameJudge
+    Into the new folder `out`, or in place. `judged_frames` and `frame_score` say what judge_for
     does with clips, where not as before. Raises ValueError, and has changed nothing, for verdicts
     of people in place, and for a judge that can judge nothing of it.
     """
@@ -200,7 +200,6 @@ def _of_clips(
                 raise ValueError(
                     f"{option} {value} has no effect: {folder.path} holds images, no clips"
                 )
-        return judge
-    rule = folder.config.judge.frames
-    assert rule is not None, "whoever judges clips says how"
-    return FrameJudge(judge, frames or rule.count, score or rule.score)
+        return judge_for(judge, clips=False)
+    rule = folder.config.judge.frames or FramesConfig(count=FRAMES, score="mean")
+    return judge_for(judge, True, frames or rule.count, score or rule.score)

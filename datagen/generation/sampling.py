@@ -35,7 +35,7 @@ def judge(
 ) -> Iterator[Candidate]:
     """The same candidates with their verdicts. Latents or pixels that are not finite are a failure.
 
-    The judge of clips is a FrameJudge.
+    The judge of clips is of `judge_for`.
     """
     for batch in batches(candidates, batch_size):
         pictures = [c.picture for c in batch]

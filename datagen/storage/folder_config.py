@@ -60,6 +60,7 @@ class PromptsConfig(Lenient):
 class SamplerConfig(Lenient):
     steps: AtLeastOne
     guidance: Annotated[int | float, Field(ge=0)]
+    guidance_2: Annotated[int | float, Field(ge=0)] | None = None
     height: AtLeastOne | None
     width: AtLeastOne | None
     frames: AtLeastOne | None = None

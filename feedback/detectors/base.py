@@ -65,7 +65,16 @@ class Detector(Protocol):
 def judge_all(
     detector: Detector, images: Sequence[Image.Image], prompts: Sequence[Prompt]
 ) -> list[Verdict]:
-    """One verdict an image, by its boxes and the official rule."""
+    """One verdict an image, by its boxes and the official rule.
+
+    Raises ValueError for plain text.
+    """
+    for prompt in prompts:
+        if not prompt.include:
+            raise ValueError(
+                f"{prompt.text[:80]!r} is plain text, which a detector cannot check; give tag and "
+                "include, or another judge"
+            )
     return judge_in_batches(
         detector,
         lambda batch, description: _judge_batch(detector, batch, description),

@@ -25,6 +25,7 @@ from sipo.feedback.detectors.base import (
     with_colors,
 )
 from sipo.feedback.detectors.clip_color import ColorName, load_color
+from sipo.feedback.detectors.coco_names import geneval_names
 from sipo.feedback.detectors.color import ColorNamer, Mask
 from sipo.feedback.detectors.embedded_folder import known_classes
 from sipo.feedback.detectors.masks import box_of, instances, upscale
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 THRESHOLDS = dict.fromkeys(TAGS, 0.3) | {"counting": 0.9}
 """The official ones."""
-RENAMED = {"mouse": "computer mouse", "remote": "tv remote", "keyboard": "computer keyboard"}
-"""COCO's name -> GenEval's."""
 
 
 class Segmenter(nn.Module):
@@ -71,7 +70,7 @@ class Mask2FormerJudge:
         device: torch.device,
         thresholds: Mapping[str, float] = THRESHOLDS,
     ) -> None:
-        self.vocabulary = tuple(RENAMED.get(name, name) for name in model.labels)
+        self.vocabulary = geneval_names(model.labels)
         self.thresholds = checked_thresholds(thresholds)
         self._description, self._color = dict(description), color
         self._device = device

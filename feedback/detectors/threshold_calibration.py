@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypedDict, cast
-
-from PIL import Image
+from typing import NamedTuple, TypedDict, TypeGuard
 
 from sipo.common.bars import bar
-from sipo.common.pictures.picture import read_image
 from sipo.feedback.detectors.base import BATCH, Detector, Look, looks_of
-from sipo.feedback.labelled_images import Labelled
+from sipo.feedback.labelled_images import Labelled, open_image
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.boxes import Box
 from sipo.feedback.rule.verdict import decide
+from sipo.feedback.worth_by_people import Choose, LabelledVerdict
 
 GRID = (0.02, *(round(0.05 * n, 2) for n in range(1, 20)))
 """Thresholds that are tried."""
@@ -48,11 +46,32 @@ def see(detector: Detector, rows: Sequence[Labelled]) -> list[Seen]:
     with bar(len(paths), "Detecting", "img") as shown:
         for start in range(0, len(paths), BATCH):
             batch = paths[start : start + BATCH]
-            images = [_open(path) for path in batch]
+            images = [open_image(path) for path in batch]
             colored = [asked[path] for path in batch]
             boxes |= zip(batch, detector.detect(images, GRID[0], colored), strict=True)
             shown.update(len(batch))
     return [(row.prompt, boxes[row.image], row.correct) for row in rows]
+
+
+def thresholds_by_tag(present: Mapping[str, float]) -> Choose[Seen]:
+    """The choice that `calibrate` makes; a tag without images keeps its present threshold."""
+
+    def choose(rows: Sequence[LabelledVerdict[Seen]]) -> Callable[[LabelledVerdict[Seen]], bool]:
+        found = calibrate([row.seen for row in rows])
+        thresholds = dict(present) | {tag: one.threshold for tag, one in found.items()}
+        return lambda row: _holds(row.seen, thresholds[row.seen[0].tag])
+
+    return choose
+
+
+def detector_verdicts(
+    seen: Sequence[Seen], thresholds: Mapping[str, float]
+) -> list[LabelledVerdict[Seen]]:
+    """Of images that `see` has looked at, by these thresholds."""
+    return [
+        LabelledVerdict(one[0].to_json(), one[2], _holds(one, thresholds[one[0].tag]), one)
+        for one in seen
+    ]
 
 
 class TagWorth(TypedDict):
@@ -68,12 +87,14 @@ class Calibrated(NamedTuple):
 
     name: str
     thresholds: dict[str, float]
-    weights_sha256: object
+    weights_sha256: object  # None of a judge that does not say
     worth: dict[str, TagWorth]
 
     def settings(self) -> dict[str, object]:
         """As --judge-settings takes them."""
-        own = {"thresholds": self.thresholds, "weights_sha256": self.weights_sha256}
+        own: dict[str, object] = {"thresholds": self.thresholds}
+        if self.weights_sha256 is not None:
+            own["weights_sha256"] = self.weights_sha256
         return {self.name: own, "calibration": {self.name: self.worth}}
 
 
@@ -82,10 +103,19 @@ def calibrate_judge(name: str, judge: object, rows: Sequence[Labelled]) -> Calib
 
     A tag without images keeps its threshold. Raises ValueError for a judge that detects nothing.
     """
-    if not hasattr(judge, "detect"):
-        raise ValueError(f"--judge {name!r} has no thresholds; calibrate a detector")
-    detector = cast(Detector, judge)
-    seen = see(detector, rows)
+    if not is_detector(judge):
+        raise ValueError(
+            f"--judge {name!r} has no thresholds; calibrate a detector, or give --people"
+        )
+    return calibrated(name, judge, see(judge, rows))
+
+
+def is_detector(judge: object) -> TypeGuard[Detector]:
+    return hasattr(judge, "detect")
+
+
+def calibrated(name: str, detector: Detector, seen: Sequence[Seen]) -> Calibrated:
+    """The same of images that `see` has looked at."""
     found = calibrate(seen)
     thresholds = dict(detector.thresholds) | {tag: c.threshold for tag, c in found.items()}
     worth = {
@@ -96,7 +126,7 @@ def calibrate_judge(name: str, judge: object, rows: Sequence[Labelled]) -> Calib
         )
         for tag, c in found.items()
     }
-    return Calibrated(name, thresholds, detector.describe()["weights_sha256"], worth)
+    return Calibrated(name, thresholds, detector.describe().get("weights_sha256"), worth)
 
 
 def calibration_lines(found: Calibrated) -> list[str]:
@@ -111,10 +141,14 @@ def calibration_lines(found: Calibrated) -> list[str]:
 def balanced_accuracy(seen: Sequence[Seen], threshold: float) -> float:
     """Mean, over the labels that occur, of the share of images judged as labelled."""
     right: dict[bool, list[bool]] = {}
-    for prompt, boxes, correct in seen:
-        verdict = decide(prompt, (box for box in boxes if box.score >= threshold))
-        right.setdefault(correct, []).append(verdict.correct == correct)
+    for one in seen:
+        right.setdefault(one[2], []).append(_holds(one, threshold) == one[2])
     return sum(sum(hits) / len(hits) for hits in right.values()) / len(right)
+
+
+def _holds(seen: Seen, threshold: float) -> bool:
+    prompt, boxes, _ = seen
+    return decide(prompt, (box for box in boxes if box.score >= threshold)).correct
 
 
 def _calibrate_tag(seen: Sequence[Seen]) -> Calibration:
@@ -127,10 +161,3 @@ def _calibrate_tag(seen: Sequence[Seen]) -> Calibration:
 
 def _of(tag: str, seen: Sequence[Seen]) -> list[Seen]:
     return [one for one in seen if one[0].tag == tag]
-
-
-def _open(path: Path) -> Image.Image:
-    try:
-        return read_image(path)
-    except ValueError as error:
-        raise ValueError(f"{str(path)!r}: {error}; take it out") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from sipo.feedback.explained.failed_clause import failed_clause, single_complaints
+from sipo.feedback.prompts.asked_texts import texts_of
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.assignment import assign
 from sipo.feedback.rule.boxes import Box, sureness
@@ -15,12 +16,15 @@ from sipo.pages.shown_pictures import DrawnBox, State
 def drawn_boxes(
     prompt: Prompt, boxes: Iterable[Box], complaints: Iterable[Complaint]
 ) -> tuple[DrawnBox, ...]:
-    """The boxes of classes that the prompt speaks of, the surest first, as "red dog .87".
+    """The boxes of classes that the prompt speaks of, the surest first, as "red dog .87"; of a
+    plain text that wants to be read all, as lines.
 
     "bad" are those of a clause that fails and those that are too many; "good" those of a clause
     that holds; "" those that no clause has, and all where nothing is asked in clauses.
     """
-    asked = [box for box in sorted(boxes, key=sureness) if box.class_name in prompt.classes]
+    lines = not prompt.include and bool(texts_of(prompt))
+    spoken = [box for box in boxes if lines or box.class_name in prompt.classes]
+    asked = sorted(spoken, key=sureness)
     states = _states(prompt, asked, list(single_complaints(complaints)))
     return tuple(
         DrawnBox(box.xyxy, label_of(box), state) for box, state in zip(asked, states, strict=True)

@@ -53,6 +53,8 @@ def _sentence(prompt: Prompt, complaint: Complaint) -> str:
             return f"“{name}” should be answered {wanted}; the judge is {share} sure of that"
         case "score":
             return f"{name} gives {seen:.4g}, under {wanted:g}"
+        case "text":
+            return f"“{wanted}” is not there; read is {f'“{seen}”' if seen else 'nothing'}"
         case _:
             return str(seen)
 

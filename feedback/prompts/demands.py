@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sipo.feedback.judge_urls import protocol_of
+from sipo.feedback.prompts.asked_texts import texts_of
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.prompts.questions import read_questions
 from sipo.feedback.registry import MOST_BOXES, JudgeSettings, read_settings, split_names
@@ -57,6 +58,8 @@ def check_prompts(
             bare = [prompt for prompt in prompts if not prompt.questions]
             needs = "GenEval rows, a suite's file of questions"
             _require_clauses(who, "asks about", needs, prompts, source, among=bare)
+        elif name == "ocr":
+            _require_texts(who, prompts, source)
         elif name in MOST_BOXES:
             _require_clauses(who, "looks for", "GenEval rows", prompts, source)
             _require_few(who, MOST_BOXES[name], prompts, source)
@@ -109,6 +112,15 @@ def _require_questions(who: str, prompts: Sequence[Prompt], source: str | Path, 
         raise ValueError(
             f"{who} finds no questions in {file!r} for {_those(unknown, prompts, source)}; write "
             "them, or leave these prompts out"
+        )
+
+
+def _require_texts(who: str, prompts: Sequence[Prompt], source: str | Path) -> None:
+    if silent := [prompt for prompt in prompts if not texts_of(prompt)]:
+        raise ValueError(
+            f"{who} reads the texts that a prompt asks for, and none is asked for by "
+            f"{_those(silent, prompts, source)}; put it in double quotes, give its row texts, or "
+            "leave these prompts out"
         )
 
 

@@ -2,7 +2,8 @@
 
 Format: djghosh13/geneval, `evaluation_metadata.jsonl`, one JSON object a line. A plain text is a
 prompt of tag "text" that includes nothing: scorers read it, detectors have nothing to look for.
-A prompt of a suite that asks has its questions with it (suite, id, group, rule, questions).
+A prompt of a suite that asks has its questions with it (suite, id, group, rule, questions); one
+that wants a text to be read in the image may say which (texts; else asked_texts.py).
 What no image can show (contradictions.py) is no prompt.
 """
 
@@ -39,8 +40,13 @@ RELATIONS: tuple[str, ...] = get_args(Relation)
 
 _CLAUSES = {"tag", "include", "exclude"}
 """What a row of GenEval has beside its prompt."""
+_ASKS = ("questions", "texts")
+"""What a row without clauses may ask for."""
 
-ROW = ("tag", "include", "exclude", "prompt", "suite", "id", "group", "rule", "questions")
+ROW = (
+    *("tag", "include", "exclude", "prompt", "texts"),
+    *("suite", "id", "group", "rule", "questions"),
+)
 """What a row may have, in this order."""
 
 _OPPOSITE: dict[Relation, Relation] = {
@@ -54,8 +60,8 @@ _OPPOSITE: dict[Relation, Relation] = {
 class Prompt(BaseModel):
     """A text, what an image of it must include and must not, and what is asked about it.
 
-    `suite` and `id` say which prompt of which suite it is, `group` what its score is reported
-    with, `rule` how that suite makes a score of the answers.
+    `texts` are to be read in the image. `suite` and `id` say which prompt of which suite it is,
+    `group` what its score is reported with, `rule` how that suite makes a score of the answers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -64,13 +70,14 @@ class Prompt(BaseModel):
     include: tuple[Clause, ...]
     exclude: tuple[Clause, ...] = ()
     text: Annotated[str, Field(alias="prompt", min_length=1)]
+    texts: tuple[Named, ...] = ()
     suite: Named | None = None
     id: Named | None = None
     group: Named | None = None
     rule: Mean | None = None
     questions: tuple[Question, ...] = ()
 
-    @field_validator("include", "exclude", "questions", mode="before")
+    @field_validator("include", "exclude", "texts", "questions", mode="before")
     @classmethod
     def _null_is_none(cls, clauses: object) -> object:
         """As tables write what a row does not have."""
@@ -80,6 +87,8 @@ class Prompt(BaseModel):
     def _can_be_shown(self) -> Prompt:
         if not self.text.strip():
             raise ValueError("the prompt is blank; write what the image should show")
+        if any(not text.strip() for text in self.texts):
+            raise ValueError("one of texts is blank; write what the image should say")
         if bool(self.include) == (self.tag == "text"):
             wanted = "nothing" if self.include else "at least one clause"
             raise ValueError(f"include of a prompt of tag {self.tag!r} must have {wanted}")
@@ -100,12 +109,13 @@ class Prompt(BaseModel):
         return frozenset(c.class_name for c in self.include + self.exclude if c.color)
 
     def to_row(self) -> dict[str, object]:
-        """The row as GenEval writes it: keys in its order, absent fields left out; then the
-        suite's."""
+        """The row as GenEval writes it: keys in its order, absent fields left out; then ours and
+        the suite's."""
         row: dict[str, object] = {"tag": self.tag, "include": [c.to_row() for c in self.include]}
         if self.exclude:
             row["exclude"] = [c.to_row() for c in self.exclude]
         row["prompt"] = self.text
+        row |= {"texts": list(self.texts)} if self.texts else {}
         told = {"suite": self.suite, "id": self.id, "group": self.group, "rule": self.rule}
         row |= {name: value for name, value in told.items() if value is not None}
         return row | ({"questions": [q.to_row() for q in self.questions]} if self.questions else {})
@@ -145,14 +155,14 @@ def parse_prompt(line: str, where: str) -> Prompt:
 def prompt_of(row: object, where: str) -> Prompt:
     """A JSON value as a prompt. A string is a plain text, and so is an object that has a prompt
 
-    and says neither tag nor clauses; with questions it is the prompt of a suite. Raises ValueError
-    that says `where` and what is wrong with it.
+    and says neither tag nor clauses; with questions it is the prompt of a suite, with texts one
+    that asks for these. Raises ValueError that says `where` and what is wrong with it.
     """
     if isinstance(row, str):
         row = {"prompt": row.strip()}
-    if isinstance(row, dict) and "questions" in row and not _CLAUSES & row.keys():
-        if row["questions"] == []:
-            raise ValueError(f"{where}: questions is empty; ask one, or leave it out")
+    if isinstance(row, dict) and row.keys() & set(_ASKS) and not _CLAUSES & row.keys():
+        if empty := [name for name in _ASKS if row.get(name) == []]:
+            raise ValueError(f"{where}: {empty[0]} is empty; ask one, or leave it out")
         row = {"tag": "text", "include": [], **row}
     elif isinstance(row, dict) and "prompt" in row and not _CLAUSES & row.keys():
         row = {"tag": "text", "include": [], "prompt": row["prompt"]}

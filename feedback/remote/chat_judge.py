@@ -111,13 +111,13 @@ def data_url(image: Image.Image) -> str:
     return f"data:image/png;base64,{base64.b64encode(to_bytes(image.convert('RGB'))).decode()}"
 
 
-def only_model(calls: HttpCalls) -> str:
+def only_model(calls: HttpCalls, judge: str = "http") -> str:
     """The one that the server has. Raises ValueError where it has others, too, or none."""
     try:
         listed = calls.get("/models")
         names = [row["id"] for row in listed["data"]]  # type: ignore[index]
     except CallError as error:
-        raise ValueError(f"judge 'http' finds no models at {calls.url}: {error}") from None
+        raise ValueError(f"judge {judge!r} finds no models at {calls.url}: {error}") from None
     except (TypeError, KeyError):
         names = []
     if len(names) != 1 or not isinstance(names[0], str):
@@ -125,7 +125,7 @@ def only_model(calls: HttpCalls) -> str:
         has = f"has {len(names)} models ({some}{', ...' * (len(names) > _SHOWN)})"
         raise ValueError(
             f"{calls.url} {has if names else 'lists no models'}; name one in the setting model of "
-            "judge 'http'"
+            f"judge {judge!r}"
         )
     return names[0]
 

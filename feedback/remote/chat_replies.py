@@ -28,19 +28,29 @@ def question_body(
 
     `more` goes before what stands here; what it has as null is left out.
     """
-    content = [
-        {"type": "image_url", "image_url": {"url": data_url}},
-        {"type": "text", "text": f"{asking.text} {BRIEF}"},
-    ]
-    body: dict[str, object] = {
-        "model": model,
-        "messages": [{"role": "user", "content": content}],
-        "max_tokens": MOST_TOKENS,
-        "temperature": 0,
-    }
+    body = chat_body(model, f"{asking.text} {BRIEF}", data_url, MOST_TOKENS)
     if answers == "logprobs":
         body |= {"logprobs": True, "top_logprobs": TOP}
-    return {name: value for name, value in (body | dict(more)).items() if value is not None}
+    return with_more(body, more)
+
+
+def chat_body(model: str, text: str, data_url: str, most_tokens: int) -> dict[str, object]:
+    """Asks one text about one image. The likeliest words are written."""
+    content = [
+        {"type": "image_url", "image_url": {"url": data_url}},
+        {"type": "text", "text": text},
+    ]
+    return {
+        "model": model,
+        "messages": [{"role": "user", "content": content}],
+        "max_tokens": most_tokens,
+        "temperature": 0,
+    }
+
+
+def with_more(body: Mapping[str, object], more: Mapping[str, object]) -> dict[str, object]:
+    """`more` goes before; what it has as null is left out."""
+    return {name: value for name, value in {**body, **more}.items() if value is not None}
 
 
 def has_logprobs(reply: object) -> bool:
@@ -54,7 +64,7 @@ def chance_in(reply: object, answer: str, answers: Answers) -> float:
     """The probability of the right answer. Raises CallError for a reply that does not have it."""
     if answers == "logprobs":
         return chance_by_tokens(_first_tokens(reply), answer)
-    return float(says(_text(reply), answer))
+    return float(says(text_in(reply), answer))
 
 
 def chance_by_tokens(likeliest: Sequence[tuple[str, float]], answer: str) -> float:
@@ -85,12 +95,18 @@ def _choice(reply: object) -> Mapping[str, object]:
     return choice
 
 
-def _text(reply: object) -> str:
+def text_in(reply: object) -> str:
+    """What was written. Raises CallError for a reply without."""
     message = _choice(reply).get("message")
     text = message.get("content") if isinstance(message, Mapping) else None
     if not isinstance(text, str) or not text.strip():
         raise CallError("the reply has no answer in it", True)
     return text
+
+
+def is_cut(reply: object) -> bool:
+    """Whether the most tokens that were allowed ended it."""
+    return _choice(reply).get("finish_reason") == "length"
 
 
 def _first_tokens(reply: object) -> list[tuple[str, float]]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 
+from sipo.feedback.judge_urls import is_here
+
+KEY_ENV = "OPENAI_API_KEY"
+
 
 def key_in(name: str, what: str, needed: bool = True) -> str | None:
     """What the variable holds; `what` names the setting. None where nothing is needed or there.
@@ -16,3 +20,12 @@ def key_in(name: str, what: str, needed: bool = True) -> str | None:
     if not (key.isascii() and key.isprintable()):
         raise ValueError(f"{what}: what the environment has as {name!r} is no key; set it again")
     return key or None
+
+
+def server_key(name: str | None, url: str, judge: str, asks: bool = True) -> str | None:
+    """Of a server. OpenAI's own goes unasked to none but one that `asks` a chat, and in the clear
+    to no other machine. Raises ValueError as `key_in`.
+    """
+    if name is None and not (asks and (url.startswith("https:") or is_here(url))):
+        return None
+    return key_in(name or KEY_ENV, f"judge {judge!r}, setting key_env", needed=name is not None)

@@ -15,21 +15,18 @@ from sipo.feedback.judge_urls import (
     Protocol,
     base_of,
     checked_url,
-    is_here,
     protocol_of,
 )
 from sipo.feedback.prompts.question import Mean
 from sipo.feedback.prompts.questions import read_questions
 from sipo.feedback.remote.chat_judge import ChatJudge, answers_of, only_model
 from sipo.feedback.remote.chat_replies import Answers
-from sipo.feedback.remote.env_keys import key_in
+from sipo.feedback.remote.env_keys import server_key
 from sipo.feedback.remote.http_calls import HttpCalls, Limits
 from sipo.feedback.remote.score_judge import ScoreJudge, description_served, only_reward
 from sipo.feedback.remote.score_replies import FlowFactory, UniRL
 from sipo.feedback.rule.answers import THRESHOLD, AnswerRule
 from sipo.feedback.scorers.base import LinearScale, Scale, SigmoidScale
-
-KEY_ENV = "OPENAI_API_KEY"
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -74,7 +71,9 @@ def load_http(
     if speaks == "flow-factory":
         _refuse({"reward": reward}, where)
     limits = Limits(timeout_s, tries, threads, most_calls, most_failures)
-    calls = HttpCalls(address, _key(key_env, address, speaks), limits)
+    calls = HttpCalls(
+        address, server_key(key_env, address, "http", asks=speaks == "openai"), limits
+    )
     if speaks == "openai":
         table = read_questions(questions) if questions else None
         rule = AnswerRule(mean, THRESHOLD if least is None else least, table)
@@ -107,15 +106,6 @@ def _refuse(settings: Mapping[str, object], where: str) -> None:
     for name, value in settings.items():
         if value is not None:
             raise ValueError(f"judge 'http', setting {name}: has no effect on {where}; take it out")
-
-
-def _key(name: str | None, url: str, speaks: Protocol) -> str | None:
-    """Of the environment. OpenAI's own goes unasked to no other kind of server, and in the clear
-    to no other machine. Raises ValueError as `key_in`.
-    """
-    if name is None and (speaks != "openai" or not (url.startswith("https:") or is_here(url))):
-        return None
-    return key_in(name or KEY_ENV, "judge 'http', setting key_env", needed=name is not None)
 
 
 def _scale(

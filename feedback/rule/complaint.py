@@ -15,6 +15,7 @@ Kind = Literal[
     "unwanted",  # as many as are excluded
     "question",  # answered wrongly
     "score",  # of a scorer, too low
+    "text",  # is not read in the image
     "other",  # in a judge's own words
     "member",  # what one of several judges says
 ]
@@ -22,7 +23,8 @@ Kind = Literal[
 
 @dataclass(frozen=True)
 class Complaint:
-    """`clause` is a class, for "unwanted" with its colour; a question; who scores; or a member.
+    """`clause` is a class, for "unwanted" with its colour; a question; a text; who scores; or a
+    member.
 
     kind        wanted                  seen
     missing     how many, at least      0
@@ -33,6 +35,7 @@ class Complaint:
     unwanted    fewer than this         how many
     question    the answer              its probability
     score       the least               the score
+    text        the text                what was read, lines by " / "
     other       nothing                 the words
     member      nothing                 its complaints
     """
@@ -66,6 +69,8 @@ class Complaint:
                 return f"{name} {wanted}: {seen:.2f}"
             case "score":
                 return f"{name} {seen:.4g} < {wanted:g}"
+            case "text":
+                return f"expected text {wanted!r}, read {seen!r}"
             case "member":
                 return f"{name}: {in_english(several)}"
             case "other":

@@ -6,8 +6,8 @@ The raw score stays in the verdict's evidence; means of it are what tables repor
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import ClassVar, Protocol
 
 from PIL import Image
@@ -16,15 +16,27 @@ from torch import Tensor, nn
 from sipo.feedback.judge_batches import Asked, judge_in_batches
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.rule.complaint import Complaint
-from sipo.feedback.rule.verdict import Verdict
+from sipo.feedback.rule.verdict import Verdict, failed_verdict
 
 BATCH = 16
+
+
+@dataclass(frozen=True)
+class Rating:
+    """A raw score, and what else stands in the verdict's evidence; or why there is none."""
+
+    raw: float
+    more: Mapping[str, object] = field(default_factory=dict)
+    failure: str | None = None
+
+
+Scores = Sequence[float | Rating]
 
 
 class Scorer(Protocol):
     def describe(self) -> dict[str, object]: ...
 
-    def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
+    def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> Scores:
         """One raw score an image, in the scorer's own unit."""
         ...
 
@@ -67,33 +79,38 @@ class ScorerJudge:
     since scorers know no right and wrong. What counts for pairs is `score`.
     """
 
-    def __init__(self, scorer: Scorer, scale: Scale) -> None:
+    def __init__(self, scorer: Scorer, scale: Scale, batch: int = BATCH) -> None:
         self.scorer = scorer
         self.scale = scale
+        self._batch = batch
 
     def describe(self) -> dict[str, object]:
         scale = {"rule": self.scale.rule, **asdict(self.scale)}
         return {**self.scorer.describe(), "scale": scale}
 
     def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
-        return judge_in_batches(self, self._judge_batch, images, prompts, BATCH)
+        return judge_in_batches(self, self._judge_batch, images, prompts, self._batch)
 
     def _judge_batch(self, batch: Sequence[Asked], description: dict[str, object]) -> list[Verdict]:
-        raws = self.scorer.score([image for image, _ in batch], [p.text for _, p in batch])
-        if not all(math.isfinite(raw) for raw in raws):
+        scores = self.scorer.score([image for image, _ in batch], [p.text for _, p in batch])
+        ratings = [one if isinstance(one, Rating) else Rating(one) for one in scores]
+        if not all(math.isfinite(one.raw) for one in ratings if one.failure is None):
             raise FloatingPointError("the score is not finite")
-        assert len(raws) == len(batch), f"{len(raws)} scores of {len(batch)} images"
-        return [self._verdict(raw, description) for raw in raws]
+        assert len(ratings) == len(batch), f"{len(ratings)} scores of {len(batch)} images"
+        return [self._verdict(one, description) for one in ratings]
 
-    def _verdict(self, raw: float, description: dict[str, object]) -> Verdict:
-        correct = raw >= self.scale.center
-        complaint = Complaint(str(description["id"]), "score", self.scale.center, raw)
+    def _verdict(self, rating: Rating, description: dict[str, object]) -> Verdict:
+        if rating.failure is not None:
+            failed = failed_verdict(rating.failure, description)
+            return failed.model_copy(update={"evidence": dict(rating.more)})
+        correct = rating.raw >= self.scale.center
+        complaint = Complaint(str(description["id"]), "score", self.scale.center, rating.raw)
         return Verdict(
-            score=self.scale.unit(raw),
+            score=self.scale.unit(rating.raw),
             correct=correct,
             complaints=() if correct else (complaint,),
             judge=description,
-            evidence={"raw": raw},
+            evidence={"raw": rating.raw, **rating.more},
         )
 
 

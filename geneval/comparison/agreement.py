@@ -10,17 +10,10 @@ from pathlib import Path
 
 from sipo.common.records import Record
 from sipo.common.statistics import Estimate, estimate
+from sipo.common.two_judges import JudgeAgreement, judge_agreement
 from sipo.geneval import evaluation_folder
 from sipo.geneval.evaluation_folder import RESULTS
 from sipo.geneval.results import ImageResult, read_rows
-
-
-class JudgeAgreement(Record):
-    images: int
-    agree: float  # share of images
-    kappa: float  # Cohen 1960
-    only_a: int  # images that only A calls correct
-    only_b: int
 
 
 class Disagreement(Record):
@@ -125,18 +118,7 @@ def rows_by_name(path: Path) -> dict[str, ImageResult]:
 
 
 def _measure(pairs: list[tuple[ImageResult, ImageResult]]) -> JudgeAgreement:
-    """Cohen's kappa = (agree - by chance) / (1 - by chance); 1 where both always say the same."""
-    n = len(pairs)
-    agree = sum(x.correct == y.correct for x, y in pairs) / n
-    share_a, share_b = (sum(pair[side].correct for pair in pairs) / n for side in (0, 1))
-    chance = share_a * share_b + (1 - share_a) * (1 - share_b)
-    return JudgeAgreement(
-        images=n,
-        agree=agree,
-        kappa=(agree - chance) / (1 - chance) if chance < 1 else 1.0,
-        only_a=sum(x.correct and not y.correct for x, y in pairs),
-        only_b=sum(y.correct and not x.correct for x, y in pairs),
-    )
+    return judge_agreement([(x.correct, y.correct) for x, y in pairs])
 
 
 def _says(row: ImageResult) -> str:

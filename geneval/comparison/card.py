@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sipo.common.records import Record
 from sipo.common.statistics import Estimate, Interval, estimate
-from sipo.geneval.comparison.metric_scores import KeptScores, kept_metrics, mean_of
+from sipo.geneval.comparison.metric_scores import KeptScores, kept_metrics, mean_of, mean_score
 from sipo.geneval.comparison.ranking import Ranking, rank_results, read_rankings
 from sipo.geneval.evaluation_folder import read_summary
 from sipo.geneval.layout import SAMPLED
@@ -111,7 +111,10 @@ def _quality(summary: EvaluationSummary, kept: Mapping[str, KeptScores]) -> Iter
     if summary.sharpness is not None:
         yield CardRow(name="sharpness", value=summary.sharpness, of=f"{images} images")
     for metric, scores in kept.items():
-        yield _row(metric, mean_of(scores), _judge_of(scores.judge), f"{len(scores.scores)} images")
+        by = _judge_of(scores.judge)
+        yield _row(metric, mean_of(scores), by, f"{len(scores.scores)} images")
+        for part, found in scores.parts.items():
+            yield _row(f"{metric}: {part}", mean_score(found), by, f"{len(found)} images")
 
 
 def _people(study: Path, summaries: Mapping[str, object]) -> dict[str, list[CardRow]]:

@@ -16,7 +16,7 @@ from pydantic import Field
 from sipo.common.bars import bar
 from sipo.common.records import Record, read_record
 from sipo.common.statistics import Estimate, PairedMeans, estimate, paired_means
-from sipo.feedback.frames import FrameJudge
+from sipo.feedback.frames import judge_for
 from sipo.feedback.judge import Judge
 from sipo.feedback.judge_needs import check_judge_weights
 from sipo.feedback.prompts.demands import check_prompts
@@ -60,6 +60,7 @@ class KeptScores(Record):
         min_length=1
     )
     failures: dict[str, str | None]
+    parts: dict[str, dict[str, float]] = Field(default_factory=dict)
 
 
 def split_metrics(names: str) -> list[tuple[str, str | None]]:
@@ -130,7 +131,11 @@ def kept_metrics(evaluation: Path) -> dict[str, KeptScores]:
 
 def mean_of(kept: KeptScores) -> Estimate:
     """Over images, the interval over prompts."""
-    return estimate((_prompt_of(image), score) for image, score in sorted(kept.scores.items()))
+    return mean_score(kept.scores)
+
+
+def mean_score(scores: Scores) -> Estimate:
+    return estimate((_prompt_of(image), score) for image, score in sorted(scores.items()))
 
 
 def compare_metric(a: Path, b: Path, metric: str) -> PairedMeans:
@@ -165,11 +170,22 @@ def raw_score(verdict: Verdict) -> float:
     return float(raw)
 
 
+def parts_of(by_name: Mapping[str, Verdict]) -> dict[str, dict[str, float]]:
+    """What some scorers say of several dimensions, by dimension and picture; of one alone nothing,
+    and nothing of a clip that was looked at frame by frame."""
+    parts: dict[str, dict[str, float]] = {}
+    for name, verdict in by_name.items():
+        found = verdict.evidence.get("parts")
+        if isinstance(found, dict) and len(found) > 1:
+            for part, score in found.items():
+                parts.setdefault(str(part), {})[name] = float(score)
+    return parts
+
+
 def _scores(judge: Judge, run: Outputs, file: Path, batch_size: int) -> KeptScores:
     """What `file` has, if it has it of this judge and these images; else made and written there."""
     paths = [path for row in run.samples for path in row]
-    if layout.is_clip(paths[0]):
-        judge = FrameJudge(judge)
+    judge = judge_for(judge, layout.is_clip(paths[0]))
     described, sha256 = judge.describe(), images_sha256(paths)
     if file.is_file():
         kept = read_record(file, KeptScores, _AGAIN)
@@ -194,6 +210,7 @@ def _scores(judge: Judge, run: Outputs, file: Path, batch_size: int) -> KeptScor
             name: raw_score(verdict) for name, verdict in by_name.items() if not verdict.failed
         },
         failures={name: verdict.failure for name, verdict in by_name.items() if verdict.failed},
+        parts=parts_of(by_name),
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, made.to_dict())

@@ -22,6 +22,7 @@ KINDS: Mapping[Kind, str] = {
     "unwanted": "too many",
     "question": "answered wrongly",
     "score": "score too low",
+    "text": "text not there",
     "other": "in the judge's words",
     "member": "one of several judges",
 }

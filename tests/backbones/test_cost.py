@@ -101,7 +101,16 @@ def test_folders_are_known_by_their_config_files(tmp_path: Path) -> None:
     assert counted(str(tmp_path)) == flux
     config.write_text(json.dumps({**flux.architecture, "num_layers": 2}))
     assert counted(str(tmp_path)) is None
+    config.write_text(json.dumps({**flux.architecture}))
+    index = {"_class_name": flux.pipeline, "is_distilled": True}
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    assert counted(str(tmp_path)) is None
     config.write_text("{")
     assert counted(str(tmp_path)) is None
+    wan = BY_NAME["Wan 2.2 A14B"]
+    config.write_text(json.dumps(dict(wan.architecture)))
+    for more, found in (({"boundary_ratio": 0.875}, wan), ({}, None)):  # Wan 2.1 14B is like it
+        (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": wan.pipeline} | more))
+        assert counted(str(tmp_path)) == found
     assert counted(flux.source) == flux
     assert counted("nobody/nothing") is None

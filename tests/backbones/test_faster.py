@@ -17,6 +17,7 @@ import torch
 from alike import assert_same_values
 from diffusers.hooks._helpers import TransformerBlockRegistry
 from tiny_flux import tiny_flux
+from tiny_qwen_image import tiny_qwen_image
 from tiny_video import tiny_cogvideox, tiny_wan
 from torch import Tensor, nn
 from written_prompts import write_prompts
@@ -40,6 +41,7 @@ CPU = torch.device("cpu")
 STEPS = 8
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "flux": tiny_flux,
+    "qwen_image": tiny_qwen_image,
     "wan": tiny_wan,
     "cogvideox": tiny_cogvideox,
 }

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from alike import assert_other_picture, assert_same_picture, assert_same_values, deviation
+from PIL import Image
 from sampled_pairs import SampledPairs
 from schedules import check_calibration, check_round_trips, check_weight
 from tiny import SIZE_PX
@@ -34,7 +35,8 @@ pytestmark = [
 
 TEXTS = ["a red cat", "two dogs"]
 GUIDANCE = 3.5
-UNGUIDED = {"z_image": 0.0}  # FLUX guides by an input
+UNGUIDED = {"z_image": 0.0}
+GUIDED_BY_INPUT = ("flux", "flux2")
 FROM_0 = ("sd1", "sd2", "sdxl")  # count timesteps from 0; flow's denoiser is told T sigma = t + 1
 
 
@@ -50,16 +52,20 @@ class Family:
         """diffusers' image, asked as anyone would."""
         pipeline.set_progress_bar_config(disable=True)
         sampler = self.sampler
-        own = {"use_resolution_binning": False} if self.name == "sana" else {}
-        return pipeline(
-            text,
+        own: dict[str, Any] = {"guidance_scale": sampler.guidance}
+        if self.name == "sana":
+            own["use_resolution_binning"] = False
+        if self.name.startswith("qwen"):
+            own = {"true_cfg_scale": sampler.guidance, "negative_prompt": " "}
+        image = pipeline(
+            prompt=text,
             generator=torch.Generator().manual_seed(seed),
             num_inference_steps=sampler.steps,
-            guidance_scale=sampler.guidance,
             height=sampler.height,
             width=sampler.width,
             **own,
         ).images[0]
+        return on_white(image) if image.mode == "RGBA" else image
 
 
 @pytest.fixture(scope="module", params=makers.IMAGES)
@@ -97,8 +103,14 @@ def steps_of(family: Family, guidance: float, patch: pytest.MonkeyPatch) -> list
     with patch.context() as patched:
         patched.setattr(scheduler, "step", step)
         backbone.sample(TEXTS, [1, 2], sampler)
-    assert len(steps) == 3
-    return steps
+    return [joined(steps[at::3]) for at in range(3)]
+
+
+def joined(calls: list[Step]) -> Step:
+    """The same step of several calls, as Qwen-Image 2.1 makes one a text."""
+    assert len(calls) in (1, len(TEXTS))
+    output, noisy = (torch.cat([getattr(c, x) for c in calls]) for x in ("output", "noisy"))
+    return Step(output, calls[0].timestep, noisy, calls[0].sigma)
 
 
 def sigma_of(scheduler: Any, timestep: Tensor) -> Tensor:
@@ -139,20 +151,19 @@ def test_predictions_are_the_pipelines(family: Family, monkeypatch: pytest.Monke
 def test_both_halves_of_guidance_are_the_pipelines(
     family: Family, guided: tuple[list[Step], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """u + g (c - u), Z-Image c + g (c - u); FLUX is told g."""
+    """u + g (c - u), Z-Image c + g (c - u), Qwen-Image rescaled; FLUX is told g."""
     backbone, guidance = family.backbone, GUIDANCE
     conditioning, empty = backbone.encode_prompts(TEXTS), backbone.encode_prompts(["", ""])
     for step in guided[0]:
         arguments = (step.noisy, told(family, step))
-        if family.name == "flux":
+        if family.name in GUIDED_BY_INPUT:
             monkeypatch.setattr(backbone, "guidance", guidance)
             ours = backbone.predict(backbone.denoiser, *arguments, conditioning)
         else:
             with_prompt, without = (
                 backbone.predict(backbone.denoiser, *arguments, c) for c in (conditioning, empty)
             )
-            start = with_prompt if family.name == "z_image" else without
-            ours = start + guidance * (with_prompt - without)
+            ours = backbone.guided(without, with_prompt, backbone.guidance_scale(guidance))
         assert_same_values(ours, step.output)
 
 
@@ -295,6 +306,12 @@ def test_sdxl_on_another_schedule_is_refused() -> None:
 def one_row(family: Family) -> tuple[Tensor, dict[str, Tensor]]:
     pair = family.pairs[0]
     return pair.winner[None], {name: value[None] for name, value in pair.conditioning.items()}
+
+
+def on_white(image: Any) -> Any:
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=image.getchannel("A"))
+    return white
 
 
 def rewind(scheduler: Any) -> None:

@@ -13,7 +13,12 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import FluxPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import (
+    Flux2KleinPipeline,
+    FluxPipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+)
 from lora_files import (
     Tensors,
     Update,
@@ -25,6 +30,7 @@ from lora_files import (
     write,
 )
 from tiny_flux import tiny_flux
+from tiny_flux2 import tiny_flux2_klein
 from tiny_sdxl import tiny_sdxl
 from tiny_video import tiny_wan
 
@@ -48,7 +54,7 @@ class Tiny:
     def image(self, pipeline: Any = None) -> Any:
         """As anyone would ask a diffusers pipeline."""
         return (pipeline or self.pipeline)(
-            "a red cat",
+            prompt="a red cat",
             generator=torch.Generator().manual_seed(SEED),
             num_inference_steps=self.sampler.steps,
             guidance_scale=self.sampler.guidance,
@@ -204,6 +210,22 @@ def test_a_lora_of_flux(flux: Tiny, tmp_path: Path, layout: str) -> None:
     made = flux.check(changed, file)
     if layout in ("diffusers", "bfl"):
         assert near(made, flux.theirs(file))
+
+
+def test_a_kohya_lora_of_flux_2(tmp_path: Path) -> None:
+    """Double blocks' fused attention, and single blocks' layer that is fused in diffusers, too."""
+    klein = tiny(Flux2KleinPipeline, tiny_flux2_klein(tmp_path / "tiny-klein"))
+    ends = ("attn.to_q", "attn.to_k", "attn.to_v", "to_qkv_mlp_proj")
+    changed = updates(klein.pipeline, "transformer", ends, by=3, alpha=1.0)
+    double = [one for one in changed if one.layer.startswith("transformer_blocks.")]
+    single = [one for one in changed if one not in double]
+    tensors, meant = bfl_names(double, alpha=1.0)
+    for number, one in enumerate(single):
+        name = f"lora_unet_single_blocks_{number}_linear1"
+        tensors |= {f"{name}.lora_down.weight": one.down, f"{name}.lora_up.weight": one.up}
+        tensors[f"{name}.alpha"] = torch.tensor(1.0)
+    file = write(tmp_path / "mine.safetensors", tensors)
+    assert near(klein.check([*meant, *single], file), klein.theirs(file))
 
 
 def bfl_names(changed: list[Update], alpha: float) -> tuple[Tensors, list[Update]]:

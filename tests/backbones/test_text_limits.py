@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
+from tiny_video import tiny_wan
 
 from sipo.backbones.base import Backbone
 from sipo.backbones.registry import load_backbone
@@ -46,3 +48,9 @@ def test_diffusers_says_nothing_of_it(mini_sd: Backbone) -> None:
     cut = logging.makeLogRecord({"msg": "The following part of your input was truncated because"})
     assert not theirs.filter(cut)
     assert theirs.filter(logging.makeLogRecord({"msg": "something else"}))
+
+
+def test_the_limit_is_the_calls(tmp_path: Path) -> None:
+    """Wan's `encode_prompt` alone would read 226 tokens."""
+    wan = load_backbone(str(tiny_wan(tmp_path / "tiny-wan")))
+    assert limit_of(getattr(wan, "pipeline")) == 512  # noqa: B009

@@ -29,6 +29,8 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
     "1.5": partial(tiny_cogvideox, kind="1.5"),
     "hunyuan_video": tiny_hunyuan_video,
     "wan": tiny_wan,
+    "wan22-5b": partial(tiny_wan, kind="5b"),
+    "wan22-a14b": partial(tiny_wan, kind="a14b"),
 }
 
 
@@ -49,8 +51,11 @@ def test_its_schedule_round_trips_and_gives_the_gaussians_weight(backbone: Backb
     check_weight(backbone)
 
 
-def test_it_calibrates(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_calibration(backbone, SampledPairs(backbone, TEXTS[:1]), monkeypatch)
+def test_it_calibrates(folder: Path, backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = SampledPairs(backbone, TEXTS[:1])
+    for expert in backbone.experts or [""]:
+        trained = load_backbone(str(folder), denoiser_only=True, expert=expert)
+        check_calibration(trained, pairs, monkeypatch)
 
 
 def test_a_sample_is_the_plain_pipelines(folder: Path, backbone: Backbone) -> None:

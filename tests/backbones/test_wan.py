@@ -1,8 +1,7 @@
-"""Wan 2.1 against its own pipeline and schedulers, at tiny size."""
+"""Wan 2.1 and 2.2 5B against their own pipeline and schedulers, at tiny size."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,14 @@ from diffusers import FlowMatchEulerDiscreteScheduler, WanPipeline
 from tiny_video import WAN_PX, plain_clip, tiny_wan, wan_scheduler, watch
 
 from sipo.backbones.base import Backbone, Sampler
-from sipo.backbones.registry import load_backbone
+from sipo.backbones.registry import SAMPLER_FILE, load_backbone
 
-SAMPLER = Sampler(steps=3, guidance=3.0, height=WAN_PX, width=WAN_PX, frames=9)
+SAMPLER = Sampler(steps=3, guidance=3.0, height=2 * WAN_PX, width=2 * WAN_PX, frames=9)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_wan(tmp_path_factory.mktemp("wan") / "tiny-wan")
+@pytest.fixture(scope="module", params=["2.1", "5b"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_wan(tmp_path_factory.mktemp("wan") / "tiny-wan", kind=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def backbone(folder: Path) -> Backbone:
 
 
 def test_predictions_are_the_pipelines(folder: Path, backbone: Backbone) -> None:
-    """Timesteps, text and both halves of guidance."""
+    """Timesteps, text and both halves of guidance. 5B's pipeline tells every patch of it."""
     plain = WanPipeline.from_pretrained(folder)
     calls = watch(plain)
     plain_clip(plain, "a red dog", 5, SAMPLER)
@@ -38,7 +37,9 @@ def test_predictions_are_the_pipelines(folder: Path, backbone: Backbone) -> None
         for text, place in (("a red dog", 2 * number), ("", 2 * number + 1)):
             fed = calls.fed[place]
             with torch.no_grad():
-                t = fed["timestep"] - 1  # the pipeline tells T sigma, we count from 0
+                told = fed["timestep"].reshape(1, -1)
+                assert (told == told[:, :1]).all()
+                t = told[:, 0] - 1  # the pipeline tells T sigma, we count from 0
                 ours = backbone.predict(
                     backbone.denoiser, fed["hidden_states"], t, backbone.encode_prompts([text])
                 )
@@ -75,25 +76,31 @@ def test_noise_is_the_schedulers_at_every_timestep(backbone: Backbone) -> None:
     assert backbone.prediction == "flow"
 
 
-def test_wan_2_2_is_refused(folder: Path, tmp_path: Path) -> None:
-    index = json.loads((folder / "model_index.json").read_text())
-    for more in ({"boundary_ratio": 0.9}, {"expand_timesteps": True}):
-        (tmp_path / "model_index.json").write_text(json.dumps(index | more))
-        for denoiser_only in (True, False):
-            with pytest.raises(ValueError, match=r"is a Wan 2\.2"):
-                load_backbone(str(tmp_path), denoiser_only=denoiser_only)
+def test_5b_is_told_by_its_channels(folder: Path, backbone: Backbone) -> None:
+    """Also where the denoiser alone is loaded."""
+    of_5b = backbone.denoiser.config.in_channels == 48
+    assert backbone.fps == (24 if of_5b else 16)
+    (folder / SAMPLER_FILE).rename(folder / "aside.json")
+    alone = load_backbone(str(folder), denoiser_only=True)
+    (folder / "aside.json").rename(folder / SAMPLER_FILE)
+    own = alone.default_sampler
+    assert (own.height, own.width) == ((704, 1280) if of_5b else (480, 832))
+    assert (alone.fps, own.frames) == ((24, 121) if of_5b else (16, 81))
 
 
-def test_the_defaults_are_the_pipelines(backbone: Backbone) -> None:
+def test_the_defaults_are_the_pipelines() -> None:
     from inspect import signature
 
     from sipo.backbones.video.wan import TEXT_LENGTH, Wan
 
     known = signature(WanPipeline.__call__).parameters
-    sampler = Wan("wan", backbone.denoiser, dict(wan_scheduler().config)).default_sampler
+    sampler = Wan.default_sampler
     assert (sampler.height, sampler.width) == (known["height"].default, known["width"].default)
     assert sampler.frames == known["num_frames"].default
     assert sampler.guidance == known["guidance_scale"].default
     assert known["max_sequence_length"].default == TEXT_LENGTH
+
+
+def test_frames_that_it_cannot_make_are_refused(backbone: Backbone) -> None:
     with pytest.raises(ValueError, match=r"--frames 10 is not 1 \+ a multiple of 4.* 9 or 13"):
         backbone.sample(["a"], [0], Sampler(frames=10))

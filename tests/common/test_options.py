@@ -206,7 +206,12 @@ def completed(name: str, words: list[str], incomplete: str) -> list[str]:
         ("sipo-train", ["--learning-rate", "3", "--backbone"], "mini", ["mini-sd", "<file>"]),
         ("sipo-train", ["calibrate", "--denominator"], "be", ["behaviour"]),
         ("sipo-data", ["generate", "--judge"], "yolo-world,pick", ["yolo-world,pickscore"]),
-        ("sipo-data", ["generate", "--recipe"], "wan", ["wan-1.3b", "<file>"]),
+        (
+            "sipo-data",
+            ["generate", "--recipe"],
+            "wan",
+            ["wan-1.3b", "wan22-5b", "wan22-a14b", "<file>"],
+        ),
         ("sipo-data", ["import"], "hpdv3", ["hpdv3"]),
         ("sipo-geneval", ["--suite"], "mini-", ["mini-train", "mini-validation"]),
         ("sipo-train", [], "--gradient_c", ["--gradient_checkpointing"]),

@@ -27,6 +27,7 @@ FAMILIES: dict[str, Callable[[Path], Path]] = {
     "cogvideox-5b": lambda folder: tiny_cogvideox(folder, "5b"),
     "hunyuan-video": tiny_hunyuan_video,
     "wan": tiny_wan,
+    "wan22-5b": lambda folder: tiny_wan(folder, kind="5b"),
 }
 
 

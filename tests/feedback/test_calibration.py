@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from sipo.datagen.cli import main
+from sipo.feedback.detectors.base import Colored, judge_all
 from sipo.feedback.detectors.threshold_calibration import (
     GRID,
     Seen,
@@ -19,10 +21,13 @@ from sipo.feedback.detectors.threshold_calibration import (
     calibrate_judge,
 )
 from sipo.feedback.fake import FakeJudge
-from sipo.feedback.labelled_images import read_labelled
+from sipo.feedback.labelled_images import Labelled, read_labelled
+from sipo.feedback.own_judge import as_judge
 from sipo.feedback.prompts import grammar
+from sipo.feedback.prompts.prompt import TAGS, Prompt
 from sipo.feedback.registry import load_judge
 from sipo.feedback.rule.boxes import Box
+from sipo.feedback.rule.verdict import Verdict
 from sipo.mini.train.labelled_scenes import tagged_scenes
 
 CAT, TWO = grammar.single_object("cat"), grammar.counting("cat", 2)
@@ -128,3 +133,39 @@ def test_the_command_writes_settings_that_the_judge_takes(tmp_path: Path) -> Non
     refused = CliRunner().invoke(main, ["calibrate-judge", str(tmp_path), "--judge", "fake"])
     assert refused.exit_code == 2
     assert "holds no labelled images" in refused.output
+
+
+class CatsFinder:
+    """A detector that is not in the tree: a cat of 0.4 in white images, of 0.2 in others."""
+
+    vocabulary, thresholds = ("cat",), dict.fromkeys(TAGS, 0.1)
+
+    def describe(self) -> dict[str, object]:
+        return {"id": "finder"}
+
+    def judge(self, images: Sequence[Image.Image], prompts: Sequence[Prompt]) -> list[Verdict]:
+        return judge_all(self, images, prompts)
+
+    def detect(
+        self, images: Sequence[Image.Image], floor: float, colored: Colored | None = None
+    ) -> list[list[Box]]:
+        scores = [0.4 if image.getpixel((0, 0)) == (255, 255, 255) else 0.2 for image in images]
+        return [[Box("cat", score, (0.0, 0.0, 4.0, 4.0))] for score in scores if score >= floor]
+
+
+def test_a_detector_of_one_s_own_has_thresholds_to_find(tmp_path: Path) -> None:
+    rows = []
+    for color, shows in (("white", True), ("black", False)):
+        Image.new("RGB", (8, 8), color).save(tmp_path / f"{color}.png")
+        rows.append(Labelled(tmp_path / f"{color}.png", CAT, shows))
+    judge = as_judge(CatsFinder(), "finder")
+    found = calibrate_judge("finder", judge, rows)
+    assert found.thresholds["single_object"] == 0.3  # of 0.25 to 0.4, the middle
+    assert found.worth["single_object"]["before"] == 0.5
+    assert found.settings()["finder"] == {"thresholds": found.thresholds}  # no hash to hold it to
+
+
+def test_plain_text_before_a_detector_is_one_sentence() -> None:
+    asked = Prompt(tag="text", include=(), prompt="a cat on a mat")
+    with pytest.raises(ValueError, match=r"^'a cat on a mat' is plain text, which a detector"):
+        CatsFinder().judge([Image.new("RGB", (8, 8))], [asked])

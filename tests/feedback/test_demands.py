@@ -40,7 +40,7 @@ def test_plain_text_is_refused_where_objects_are_looked_for(judge: str) -> None:
 
 
 def test_who_reads_text_takes_it() -> None:
-    for judge in JUDGES.keys() - MOST_BOXES.keys() - {"vlm"}:
+    for judge in JUDGES.keys() - MOST_BOXES.keys() - {"vlm", "ocr"}:
         check_prompts(judge, PROMPTS, "list.txt")
 
 

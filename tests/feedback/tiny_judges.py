@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from tiny import byte_letters, clip_tokenizer
 from torch import Tensor
 from transformers import (
+    AutoConfig,
     BertTokenizer,
     CLIPConfig,
     CLIPImageProcessorPil,
@@ -25,7 +26,10 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
     Qwen2_5_VLProcessor,
     Qwen2Tokenizer,
+    Qwen2VLConfig,
     Qwen2VLImageProcessor,
+    Qwen2VLModel,
+    Qwen2VLProcessor,
     Qwen2VLVideoProcessor,
     SwinConfig,
 )
@@ -41,6 +45,7 @@ _SPECIAL += ("<|image_pad|>", "<|video_pad|>")
 _TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{% for c in m.content %}"
     "{% if c.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+    "{% elif c.type == 'video' %}<|vision_start|><|video_pad|><|vision_end|>"
     "{% else %}{{ c.text }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
@@ -116,29 +121,52 @@ def tiny_mask2former(folder: Path) -> Path:
 def tiny_vlm(folder: Path) -> Path:
     torch.manual_seed(0)
     tokenizer = _speaking_tokenizer()
-    ids = {name: tokenizer.convert_tokens_to_ids(name) for name in _SPECIAL}
     vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2}
     vision |= {"out_hidden_size": 32, "fullatt_block_indexes": [1], "window_size": 56}
+    config = Qwen2_5_VLConfig(vision_config=vision, **_reading(tokenizer))
+    Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+    _vision_processor(Qwen2_5_VLProcessor, tokenizer).save_pretrained(folder)
+    return folder
+
+
+def tiny_qwen2_vl(folder: Path) -> Path:
+    """Configuration and processor alone, as a judge that was made of it wants them."""
+    tokenizer = _speaking_tokenizer()
+    vision = {"depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 2}
+    Qwen2VLConfig(vision_config=vision, **_reading(tokenizer)).save_pretrained(folder)
+    _vision_processor(Qwen2VLProcessor, tokenizer).save_pretrained(folder)
+    return folder
+
+
+def qwen2_vl_tensors(base: Path, tokens: int, head: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict as transformers 4.45 wrote one, with a reward head; `tokens` words more."""
+    torch.manual_seed(0)
+    config = AutoConfig.from_pretrained(base)
+    config.text_config.vocab_size += tokens
+    body = Qwen2VLModel(config).state_dict()
+    old = {name.replace("language_model.", "model."): 3 * tensor for name, tensor in body.items()}
+    old["lm_head.weight"] = old["model.embed_tokens.weight"].clone()
+    return old | {f"rm_head.{name}": tensor for name, tensor in head.items()}
+
+
+def _reading(tokenizer: Any) -> dict[str, Any]:
+    ids = {name: tokenizer.convert_tokens_to_ids(name) for name in _SPECIAL}
     rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 1, 2]}
     text = _TOWER | {"vocab_size": len(tokenizer), "num_key_value_heads": 2}
     text |= {"rope_parameters": rope, "bos_token_id": ids["<|endoftext|>"]}
-    config = Qwen2_5_VLConfig(
-        text_config=text | {"eos_token_id": ids["<|im_end|>"]},
-        vision_config=vision,
-        image_token_id=ids["<|image_pad|>"],
-        video_token_id=ids["<|video_pad|>"],
-        vision_start_token_id=ids["<|vision_start|>"],
-        vision_end_token_id=ids["<|vision_end|>"],
-    )
-    Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+    return {
+        "text_config": text | {"eos_token_id": ids["<|im_end|>"]},
+        "image_token_id": ids["<|image_pad|>"],
+        "video_token_id": ids["<|video_pad|>"],
+        "vision_start_token_id": ids["<|vision_start|>"],
+        "vision_end_token_id": ids["<|vision_end|>"],
+    }
+
+
+def _vision_processor(kind: Any, tokenizer: Any) -> Any:
     pixels = {"shortest_edge": 28 * 28, "longest_edge": 56 * 56}
-    Qwen2_5_VLProcessor(
-        Qwen2VLImageProcessor(size=pixels),
-        tokenizer,
-        Qwen2VLVideoProcessor(size=pixels),
-        chat_template=_TEMPLATE,
-    ).save_pretrained(folder)
-    return folder
+    images, videos = Qwen2VLImageProcessor(size=pixels), Qwen2VLVideoProcessor(size=pixels)
+    return kind(images, tokenizer, videos, chat_template=_TEMPLATE)
 
 
 def tiny_bert_tokenizer(folder: Path) -> Path:

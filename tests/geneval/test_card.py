@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from scripted_server import Call, Said, scripted
 from suite_samples import write_table
 
 from sipo.geneval.cli import main
@@ -64,6 +65,28 @@ def test_one_table_a_model(runs: tuple[str, str]) -> None:
     shown = said(*runs, "--ranks", "rank")
     assert "| pickscore | 0.200 | [0.100, 0.300] | pickscore v1 | 2 images |" in shown
     assert "### Preferences of people that metrics share" in shown
+
+
+def test_a_scorer_of_several_dimensions_has_a_row_of_each(runs: tuple[str, str]) -> None:
+    """As sipo-geneval metrics keeps what a server has written; one image has no score, and no 0."""
+    replies = {"a cat]": (4, 3, 2), "a dog]": (2, 3, None)}
+
+    def script(call: Call) -> Said:
+        text = call.body["messages"][0]["content"][1]["text"]
+        found = replies[text.rpartition("Text Caption: [")[2]]
+        named = zip(("Alignment", "Coherence", "Style"), found, strict=True)
+        reply = "\n".join(f"{name} Score (1-5): {number}" for name, number in named)
+        return Said({"choices": [{"message": {"content": reply}, "finish_reason": "stop"}]})
+
+    with scripted(script, models={"data": [{"id": "UnifiedReward"}]}) as server:
+        words = ["metrics", "a", "--metric", f"unified-reward={server.url}/v1"]
+        result = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    shown = said("a")
+    by = "unified-reward UnifiedReward"
+    assert f"| unified-reward | 3.000 |  | {by} | 1 images |" in shown
+    assert f"| unified-reward: Alignment Score | 4.000 |  | {by} | 1 images |" in shown
+    assert f"| unified-reward: Style Score | 2.000 |  | {by} | 1 images |" in shown
 
 
 def test_only_what_there_is(runs: tuple[str, str]) -> None:

@@ -36,10 +36,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:Fut
 EULER = (
     "flux",
     "chroma",
+    "flux2_klein",
     "hunyuan_video",
     "sd3",
+    "qwen_image",
+    "qwen_image_21",
     "z_image",
-)  # the others sample with solvers of higher order
+)
+"""The others sample with solvers of higher order."""
 FLOWS = (*EULER, "sana", "wan")
 PROMPTS = [grammar.single_object(name) for name in ("cat", "dog", "bus")]
 SEED = 7
@@ -98,8 +102,8 @@ def test_without_noise_it_is_the_pipelines_own_sampling(
     folder: Callable[[str], Path], family: str, guidance: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the same initial noise, by Euler's step on the family's own schedule: evenly spaced and
-    shifted by the picture's size (FLUX, Chroma) or by 3 (Z-Image), the scheduler's own (SD 3). Sana
-    and Wan are given Euler's scheduler for it. FLUX is told its guidance.
+    shifted by the picture's size (FLUX, Chroma, FLUX.2) or by 3 (Z-Image), the scheduler's own
+    (SD 3). Sana and Wan are given Euler's scheduler for it. FLUX is told its guidance.
     """
     backbone: Any = load_backbone(str(folder(family)))
     if family not in EULER:

@@ -164,13 +164,14 @@ class Draw:
 
 
 def draw_batch(
-    stream: PairStream, positions: Sequence[int], settings: TrainSettings, num_train_timesteps: int
+    stream: PairStream, positions: Sequence[int], settings: TrainSettings, timesteps: range
 ) -> Batch:
-    """The pairs at `positions`, each `timesteps_per_pair` times, winner and loser sharing noise.
+    """The pairs at `positions`, each `timesteps_per_pair` times, winner and loser sharing noise, at
+    some of `timesteps`.
 
     With `reference_draws` K, a pair's timesteps and noise come again every K epochs.
     """
-    low, high = settings.timestep_range(num_train_timesteps)
+    low, high = timesteps.start, timesteps.stop
     draws: list[Draw] = []
     for position in positions:
         pair = stream[position]

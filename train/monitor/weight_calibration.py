@@ -24,6 +24,7 @@ from sipo.train.monitor.metrics import BINS
 from sipo.train.objective.denoising_errors import mse, timestep_coefficient
 from sipo.train.objective.importance import log_weight
 from sipo.train.settings import TrainSettings
+from sipo.train.timesteps import trained_timesteps
 
 PAIRS, POINTS = 16, 50
 """A point of the curve is the mean error over 2 * PAIRS latents."""
@@ -33,7 +34,8 @@ Bin = TypedDict("Bin", {"from": int, "to": int, "mse": float, "w": float})
 
 
 class Curve(TypedDict):
-    """weights.json: `mse` at the timesteps that were measured, `w` at every one."""
+    """weights.json: `mse` at the timesteps that were measured, `w` at every one from the first bin
+    on."""
 
     backbone: str
     num_chain_steps: int
@@ -52,7 +54,7 @@ def measure_curve(
     settings: TrainSettings, backbone: Backbone, pairs: Pairs, device: torch.device | str = "cpu"
 ) -> Curve:
     """The base model's mse at POINTS timesteps, interpolated to all T, and the w(t) it makes."""
-    T = backbone.num_train_timesteps  # noqa: N806
+    every = trained_timesteps(settings, backbone)
     stream = PairStream(pairs, settings.seed)
     chosen = [stream[position] for position in range(min(PAIRS, len(pairs)))]
     latents = torch.stack([side.float() for pair in chosen for side in (pair.winner, pair.loser)])
@@ -63,7 +65,8 @@ def measure_curve(
     ]
     conditioning = {name: torch.stack([text[name] for text in texts]) for name in texts[0]}
     # Denser at low t, where the weight falls: quadratic spacing.
-    points = torch.unique((torch.linspace(0, 1, POINTS) ** 2 * (T - 1)).round().long())
+    spaced = every.start + torch.linspace(0, 1, POINTS) ** 2 * (len(every) - 1)
+    points = torch.unique(spaced.round().long())
     noise = torch.randn(latents.shape, generator=generator(settings.seed, "curve"))
     size = settings.train_batch_size  # half of the rows that training holds, and no gradient
     parts = [slice(first, first + size) for first in range(0, len(latents), size)]
@@ -85,18 +88,18 @@ def measure_curve(
         for point in points:
             errors.append(float(torch.cat([error_of(part, point) for part in parts]).mean()))
             shown.update()
-    every = torch.arange(T)
-    curve = _interpolate(every, points, errors)
-    w = _w(backbone, every, curve, settings)
-    below = (w < 1 - settings.eps_clip).nonzero().flatten().tolist()
+    timesteps = torch.tensor(every)
+    curve = _interpolate(timesteps, points, errors)
+    w = _w(backbone, timesteps, curve, settings)
+    below = timesteps[w < 1 - settings.eps_clip].tolist()
     return {
         "backbone": backbone.name,
         "num_chain_steps": settings.num_chain_steps,
-        "proposed_num_chain_steps": _propose(backbone, every, curve, settings),
+        "proposed_num_chain_steps": _propose(backbone, timesteps, curve, settings),
         "threshold": 1 - settings.eps_clip,
         "last_timestep_below": max(below, default=None),
-        "share_below": len(below) / T,
-        "bins": _bins(curve, w),
+        "share_below": len(below) / len(every),
+        "bins": _bins(curve, w, every.start),
         "beta": describe_beta(settings.beta_dpo, float(curve.mean()), latents[0].numel()),
         "mse": {int(point): error for point, error in zip(points, errors, strict=True)},
         "w": [round(value, 6) for value in w.tolist()],
@@ -108,23 +111,25 @@ def _w(backbone: Backbone, timesteps: Tensor, curve: Tensor, settings: TrainSett
 
 
 def _propose(backbone: Backbone, every: Tensor, curve: Tensor, settings: TrainSettings) -> int:
-    """The N whose share of timesteps below 1 - eps is nearest to the paper's 64 of 1000."""
+    """The N whose share of timesteps below 1 - eps is nearest to the paper's 64 of 1000; of equal
+    ones that nearest to what was asked, as where no N moves a weight: at high noise."""
 
-    def distance(chain_steps: int) -> float:
+    def distance(chain_steps: int) -> tuple[float, int]:
         given = settings.model_copy(update={"num_chain_steps": chain_steps})
         below = _w(backbone, every, curve, given) < 1 - settings.eps_clip
-        return abs(float(below.float().mean()) - PAPERS_SHARE)
+        far = abs(float(below.float().mean()) - PAPERS_SHARE)
+        return far, abs(chain_steps - settings.num_chain_steps)
 
-    return min((n for n in CHAINS if n <= len(every)), key=distance)
+    return min((n for n in CHAINS if n <= backbone.num_train_timesteps), key=distance)
 
 
-def _bins(curve: Tensor, w: Tensor) -> list[Bin]:
+def _bins(curve: Tensor, w: Tensor, first: int) -> list[Bin]:
     """Means of mse and w, and the share kept, in tenths of the timesteps."""
     edges = [len(w) * place // BINS for place in range(BINS + 1)]
     return [
         {
-            "from": low,
-            "to": high,
+            "from": first + low,
+            "to": first + high,
             "mse": round(float(curve[low:high].mean()), 6),
             "w": round(float(w[low:high].mean()), 6),
         }
@@ -159,7 +164,7 @@ def write_curve(curve: Curve, out: Path) -> Path:
     write_text(out / "weights.json", json.dumps(curve, indent=1))
     chart = Chart(
         [
-            Line("w(t)", list(enumerate(curve["w"])), "c1"),
+            Line("w(t)", list(enumerate(curve["w"], curve["bins"][0]["from"])), "c1"),
             Line("mse", list(curve["mse"].items()), "c2"),
         ],
         "timestep t",

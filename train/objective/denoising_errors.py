@@ -29,6 +29,7 @@ from sipo.train.objective.losses import Errors, Scored
 from sipo.train.objective.registry import find_objective
 from sipo.train.policy import Frozen, Network, Policy
 from sipo.train.settings import TrainSettings
+from sipo.train.timesteps import trained_timesteps
 
 Sides = tuple[Tensor, Tensor]
 """Of winners and of losers, (R,) each."""
@@ -107,6 +108,7 @@ class PairSource:
     def __init__(self, policy: Policy, pairs: Pairs, settings: TrainSettings) -> None:
         self.policy, self.settings = policy, settings
         self.stream = PairStream(pairs, settings.seed)
+        self.timesteps = trained_timesteps(settings, policy.backbone)
         cached = self.stream, settings, policy.device, policy.sharded
         self.cache = ReferenceCache(*cached) if settings.reference_draws else None
         self.of_candidates = find_objective(settings.objective).data == "candidates"
@@ -115,8 +117,7 @@ class PairSource:
         self.batches = BatchAhead(self._noised) if ahead else self._noised
 
     def draw(self, positions: Sequence[int]) -> Batch:
-        steps = self.policy.backbone.num_train_timesteps
-        return draw_batch(self.stream, positions, self.settings, steps)
+        return draw_batch(self.stream, positions, self.settings, self.timesteps)
 
     def _noised(self, positions: range) -> tuple[Batch, Noised]:
         batch, device = self.draw(positions), self.policy.device

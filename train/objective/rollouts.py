@@ -148,7 +148,7 @@ class Trajectories:
         return self.steps.step(noisy, output, timesteps, previous)
 
     def _guided(self, which: Network, noisy: Tensor, timesteps: Tensor, prompts: Guided) -> Tensor:
-        """Classifier-free guidance (Ho & Salimans 2022) as the pipeline's; some are told it."""
+        """As the pipeline's; some are told it."""
         backbone, asked = self.policy.backbone, self.sampler.guidance
         if (guidance := backbone.guidance_scale(asked)) == 1:
             told = backbone.told_guidance(prompts.conditioning, asked)
@@ -159,7 +159,7 @@ class Trajectories:
         }
         output = self.policy.predict(which, _twice(noisy), _twice(timesteps), both)
         without, with_prompt = output.chunk(2)
-        return without + guidance * (with_prompt - without)
+        return backbone.guided(without, with_prompt, guidance)
 
     def _open(self, number: int) -> dict[str, Tensor]:
         """Sampled by all processes together, kept by the main one."""

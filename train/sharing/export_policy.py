@@ -18,7 +18,7 @@ import torch
 from sipo.backbones.loading.about_model import pipeline_class
 from sipo.backbones.loading.kohya import FAMILIES, Updates, to_kohya, updates_of
 from sipo.backbones.loading.names import find_backbone, is_part
-from sipo.backbones.loading.trained_weights import DENOISERS, LORA_FILE
+from sipo.backbones.loading.trained_weights import DENOISERS, LORA_FILE, is_of_second
 from sipo.backbones.loading.unread import unread
 from sipo.backbones.registry import DTYPES, load_backbone
 from sipo.common.files.text import read_text
@@ -116,8 +116,9 @@ def _comfyui(export: Export) -> str:
 def _fuse(pipe: Any, run: Path) -> None:
     """By the pipeline's own loader, or by the transformer of one that has none."""
     if hasattr(pipe, "load_lora_weights"):
-        pipe.load_lora_weights(str(run))
-        pipe.fuse_lora()
+        second = is_of_second(run / LORA_FILE)
+        pipe.load_lora_weights(str(run), **({"load_into_transformer_2": True} if second else {}))
+        pipe.fuse_lora(**({"components": ["transformer_2"]} if second else {}))
         pipe.unload_lora_weights()
     else:
         pipe.transformer.load_lora_adapter(str(run), weight_name=LORA_FILE)
