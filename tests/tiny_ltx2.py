@@ -1,4 +1,10 @@
+"""A real LTX-2 pipeline of random weights: clips of a few frames of 32 px and their sound."""
+
+from __future__ import annotations
+
 from pathlib import Path
+from typing import Any
+
 import torch
 from diffusers import (
     AutoencoderKLLTX2Audio,
@@ -12,47 +18,82 @@ from diffusers.pipelines.ltx2.vocoder import LTX2Vocoder
 from transformers import (
     Gemma3Config,
     Gemma3ForConditionalGeneration,
-    Gemma3TextConfig,
     GemmaTokenizer,
-    SiglipVisionConfig,
 )
 
+from sipo.backbones.registry import SAMPLER_FILE
 
-def text():
-    vocab = {
-        p: i for i, p in enumerate(["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *"cdgabert "])
-    }
-    tc = Gemma3TextConfig(
-        vocab_size=len(vocab) + 2,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=8,
+WIDTH, LTX2_PX = 16, 32
+PIECES = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *"abcdefghijklmnopqrstuvwxyz "]
+
+
+def tiny_ltx2(folder: Path, seed: int = 0, **transformer: Any) -> Path:
+    """`transformer`: of its configuration what is to be otherwise."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        pipeline = LTX2Pipeline(
+            scheduler=ltx2_scheduler(),
+            vae=_vae(),
+            audio_vae=_audio_vae(),
+            text_encoder=_text_encoder(),
+            tokenizer=GemmaTokenizer(vocab={piece: i for i, piece in enumerate(PIECES)}, merges=[]),
+            connectors=_connectors(),
+            transformer=_transformer(**transformer),
+            vocoder=_vocoder(),
+        )
+    pipeline.save_pretrained(folder)
+    (folder / SAMPLER_FILE).write_text(
+        f'{{"steps": 2, "guidance": 2.0, "height": {LTX2_PX}, "width": {LTX2_PX}, "frames": 9}}'
     )
-    vc = SiglipVisionConfig(
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        image_size=28,
-        patch_size=14,
+    return folder
+
+
+def ltx2_scheduler() -> FlowMatchEulerDiscreteScheduler:
+    """The pipeline's line through two sizes, and an end at .1."""
+    return FlowMatchEulerDiscreteScheduler(
+        use_dynamic_shifting=True,
+        base_shift=0.95,
+        max_shift=2.05,
+        base_image_seq_len=1024,
+        max_image_seq_len=4096,
+        shift_terminal=0.1,
     )
-    cfg = Gemma3Config(
-        text_config=tc,
-        vision_config=vc,
+
+
+def _text_encoder() -> Gemma3ForConditionalGeneration:
+    text = {"vocab_size": len(PIECES) + 2, "hidden_size": WIDTH, "intermediate_size": 32}
+    text |= {"num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
+    sight = {"hidden_size": WIDTH, "intermediate_size": 16, "num_hidden_layers": 1}
+    sight |= {"num_attention_heads": 2, "image_size": 28, "patch_size": 14}
+    config = Gemma3Config(
+        text_config=text | {"head_dim": 8},
+        vision_config=sight,
         mm_tokens_per_image=4,
-        image_token_index=len(vocab) + 1,
-        boi_token_index=len(vocab),
-        eoi_token_index=len(vocab),
+        image_token_index=len(PIECES) + 1,
+        boi_token_index=len(PIECES),
+        eoi_token_index=len(PIECES),
     )
-    return Gemma3ForConditionalGeneration(cfg).eval(), GemmaTokenizer(vocab=vocab, merges=[])
+    return Gemma3ForConditionalGeneration(config).eval()
 
 
-def tiny_ltx2(folder):
-    torch.manual_seed(0)
-    enc, tok = text()
+def _connectors() -> LTX2TextConnectors:
+    sides = {
+        f"{side}_connector_{name}": value
+        for side in ("video", "audio")
+        for name, value in {
+            "num_attention_heads": 2,
+            "attention_head_dim": 8,
+            "num_layers": 1,
+            "num_learnable_registers": 8,
+        }.items()
+    }
+    return LTX2TextConnectors(
+        caption_channels=WIDTH, text_proj_in_factor=3, rope_double_precision=False, **sides
+    ).eval()
+
+
+def _vae() -> AutoencoderKLLTX2Video:
+    """A latent is 2 frames of 8 x 8 pixels."""
     vae = AutoencoderKLLTX2Video(
         latent_channels=4,
         block_out_channels=(8,),
@@ -63,19 +104,20 @@ def tiny_ltx2(folder):
         decoder_spatio_temporal_scaling=(True,),
         decoder_inject_noise=(False, False),
         down_block_types=("LTX2VideoDownBlock3D",),
-        downsample_type=("spatial",),
+        downsample_type=("spatiotemporal",),
         upsample_type=("spatiotemporal",),
         upsample_residual=(False,),
         upsample_factor=(1,),
-        patch_size=1,
+        patch_size=4,
         patch_size_t=1,
         encoder_causal=True,
         decoder_causal=False,
     ).eval()
-    vae.latents_mean.normal_()
-    vae.latents_std.uniform_(0.5, 2)
-    print("vae ratios", vae.spatial_compression_ratio, vae.temporal_compression_ratio)
-    avae = AutoencoderKLLTX2Audio(
+    return _with_statistics(vae)
+
+
+def _audio_vae() -> AutoencoderKLLTX2Audio:
+    audio_vae = AutoencoderKLLTX2Audio(
         base_channels=4,
         ch_mult=(1,),
         num_res_blocks=1,
@@ -83,42 +125,38 @@ def tiny_ltx2(folder):
         latent_channels=2,
         mel_bins=8,
     ).eval()
-    avae.latents_mean.normal_()
-    avae.latents_std.uniform_(0.5, 2)
-    con = LTX2TextConnectors(
-        caption_channels=16,
-        text_proj_in_factor=3,
-        video_connector_num_attention_heads=2,
-        video_connector_attention_head_dim=8,
-        video_connector_num_layers=1,
-        video_connector_num_learnable_registers=8,
-        audio_connector_num_attention_heads=2,
-        audio_connector_attention_head_dim=8,
-        audio_connector_num_layers=1,
-        audio_connector_num_learnable_registers=8,
-        rope_double_precision=False,
-    ).eval()
-    tr = LTX2VideoTransformer3DModel(
-        in_channels=4,
-        out_channels=4,
-        num_attention_heads=2,
-        attention_head_dim=8,
-        cross_attention_dim=16,
-        vae_scale_factors=(
-            vae.temporal_compression_ratio,
-            vae.spatial_compression_ratio,
-            vae.spatial_compression_ratio,
-        ),
-        audio_in_channels=4,
-        audio_out_channels=4,
-        audio_num_attention_heads=2,
-        audio_attention_head_dim=4,
-        audio_cross_attention_dim=8,
-        num_layers=2,
-        caption_channels=16,
-        rope_double_precision=False,
-    ).eval()
-    voc = LTX2Vocoder(
+    return _with_statistics(audio_vae)
+
+
+def _with_statistics(vae: Any) -> Any:
+    """Of the latents: else they would be 0 and 1, and a lost one would not show."""
+    vae.latents_mean.normal_()
+    vae.latents_std.uniform_(0.5, 2)
+    return vae
+
+
+def _transformer(**other: Any) -> LTX2VideoTransformer3DModel:
+    given = {
+        "in_channels": 4,
+        "out_channels": 4,
+        "num_attention_heads": 2,
+        "attention_head_dim": 8,
+        "cross_attention_dim": 16,
+        "vae_scale_factors": (2, 8, 8),
+        "audio_in_channels": 4,
+        "audio_out_channels": 4,
+        "audio_num_attention_heads": 2,
+        "audio_attention_head_dim": 4,
+        "audio_cross_attention_dim": 8,
+        "num_layers": 2,
+        "caption_channels": WIDTH,
+        "rope_double_precision": False,
+    }
+    return LTX2VideoTransformer3DModel(**(given | other)).eval()
+
+
+def _vocoder() -> LTX2Vocoder:
+    return LTX2Vocoder(
         in_channels=16,
         hidden_channels=32,
         upsample_kernel_sizes=[4, 4],
@@ -127,22 +165,3 @@ def tiny_ltx2(folder):
         resnet_dilations=[[1, 3, 5]],
         output_sampling_rate=16000,
     ).eval()
-    sch = FlowMatchEulerDiscreteScheduler(
-        use_dynamic_shifting=True,
-        base_shift=0.95,
-        max_shift=2.05,
-        base_image_seq_len=1024,
-        max_image_seq_len=4096,
-        shift_terminal=0.1,
-    )
-    LTX2Pipeline(
-        scheduler=sch,
-        vae=vae,
-        audio_vae=avae,
-        text_encoder=enc,
-        tokenizer=tok,
-        connectors=con,
-        transformer=tr,
-        vocoder=voc,
-    ).save_pretrained(folder)
-    return folder

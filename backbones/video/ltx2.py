@@ -1,26 +1,26 @@
-"""LTX-2 (Lightricks 2026): rectified flow of a clip and its sound, one denoiser for both.
+"""LTX-2 (Lightricks 2026), text to video: rectified flow of a clip and its sound by one denoiser.
 
-Latents are (C, F + S, H, W): the clip's F frames, then S frames that hold its sound, one place a
-fortieth of a second, filled up with zeros. So the denoiser is asked what its pipeline asks it.
+Its sound, 25 latents a second as published, stands in a candidate's latents behind its frames
+(clip_and_sound.py), so that the denoiser is asked what its pipeline asks it. What is decoded and
+judged is the clip alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
-from typing import Any, cast
+from math import lcm, prod
+from typing import Any, Self, cast
 
 import torch
-from diffusers import LTX2Pipeline, LTX2VideoTransformer3DModel, ModelMixin
+from diffusers import DiffusionPipeline, LTX2Pipeline, LTX2VideoTransformer3DModel, ModelMixin
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from sipo.backbones.base import ATTENTION, Conditioning, Sampler, Schedule, append_dims
 from sipo.backbones.flow import FlowBackbone
 from sipo.backbones.video.base import VideoBackbone
+from sipo.backbones.video.clip_and_sound import ClipAndSound, joined
 
-HEIGHT_PX, WIDTH_PX, TEXT_LENGTH = 512, 768, 1024  # the pipeline's call
-SIZE_STEP = 32  # what the pipeline asks, whatever the autoencoder
+HEIGHT_PX, WIDTH_PX, FRAMES, TEXT_LENGTH = 512, 768, 121, 1024  # the pipeline's call
 
 
 class Ltx2(VideoBackbone, FlowBackbone):
@@ -32,23 +32,56 @@ class Ltx2(VideoBackbone, FlowBackbone):
     fps = 24
     text_length = TEXT_LENGTH
     even_levels = True
-    default_sampler = Sampler(
-        steps=30, guidance=3.0, height=HEIGHT_PX, width=WIDTH_PX, frames=121
-    )  # the pipeline's own defaults
+    default_sampler = Sampler(  # the pipeline's own defaults
+        steps=30, guidance=3.0, height=HEIGHT_PX, width=WIDTH_PX, frames=FRAMES
+    )
 
     def __init__(self, name: str, denoiser: ModelMixin, schedule: Schedule) -> None:
+        """Raises ValueError where the sound's places are no places of the clip's latents."""
         super().__init__(name, denoiser, schedule)
-        self.config = config = denoiser.config
-        self.frame_step = int(config.vae_scale_factors[0])
-        self.sounds_s = (
-            config.audio_sampling_rate / config.audio_hop_length / config.audio_scale_factor
-        )
+        config = denoiser.config
+        if config.in_channels != config.audio_in_channels or config.patch_size != 1:
+            raise ValueError(
+                f"--backbone {name!r}: its clips have {config.in_channels} channels and its sound "
+                f"{config.audio_in_channels}, in patches of {config.patch_size}; give an LTX-2 "
+                "whose latents have as many of both, in patches of 1, as the published ones"
+            )
+        self.layout = ClipAndSound.of_denoiser(config, self.fps)
+        self.frame_step = self.layout.frame_step
+
+    @classmethod
+    def from_pipeline(cls, name: str, pipeline: DiffusionPipeline) -> Self:
+        """Raises ValueError where denoiser and autoencoders count frames and sound differently."""
+        backbone = super().from_pipeline(name, pipeline)
+        theirs = ClipAndSound.of_autoencoders(pipeline, cls.fps)
+        if theirs != backbone.layout:
+            raise ValueError(
+                f"--backbone {name!r}: its transformer's config.json says {backbone.layout}, its "
+                f"autoencoders' {theirs}; make them agree"
+            )
+        return backbone
+
+    def rows_a_step(self, guidance: float) -> int:
+        """Without prompt, with it, with blocks that do not attend, clip and sound apart."""
+        return 4
+
+    def guidance_scale(self, guidance: float) -> float:
+        """Of the first two, also below 1: the sound's own scale has them both asked."""
+        return guidance
 
     def _native_size(self) -> tuple[int, int]:
         return HEIGHT_PX, WIDTH_PX
 
     def _size_step(self) -> int:
-        return SIZE_STEP
+        """32 is what the pipeline asks, whatever the autoencoder."""
+        return lcm(32, self._whole.vae_spatial_compression_ratio)
+
+    def _call_options(self, sampler: Sampler) -> dict[str, object]:
+        """Where no number of frames is given, some pipelines would guess one from the prompt."""
+        return {"num_frames": FRAMES} | super()._call_options(sampler)
+
+    def _tokens(self, shape: Sequence[int]) -> int:
+        return self.layout.parts(shape)[0] * prod(shape[-2:])
 
     @torch.no_grad()
     def encode_prompts(self, texts: Sequence[str]) -> Conditioning:
@@ -59,50 +92,20 @@ class Ltx2(VideoBackbone, FlowBackbone):
             max_sequence_length=self.text_length,
             device=self._device,
         )
-        side = whole.tokenizer.padding_side
-        clip, sound, mask = whole.connectors(hidden, mask, padding_side=side)
+        clip, sound, mask = whole.connectors(hidden, mask, whole.tokenizer.padding_side)
         return {
             "encoder_hidden_states": clip,
             "audio_encoder_hidden_states": sound,
             "encoder_attention_mask": mask.bool(),
         }
 
-    def _sounds(self, frames: int) -> int:
-        """Places of sound beside F latent frames, as the pipeline counts them."""
-        return round(((frames - 1) * self.frame_step + 1) / self.fps * self.sounds_s)
-
-    def _parts(self, shape: Sequence[int]) -> tuple[int, int]:
-        """Latent frames of the clip, and places of sound, of latents of that shape."""
-        *_, both, height, width = shape
-        for frames in range(both, 0, -1):
-            if frames + ceil(self._sounds(frames) / (height * width)) == both:
-                return frames, self._sounds(frames)
-        raise ValueError(f"latents of {both} frames are no clip of {self.name!r} with its sound")
-
-    def _split(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Frames (B, C, F, H, W), sound (B, L, C) and what fills it up (B, C, rest)."""
-        frames, sounds = self._parts(latents.shape)
-        rest = latents[:, :, frames:].flatten(2)
-        return latents[:, :, :frames], rest[..., :sounds].transpose(1, 2), rest[..., sounds:]
-
-    def _joined(self, clip: Tensor, sound: Tensor, filling: Tensor | None = None) -> Tensor:
-        places = clip.shape[-2] * clip.shape[-1]
-        rest = sound.transpose(1, 2)
-        rest = (
-            pad(rest, (0, -rest.shape[-1] % places))
-            if filling is None
-            else torch.cat([rest, filling], -1)
-        )
-        return torch.cat([clip, rest.unflatten(2, (-1, *clip.shape[-2:]))], dim=2)
-
     def predict(
         self, denoiser: nn.Module, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning
     ) -> Tensor:
         """The denoiser is told T sigma = t + 1. What fills the sound up moves straight to zero."""
-        clip, sound, filling = self._split(self._typed(noisy))
+        clip, sound, filling = self.layout.split(self._typed(noisy))
         mask = conditioning["encoder_attention_mask"].to(clip.dtype)
         told = timesteps.float() + 1
-        frames, height, width = clip.shape[2:]
         answer = denoiser(
             clip.flatten(2).transpose(1, 2),
             sound,
@@ -112,44 +115,36 @@ class Ltx2(VideoBackbone, FlowBackbone):
             sigma=told,
             encoder_attention_mask=mask,
             audio_encoder_attention_mask=mask,
-            num_frames=frames,
-            height=height,
-            width=width,
             fps=float(self.fps),
             audio_num_frames=sound.shape[1],
             use_cross_timestep=True,
+            **dict(zip(("num_frames", "height", "width"), clip.shape[2:], strict=True)),
         )
-        moved = answer.sample.transpose(1, 2).unflatten(2, (frames, height, width))
+        moved = answer.sample.transpose(1, 2).unflatten(2, clip.shape[2:])
         filling = filling / append_dims(self.sigma(timesteps), filling).to(filling.dtype)
-        return self._joined(moved, answer.audio_sample, filling)
+        return joined(moved, torch.cat([answer.audio_sample, filling], dim=1))
 
     def _of_call(self, made: Any) -> Tensor:
         """The pipeline's latents are no longer normalised."""
-        vae, heard, whole = self._whole.vae, self._whole.audio_vae, self._whole
-        clip, sound = made
-        clip = whole._normalize_latents(
-            clip, vae.latents_mean, vae.latents_std, vae.config.scaling_factor
-        )
-        sound = whole._normalize_audio_latents(
-            whole._pack_audio_latents(sound), heard.latents_mean, heard.latents_std
-        )
-        return self._joined(clip, sound)
+        whole, heard = self._whole, self._whole.audio_vae
+        sound = whole._pack_audio_latents(made[1])
+        sound = whole._normalize_audio_latents(sound, heard.latents_mean, heard.latents_std)
+        return joined(whole._normalize_latents(made[0], *self._statistics()), sound)
+
+    def _statistics(self) -> tuple[Tensor, Tensor, float]:
+        vae = self._whole.vae
+        return vae.latents_mean, vae.latents_std, float(vae.config.scaling_factor)
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """Without sound: the mean of all sounds."""
-        vae = self._whole.vae
-        mean = vae.encode(self._for_vae(pixels)).latent_dist.mean
-        clip = self._whole._normalize_latents(
-            mean, vae.latents_mean, vae.latents_std, vae.config.scaling_factor
-        )
-        return self._joined(
-            clip, clip.new_zeros(len(clip), self._sounds(clip.shape[2]), clip.shape[1])
-        )
+        """Sound is zeros, which is the mean of all sounds."""
+        mean = self._whole.vae.encode(self._for_vae(pixels)).latent_dist.mean
+        clip = self._whole._normalize_latents(mean, *self._statistics())
+        sounds = self.layout.sounds(clip.shape[2])
+        return joined(clip, clip.new_zeros(len(clip), sounds, clip.shape[1]))
 
     def _decode(self, latents: Tensor) -> Tensor:
-        vae, (clip, *_) = self._whole.vae, self._split(latents)
-        clip = self._whole._denormalize_latents(
-            self._for_vae(clip), vae.latents_mean, vae.latents_std, vae.config.scaling_factor
-        )
-        return cast(Tensor, vae.decode(clip, None).sample)
+        vae, (clip, *_) = self._whole.vae, self.layout.split(latents)
+        clip = self._whole._denormalize_latents(self._for_vae(clip), *self._statistics())
+        level = clip.new_zeros(len(clip)) if vae.config.timestep_conditioning else None
+        return cast(Tensor, vae.decode(clip, level).sample)
