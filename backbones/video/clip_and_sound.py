@@ -52,7 +52,7 @@ class ClipAndSound:
             if frames + ceil(self.sounds(frames) / (height * width)) == both:
                 return frames, self.sounds(frames)
         raise ValueError(
-            f"latents of {both} frames, {height} x {width}, {height} x {width} are no clip with its sound; sample or "
+            f"latents of {both} frames, {height} x {width}, are no clip with its sound; sample or "
             "import them with this backbone"
         )
 

@@ -88,9 +88,7 @@ def test_what_fills_the_sound_up_is_known_exactly(backbone: Ltx2) -> None:
     t = torch.tensor([300])
     noisy, target = backbone.add_noise(clean, noise, t), backbone.target(clean, noise, t)
     with torch.no_grad():
-        answer = backbone.predict(
-            backbone.denoiser, noisy, t, backbone.encode_prompts([TEXT])
-        )
+        answer = backbone.predict(backbone.denoiser, noisy, t, backbone.encode_prompts([TEXT]))
     assert_same_values(backbone.layout.split(answer)[2], backbone.layout.split(target)[2])
 
 
@@ -125,7 +123,9 @@ def test_every_clip_is_found_again_in_its_latents(frames: int, size: tuple[int, 
 
 def test_a_hundred_and_twenty_one_frames_have_126_latents_of_sound() -> None:
     assert PUBLISHED.parts((128, 17, 16, 24)) == (16, 126)
-    with pytest.raises(ValueError, match="latents of 1 frames of 16 x 24 are no clip with its sound"):
+    with pytest.raises(
+        ValueError, match="latents of 1 frames, 16 x 24, are no clip with its sound"
+    ):
         PUBLISHED.parts((128, 1, 16, 24))
 
 
