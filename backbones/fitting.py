@@ -5,23 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from sipo.backbones.base import Backbone, Generated, Sampler
+from sipo.backbones.editing import sample_or_edit
 from sipo.common.fitting_batches import in_fitting_batches
 
 
 def sample_fitting(
-    backbone: Backbone, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler
+    backbone: Backbone,
+    texts: Sequence[str],
+    seeds: Sequence[int],
+    sampler: Sampler,
+    pictures: Sequence[Image.Image | None] = (),
 ) -> list[Generated]:
-    """`backbone.sample`, in halves where memory runs out; ValueError where one is too many."""
+    """`backbone.sample`, or `edit` where the texts have pictures, in halves where memory runs out;
+    ValueError where one is too many."""
 
-    def sample(asked: Sequence[tuple[str, int]]) -> list[Generated]:
-        return backbone.sample([text for text, _ in asked], [seed for _, seed in asked], sampler)
+    def sample(asked: Sequence[tuple[str, int, Image.Image | None]]) -> list[Generated]:
+        return sample_or_edit(
+            backbone,
+            [text for text, _, _ in asked],
+            [picture for _, _, picture in asked],
+            [seed for _, seed, _ in asked],
+            sampler,
+        )
 
     size = f" --height {sampler.height} --width {sampler.width}" if sampler.height else ""
     remedy = "give --offload, a smaller --height and --width, --dtype bfloat16, or --quantize int8"
-    asked = list(zip(texts, seeds, strict=True))
+    asked = list(zip(texts, seeds, pictures or [None] * len(texts), strict=True))
     at_most = 1 if sampler.alone else None
     return in_fitting_batches(
         backbone, sample, asked, "sampling", f"--batch-size 1{size}", remedy, at_most

@@ -198,6 +198,11 @@ class PipelineBackbone(Backbone):
         side = self._whole.default_sample_size * self._whole.vae_scale_factor
         return side, side
 
+    def _sides(self, sampler: Sampler) -> tuple[int, int]:
+        """Height and width in pixels of what it samples."""
+        native = self._native_size()
+        return sampler.height or native[0], sampler.width or native[1]
+
     def _size_step(self) -> int:
         """Pixels: a side is a multiple of it."""
         return int(PATCH * self._whole.vae_scale_factor)
@@ -206,7 +211,9 @@ class PipelineBackbone(Backbone):
         self, texts: Sequence[str], seeds: Sequence[int], sampler: Sampler
     ) -> list[Generated]:
         sampler = self.sized(sampler)
-        latents = self._sample_latents(texts, seeds, sampler)
+        return self._generated(self._sample_latents(texts, seeds, sampler))
+
+    def _generated(self, latents: Tensor) -> list[Generated]:
         images = self.decode_latents(latents)
         return [
             Generated(image, row.float().cpu()) for image, row in zip(images, latents, strict=True)
@@ -218,8 +225,7 @@ class PipelineBackbone(Backbone):
     ) -> Tensor:
         """The pipeline's own call, with `more` arguments. The noise is drawn on the CPU, so that
         devices agree."""
-        native = self._native_size()
-        self._tile(sampler.height or native[0], sampler.width or native[1])
+        self._tile(*self._sides(sampler))
         try:
             made = self._whole(
                 prompt=list(texts),

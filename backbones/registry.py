@@ -29,6 +29,7 @@ FAMILIES = {
     "CogVideoXPipeline": "sipo.backbones.video.cogvideox:CogVideoX",
     "Flux2KleinPipeline": "sipo.backbones.images.flux2:Flux2Klein",
     "Flux2Pipeline": "sipo.backbones.images.flux2:Flux2",
+    "FluxKontextPipeline": "sipo.backbones.images.flux_kontext:FluxKontext",
     "FluxPipeline": "sipo.backbones.images.flux:Flux",
     "HunyuanVideo15Pipeline": "sipo.backbones.video.hunyuan_video:HunyuanVideo",
     "LTX2Pipeline": "sipo.backbones.video.ltx2:Ltx2",

@@ -12,7 +12,13 @@ from sipo.backbones.loading.names import in_embedded_world, is_embedded
 from sipo.common.drivers import check_device
 from sipo.common.files.disk_room import require_room
 from sipo.datagen.folder_settings import CalibrateJudgeSettings, JudgeAgainSettings
-from sipo.datagen.generation.prompts import asked_prompts, check_some, source_of, without_repeats
+from sipo.datagen.generation.prompts import (
+    asked_prompts,
+    check_pictures,
+    check_some,
+    source_of,
+    without_repeats,
+)
 from sipo.datagen.planning.estimate import PNG_BYTES
 from sipo.datagen.settings import GenerateSettings, check_models
 from sipo.datagen.storage.shard_folder import open_folder
@@ -33,6 +39,7 @@ def refuse_impossible(settings: GenerateSettings) -> None:
     check_models(settings)
     prompts = without_repeats(asked_prompts(settings))
     check_some(prompts)
+    check_pictures(prompts)
     check_judge(settings, prompts)
     named = settings.judge, settings.judge_weights, vocabulary_of(prompts)
     check_judge_weights(*named, settings.judge_settings)

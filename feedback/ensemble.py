@@ -62,7 +62,7 @@ class EnsembleJudge:
     ) -> list[float | None]:
         """One an image; None where a member failed or there was nothing to compare with."""
         if self.rule == "majority":
-            return majority_scores(seen, [prompt.text for prompt in prompts], self.weights)
+            return majority_scores(seen, [prompt.key for prompt in prompts], self.weights)
         return [combine(self.rule, _known(one), self.weights) for one in seen]
 
     def _verdict(

@@ -1,14 +1,17 @@
 """UnifiedReward (Wang et al. 2025): a vision-language model writes scores from 1 to 5.
 
 `axes`, of its version 2.0: alignment, coherence and style, whose mean is the score; `final`, of
-1.0: one number after "Final Score:". Source: CodeGoat24/UnifiedReward, `inference_qwen/`, which
-adds nothing up; the mean is that of DiffSynth-Studio 2.1.12 (`models/unified_reward_2.py`) and of
+1.0: one number after "Final Score:". It was trained on questions that its repository publishes in
+`inference_qwen/`; `question` is a file with one of them, and without it words of our own ask for
+the same scales. Source: CodeGoat24/UnifiedReward, which adds nothing up; the mean is that of
+DiffSynth-Studio 2.1.12 (`models/unified_reward_2.py`) and of
 verl-omni (`utils/reward_score/unified_reward.py`). Both take it of the axes that are there, and the
 latter any three numbers, and 0 where there is none. Here a reply without an axis is a failure.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +27,7 @@ from sipo.feedback.remote.chat_judge import only_model
 from sipo.feedback.remote.env_keys import server_key
 from sipo.feedback.remote.http_calls import HttpCalls, Limits
 from sipo.feedback.scorers.base import LinearScale, Rating, ScorerJudge
-from sipo.feedback.scorers.official_question import official_question
+from sipo.feedback.scorers.official_question import about, question_text, read_question
 from sipo.feedback.vlm import Dtype, load_writer
 from sipo.feedback.written_replies import ChatWriter, LocalWriter, Reply, Writer
 
@@ -40,14 +43,16 @@ _SHOWN = 400  # characters of a reply that are kept
 
 
 class UnifiedReward:
-    def __init__(self, writer: Writer, form: Form) -> None:
-        self._writer, self._form = writer, form
+    def __init__(self, writer: Writer, form: Form, question: str) -> None:
+        self._writer, self._form, self._question = writer, form, question
 
     def describe(self) -> dict[str, object]:
-        return {"id": "unified-reward", "form": self._form, **self._writer.describe()}
+        asked = hashlib.sha256(self._question.encode()).hexdigest()[:16]
+        told = {"id": "unified-reward", "form": self._form, "question": asked}
+        return {**told, **self._writer.describe()}
 
     def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[Rating]:
-        questions = [official_question(f"unified_reward_{self._form}", text) for text in texts]
+        questions = [about(self._question, text) for text in texts]
         return [rated(reply, self._form) for reply in self._writer.write(images, questions)]
 
 
@@ -78,6 +83,7 @@ def load_unified_reward(
     vocabulary: Sequence[str],
     *,
     form: Form = "axes",
+    question: str | None = None,
     center: float = (LOW + HIGH) / 2,
     most_tokens: Annotated[int, Field(ge=8, le=32768)] = MOST_TOKENS,
     dtype: Dtype | None = None,
@@ -97,6 +103,10 @@ def load_unified_reward(
     there |= {"threads": threads, "timeout_s": timeout_s, "tries": tries}
     there |= {"most_failures": most_failures}
     where = str(weights or UNIFIED_REWARD)
+    if question is None:
+        asked = question_text(f"unified_reward_{form}")
+    else:
+        asked = read_question(question, "judge 'unified-reward', setting question")
     for name, value in (here if is_url(where) else there).items():
         if value is not None:
             raise ValueError(
@@ -111,4 +121,5 @@ def load_unified_reward(
         writer: Writer = ChatWriter(calls, named, request or {}, most_tokens)
     else:
         writer = LocalWriter(*load_writer(where, dtype or "auto", device or "auto"), most_tokens)
-    return ScorerJudge(UnifiedReward(writer, form), LinearScale(center, LOW, HIGH), BATCH)
+    scorer = UnifiedReward(writer, form, asked)
+    return ScorerJudge(scorer, LinearScale(center, LOW, HIGH), BATCH)

@@ -15,6 +15,7 @@ from PIL import Image
 from pydantic import Field
 
 from sipo.common.devices import judge_device
+from sipo.feedback.before_after import shown
 from sipo.feedback.judge_batches import judge_in_batches
 from sipo.feedback.judge_weights import describe_folder, find_folder
 from sipo.feedback.prompts.prompt import Prompt
@@ -56,16 +57,21 @@ class VlmJudge:
     def _judge(self, image: Image.Image, prompt: Prompt, description: dict[str, object]) -> Verdict:
         if not (questions := self._rule.questions_of(prompt)):
             return self._rule.unasked(prompt, description)
-        return self._rule.verdict(prompt, self.chances(image, questions), description)
+        return self._rule.verdict(
+            prompt, self.chances(shown(image, prompt), questions), description
+        )
 
     @torch.inference_mode()
-    def chances(self, image: Image.Image, questions: Sequence[Question]) -> list[float]:
-        """Per question the probability that the answer begins with the right one's first token.
+    def chances(
+        self, seen: Sequence[Image.Image | str], questions: Sequence[Question]
+    ) -> list[float]:
+        """Per question about what is seen (pictures, and words between them) the probability that
+        the answer begins with the right one's first token.
 
         The raw logits count: a checkpoint's own repetition penalty and temperature do not.
         """
-        texts = [f"{one.text} {BRIEF}" for one in questions]
-        inputs = asked(self._processor, image, texts).to(self._model.device, self._model.dtype)
+        messages = [[*seen, f"{one.text} {BRIEF}"] for one in questions]
+        inputs = asked(self._processor, messages).to(self._model.device, self._model.dtype)
         output = self._model.generate(
             **inputs,
             max_new_tokens=1,
@@ -82,15 +88,12 @@ class VlmJudge:
         ]
 
 
-def asked(processor: ProcessorMixin, image: Image.Image, texts: Sequence[str]) -> BatchFeature:
-    """Model inputs of each text about the image, one a row, in the template of the processor."""
-    rgb = image.convert("RGB")
-    chats = [
-        [{"role": "user", "content": [{"type": "image", "image": rgb}, _text(one)]}]
-        for one in texts
-    ]
+def asked(
+    processor: ProcessorMixin, messages: Sequence[Sequence[Image.Image | str]]
+) -> BatchFeature:
+    """Model inputs of messages of pictures and texts, one a row, in the processor's template."""
     inputs: BatchFeature = processor.apply_chat_template(
-        chats,
+        [_conversation(one) for one in messages],
         tokenize=True,
         add_generation_prompt=True,
         return_dict=True,
@@ -100,8 +103,14 @@ def asked(processor: ProcessorMixin, image: Image.Image, texts: Sequence[str]) -
     return inputs
 
 
-def _text(text: str) -> dict[str, str]:
-    return {"type": "text", "text": text}
+def _conversation(parts: Sequence[Image.Image | str]) -> list[dict[str, object]]:
+    content = [
+        {"type": "text", "text": part}
+        if isinstance(part, str)
+        else {"type": "image", "image": part.convert("RGB")}
+        for part in parts
+    ]
+    return [{"role": "user", "content": content}]
 
 
 def load_writer(

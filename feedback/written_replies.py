@@ -10,7 +10,14 @@ import torch
 from PIL import Image
 
 from sipo.feedback.remote.chat_judge import COMPLETIONS, data_url
-from sipo.feedback.remote.chat_replies import chat_body, is_cut, text_in, with_more
+from sipo.feedback.remote.chat_replies import (
+    chat_body,
+    image_part,
+    is_cut,
+    text_in,
+    text_part,
+    with_more,
+)
 from sipo.feedback.remote.http_calls import CallError, HttpCalls
 from sipo.feedback.vlm import asked
 
@@ -50,7 +57,7 @@ class LocalWriter:
 
     @torch.inference_mode()
     def _write(self, image: Image.Image, text: str) -> Reply:
-        inputs = asked(self._processor, image, [text]).to(self._model.device, self._model.dtype)
+        inputs = asked(self._processor, [[image, text]]).to(self._model.device, self._model.dtype)
         words = self._model.generate(**inputs, max_new_tokens=self._most, do_sample=False)
         new = words[0, inputs["input_ids"].shape[1] :]
         if len(new) == self._most and int(new[-1]) not in self._ends():
@@ -83,7 +90,8 @@ class ChatWriter:
 
     def write(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[Reply]:
         def ask(one: tuple[Image.Image, str], stop: Event) -> Reply:
-            body = chat_body(self._model, one[1], data_url(one[0]), self._most)
+            parts = [image_part(data_url(one[0])), text_part(one[1])]
+            body = chat_body(self._model, parts, self._most)
             reply = self._calls.post(COMPLETIONS, with_more(body, self._more), stop)
             return _cut(self._most) if is_cut(reply) else text_in(reply)
 

@@ -69,7 +69,7 @@ def evaluate(
 def _kept(prompts: Sequence[Prompt], out: Path) -> Path:
     """Their file in `out`, so that the command that `summary.json` names can be given again."""
     file = out / "prompts.jsonl"
-    text = "".join(prompt.to_json() + "\n" for prompt in prompts)
+    text = "".join(prompt.to_line() + "\n" for prompt in prompts)
     if file.is_file() and read_text(file) != text:
         raise ValueError(f"prompts are not those of {str(file)!r}; give another --out")
     out.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from sipo.common.files.leases import Leases
 from sipo.common.pictures.picture import Picture, as_kept, to_bytes
 from sipo.common.shared_work import Shared
 from sipo.common.threads import ENCODERS, beside
-from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.prompts.prompt import Prompt, pictures_of
 from sipo.geneval.layout import image_name, save_file, write_prompt_folders
 
 Place = tuple[int, int]
@@ -51,9 +51,10 @@ def sample_images(
     work = Shared(range(len(batches)), lambda number: not missing(number), leases, "batch")
 
     def sample(batch: list[Place]) -> list[Picture]:
-        texts = [prompts[number].text for number, _ in batch]
-        seeds = [image_seed(seed, prompts[number].text, index) for number, index in batch]
-        samples = sample_fitting(backbone, texts, seeds, sampler)
+        asked = [prompts[number] for number, _ in batch]
+        texts = [prompt.text for prompt in asked]
+        seeds = [image_seed(seed, prompts[number].key, index) for number, index in batch]
+        samples = sample_fitting(backbone, texts, seeds, sampler, pictures_of(asked))
         return [as_kept(sample.image, sample.frames, backbone.fps) for sample in samples]
 
     def make(number: int) -> tuple[int, list[bytes]]:

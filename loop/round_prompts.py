@@ -26,7 +26,7 @@ def source_of(settings: LoopSettings) -> Sequence[Prompt]:
     """All that rounds can draw from. A file is shuffled, by its texts alone; suites are."""
     if settings.prompts is None:
         return load_suite(settings.suite, TRAIN_SUITES)
-    return sorted(read_prompts(settings.prompts), key=lambda prompt: _digest(prompt.text))
+    return sorted(read_prompts(settings.prompts), key=lambda prompt: _digest(prompt.key))
 
 
 def _digest(text: str) -> bytes:
@@ -44,10 +44,10 @@ def samplings(settings: LoopSettings) -> Iterator[list[Prompt]]:
     A prompt that comes twice within one is there once: the same seeds would give the same images.
     """
     source = source_of(settings)
-    size = min(settings.num_prompts, len({prompt.text for prompt in source}))
+    size = min(settings.num_prompts, len({prompt.key for prompt in source}))
     taken: dict[str, Prompt] = {}
     for prompt, _ in drawn(source, settings.prompts is None):
-        taken.setdefault(prompt.text, prompt)
+        taken.setdefault(prompt.key, prompt)
         if len(taken) == size:
             yield list(taken.values())
             taken = {}

@@ -1,19 +1,34 @@
-"""A real FLUX pipeline of random weights, with guidance as an input: 16 x 24 px."""
+"""A real FLUX pipeline of random weights, with guidance as an input, and one of FLUX.1 Kontext:
+16 x 24 px."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+from diffusers import (
+    DiffusionPipeline,
+    FlowMatchEulerDiscreteScheduler,
+    FluxKontextPipeline,
+    FluxPipeline,
+    FluxTransformer2DModel,
+)
 from tiny import WIDTH, clip_config, clip_tokenizer, save_pipeline, tiny_vae
 from tiny_text import t5
 from transformers import CLIPTextModel
 
 
 def tiny_flux(folder: Path) -> Path:
-    def pipeline() -> FluxPipeline:
+    return _tiny(folder, FluxPipeline)
+
+
+def tiny_flux_kontext(folder: Path) -> Path:
+    return _tiny(folder, FluxKontextPipeline)
+
+
+def _tiny(folder: Path, kind: type[DiffusionPipeline]) -> Path:
+    def pipeline() -> DiffusionPipeline:
         text = t5(16)
-        return FluxPipeline(
+        return kind(
             vae=tiny_vae(scaling_factor=0.4, shift_factor=0.1),
             text_encoder=CLIPTextModel(clip_config()).eval(),
             tokenizer=clip_tokenizer(folder / "source"),

@@ -63,15 +63,20 @@ class Flux(FlowBackbone):
     ) -> Tensor:
         rows, columns = (side // PATCH for side in noisy.shape[-2:])
         hidden = self._typed(conditioning["encoder_hidden_states"])
+        shown, places = self._tokens(noisy, conditioning)
         tokens = denoiser(
-            hidden_states=pack(self._typed(noisy)),
+            hidden_states=shown,
             timestep=self.sigma(timesteps),
             encoder_hidden_states=hidden,
             txt_ids=hidden.new_zeros(hidden.shape[1], 3),
-            img_ids=_places(rows, columns).to(hidden),
+            img_ids=places.to(hidden),
             **self._further(timesteps, conditioning, rows * columns),
         ).sample
-        return unpack(cast(Tensor, tokens), rows, columns)
+        return unpack(cast(Tensor, tokens)[:, : rows * columns], rows, columns)
+
+    def _tokens(self, noisy: Tensor, conditioning: Conditioning) -> tuple[Tensor, Tensor]:
+        """What the denoiser is shown, that of `noisy` first, and the place of every token."""
+        return pack(self._typed(noisy)), _places(*(side // PATCH for side in noisy.shape[-2:]))
 
     def _further(
         self, timesteps: Tensor, conditioning: Conditioning, tokens: int
@@ -92,8 +97,7 @@ class Flux(FlowBackbone):
         return given
 
     def _unpacked(self, latents: Tensor, sampler: Sampler) -> Tensor:
-        asked = zip((sampler.height, sampler.width), self._native_size(), strict=True)
-        rows, columns = ((side or native) // self._size_step() for side, native in asked)
+        rows, columns = (side // self._size_step() for side in self._sides(sampler))
         return unpack(latents, rows, columns)
 
 

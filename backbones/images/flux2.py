@@ -88,8 +88,7 @@ class Flux2(Flux):
         """Tokens; klein's pipeline ends with the autoencoder's own latents instead."""
         if latents.ndim > 3:
             return self._scaled(latents.float())
-        asked = zip((sampler.height, sampler.width), self._native_size(), strict=True)
-        rows, columns = ((side or native) // self._size_step() for side, native in asked)
+        rows, columns = (side // self._size_step() for side in self._sides(sampler))
         return _unpack(latents, rows, columns)
 
 

@@ -78,8 +78,7 @@ class QwenImage(FlowBackbone):
         return super()._sample_latents(texts, seeds, sampler, **more)
 
     def _unpacked(self, latents: Tensor, sampler: Sampler) -> Tensor:
-        asked = zip((sampler.height, sampler.width), self._native_size(), strict=True)
-        rows, columns = ((side or native) // self._size_step() for side, native in asked)
+        rows, columns = (side // self._size_step() for side in self._sides(sampler))
         return unpack(latents, rows, columns)
 
     def encode_images(self, pixels: Tensor) -> Tensor:

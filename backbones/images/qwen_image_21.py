@@ -95,9 +95,8 @@ class QwenImage21(QwenImage):
         return torch.stack([latents[place] for place in range(len(texts))])
 
     def _unpacked(self, latents: Tensor, sampler: Sampler) -> Tensor:
-        asked = zip((sampler.height, sampler.width), self._native_size(), strict=True)
         scale = self._whole.vae_scale_factor
-        return _unpack(latents, *((side or native) // scale for side, native in asked))
+        return _unpack(latents, *(side // scale for side in self._sides(sampler)))
 
     @classmethod
     def from_pipeline(cls, name: str, pipeline: DiffusionPipeline) -> QwenImage21:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sipo.backbones.base import Backbone, Sampler
+from sipo.backbones.editing import require_editor
 from sipo.backbones.faster import refuse_unavailable, speed_up
 from sipo.backbones.placement import place
 from sipo.backbones.registry import DTYPES, load_backbone
@@ -18,7 +19,12 @@ from sipo.datagen.generation.allocation import check_allocation
 from sipo.datagen.generation.candidates import files_of
 from sipo.datagen.generation.config import config_of, known_early
 from sipo.datagen.generation.pairing import check_policy
-from sipo.datagen.generation.prompts import asked_prompts, check_some, without_repeats
+from sipo.datagen.generation.prompts import (
+    asked_prompts,
+    check_pictures,
+    check_some,
+    without_repeats,
+)
 from sipo.datagen.generation.types import Batch, Candidate, Judged, Kept, Request
 from sipo.datagen.refusals import check_judge
 from sipo.datagen.settings import GenerateSettings, check_models
@@ -114,6 +120,7 @@ def prepare(
     asked = list(prompts) if prompts is not None else asked_prompts(settings)
     once = without_repeats(asked)
     check_some(once)
+    check_pictures(once)
     if continuing:
         early = known_early(settings, once, device.type)
         given = {"backbone": backbone, "judge": judge}
@@ -133,6 +140,8 @@ def prepare(
         )
         place(backbone, device, settings.offload)
     check_clip_settings(settings, backbone)
+    if once[0].before is not None:
+        require_editor(backbone)
     say_lost(backbone, [prompt.text for prompt in once])
     clips = backbone.fps is not None
     judge = judge_for(judge, clips, settings.judged_frames, settings.frame_score)

@@ -108,7 +108,7 @@ def _require_apart(folders: Sequence[ShardFolder]) -> None:
 
 def _pictures(folder: ShardFolder) -> set[tuple[int, str]]:
     return {
-        (folder.part_of(number).config.seed, prompt.text)
+        (folder.part_of(number).config.seed, prompt.key)
         for number in folder.numbers
         for _, prompt in folder.prompts_of(number)
     }

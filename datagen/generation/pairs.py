@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sipo.backbones.base import Backbone
+from sipo.backbones.base import Backbone, Conditioning, Sampler
+from sipo.backbones.editing import require_editor
 from sipo.common.files.urls import near
 from sipo.common.files.writing import sweep, to_json
 from sipo.datagen.generation.candidates import judged_of
@@ -23,15 +24,31 @@ _PROVENANCE = ("backbone", "sampler", "judge", "versions")
 
 
 def embed_prompts(folder: ShardFolder, number: int, backbone: Backbone) -> None:
-    """Write the embeddings of the shard's prompts and of the empty prompt, each once."""
-    texts = dict.fromkeys(["", *(prompt.text for _, prompt in folder.prompts_of(number))])
-    rows = {}
+    """Write the embeddings of the shard's prompts and of the empty prompt, each once; of edits the
+    latents of their pictures, too."""
+    prompts = [prompt for _, prompt in folder.prompts_of(number)]
+    texts = dict.fromkeys(["", *(prompt.text for prompt in prompts)])
+    rows = _pictures(folder, number, backbone)
     for some in batches(texts, TEXTS):
         encoded = backbone.encode_prompts(some)
         for place, text in enumerate(some):
             rows[text] = {name: tensor[place] for name, tensor in encoded.items()}
     made_by = folder.part_of(number).config.sampling_digest
     write_embeddings(folder.embeddings(number), rows, made_by)
+
+
+def _pictures(folder: ShardFolder, number: int, backbone: Backbone) -> dict[str, Conditioning]:
+    """By their hashes."""
+    shown = {one.before.name: one.before for _, one in folder.prompts_of(number) if one.before}
+    sized = folder.config.sampler
+    if not shown or sized is None:
+        return {}
+    editor, sampler = require_editor(backbone), Sampler(height=sized.height, width=sized.width)
+    rows: dict[str, Conditioning] = {}
+    for name, before in shown.items():
+        encoded = editor.encode_before([before.picture()], sampler)
+        rows[name] = {of: tensor[0] for of, tensor in encoded.items()}
+    return rows
 
 
 def complete(folder: ShardFolder, number: int, backbone: Backbone) -> None:
@@ -84,6 +101,7 @@ def pair_candidates(folder: ShardFolder, number: int) -> None:
     config, index = folder.config, folder.candidates(number)
     path, row = folder.tar(CANDIDATES, number), folder.config.as_read()
     provenance = {name: row[name] for name in _PROVENANCE}
+    befores = {at: prompt.before for at, prompt in folder.prompts_of(number) if prompt.before}
     total = Paired()
 
     def samples() -> Iterator[TarSample]:
@@ -94,6 +112,8 @@ def pair_candidates(folder: ShardFolder, number: int) -> None:
             for rank, pair in enumerate(paired.pairs):
                 prompt_number, row = pair.winner.request.prompt_number, _row(pair, provenance)
                 fields = _files(folder, pair, path, index) | {"json": to_json(row)}
+                if before := befores.get(prompt_number):
+                    fields = {f"before.{before.suffix}": before.file, **fields}
                 facts = {"prompt": prompt_number, **PairJson.model_validate(row).facts()}
                 yield TarSample(f"pair-{prompt_number * cap + rank:08d}", fields, facts)
 

@@ -38,6 +38,21 @@ def check_some(prompts: Sequence[Prompt]) -> None:
         raise ValueError("prompts is empty; give at least one")
 
 
+def check_pictures(prompts: Sequence[Prompt]) -> None:
+    """Raises ValueError where some prompts have a picture and others none, or one has its hash
+    alone."""
+    pictures = [prompt.before for prompt in prompts if prompt.before is not None]
+    if pictures and len(pictures) < len(prompts):
+        raise ValueError(
+            f"{len(pictures)} of {len(prompts)} prompts have a picture (before); give those in a "
+            "file of their own"
+        )
+    if lost := [one.name for one in pictures if one.data is None]:
+        raise ValueError(
+            f"before of a prompt is {lost[0]}, a picture's hash alone; give a path or the picture"
+        )
+
+
 def source_of(settings: GenerateSettings) -> str:
     """The file or suite that the prompts are of."""
     default = "mini-train" if in_embedded_world(settings.backbone) else "geneval-train"
@@ -45,9 +60,10 @@ def source_of(settings: GenerateSettings) -> str:
 
 
 def without_repeats(prompts: Sequence[Prompt]) -> list[Prompt]:
-    """Each text once: the same text and seed would only give the same candidates again."""
-    return list({prompt.text: prompt for prompt in reversed(prompts)}.values())[::-1]
+    """Each text once, of edits each text of a picture: the same text and seed would only give the
+    same candidates again."""
+    return list({prompt.key: prompt for prompt in reversed(prompts)}.values())[::-1]
 
 
 def prompts_bytes(prompts: Sequence[Prompt]) -> bytes:
-    return "".join(prompt.to_json() + "\n" for prompt in prompts).encode()
+    return "".join(prompt.to_line() + "\n" for prompt in prompts).encode()

@@ -13,6 +13,7 @@ from sipo.common.pictures.picture import as_kept
 from sipo.datagen.generation.types import Candidate, Request
 from sipo.feedback.judge import Judge
 from sipo.feedback.judge_batches import judge_sound
+from sipo.feedback.prompts.prompt import pictures_of
 from sipo.feedback.rule.verdict import failed_verdict
 
 T = TypeVar("T")
@@ -24,7 +25,8 @@ def sample(
     """One candidate a request, in order; batches are cut from the stream as it comes."""
     for batch in batches(requests, batch_size):
         texts, seeds = [r.prompt.text for r in batch], [r.seed for r in batch]
-        sampled = sample_fitting(backbone, texts, seeds, sampler)
+        pictures = pictures_of(r.prompt for r in batch)
+        sampled = sample_fitting(backbone, texts, seeds, sampler, pictures)
         for request, made in zip(batch, sampled, strict=True):
             picture = as_kept(made.image, made.frames, backbone.fps)
             yield Candidate(request, picture, made.latents)

@@ -135,7 +135,7 @@ def requests_for(
             prompt_number=prompt_number,
             index=index,
             number=prompt_number * keys_per_prompt + index,
-            seed=image_seed(seed, prompt.text, index),
+            seed=image_seed(seed, prompt.key, index),
         )
 
 

@@ -221,7 +221,7 @@ def _taken(group: list[Outcome]) -> SourceRows:
 
 def _as_text(row: Found) -> str:
     """A pair's prompt is its text, a candidates' its JSON."""
-    return row.prompt if isinstance(row, PairRow) else row.prompt.to_json()
+    return row.prompt if isinstance(row, PairRow) else row.prompt.to_line()
 
 
 def _complete(folder: ShardFolder, taken: list[SourceRows]) -> ShardFolder:

@@ -21,12 +21,19 @@ function side(role, text, one) {
   return node;
 }
 
+function before(prompt) {
+  const node = page.make("div", "side"), {src, size} = prompt.before, alt = "before the edit";
+  node.append(page.picture({src, width: size[0], height: size[1], state: "", alt, caption: `${prompt.text}\n${alt}`, boxes: []}), page.make("b", "", "Before"));
+  return node;
+}
+
 function pairCard(pair) {
   const node = page.make("article"), [winner, loser] = sides(pair), both = page.make("div", "sides");
   const decided = pair.decision ? `, people say ${pair.decision}` : "";
   const head = page.make("h2");
   head.append(...page.marked(pair.prompt.text, loser.marks || []));
   node.append(head, page.make("p", "soft", `${pair.prompt.tag.replace("_", " ")}, margin ${pair.margin}, ${pair.key}${decided}`));
+  if (pair.prompt.before) both.append(before(pair.prompt));
   both.append(side("Winner", pair.prompt.text, winner), side("Loser", pair.prompt.text, loser));
   node.append(both);
   return node;
@@ -36,6 +43,7 @@ function promptCard(prompt) {
   const node = page.make("article"), row = page.make("div", "row"), right = prompt.candidates.filter(one => one.correct).length;
   node.append(page.make("h2", "", prompt.text), page.make("p", "soft",
     `${prompt.tag.replace("_", " ")}, ${right} of ${prompt.candidates.length} right, ${prompt.pairs.length || "no"} pair${prompt.pairs.length === 1 ? "" : "s"}`));
+  if (prompt.before) row.append(before(prompt));
   prompt.candidates.forEach(one => row.append(side("", prompt.text, one)));
   node.append(row);
   return node;

@@ -12,9 +12,10 @@ from sipo.feedback.explained.failed_clause import single_complaints
 from sipo.feedback.explained.marked_prompt import marks_in
 from sipo.feedback.explained.plain_words import in_plain_words
 from sipo.feedback.prompts.prompt import Prompt
-from sipo.pages.shown_pictures import percent_boxes
+from sipo.pages.shown_pictures import image_uri, percent_boxes
 
 Json = dict[str, Any]
+BEFORE_PX = 192
 
 
 def row_json(row: PromptRow, pictures: Sequence[PageBytes]) -> Json:
@@ -22,6 +23,7 @@ def row_json(row: PromptRow, pictures: Sequence[PageBytes]) -> Json:
     return {
         "text": row.prompt.text,
         "tag": row.prompt.tag,
+        **_before(row.prompt),
         "candidates": [
             _candidate(row.prompt, *shown) for shown in zip(row.candidates, pictures, strict=True)
         ],
@@ -36,6 +38,14 @@ def row_json(row: PromptRow, pictures: Sequence[PageBytes]) -> Json:
             for pair in row.pairs
         ],
     }
+
+
+def _before(prompt: Prompt) -> Json:
+    """The picture of an edit, small: there is one a prompt beside all its candidates."""
+    if prompt.before is None:
+        return {}
+    picture = prompt.before.picture()
+    return {"before": {"src": image_uri(picture, BEFORE_PX), "size": picture.size}}
 
 
 def _candidate(prompt: Prompt, shown: ShownCandidate, picture: PageBytes) -> Json:

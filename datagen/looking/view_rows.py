@@ -58,6 +58,7 @@ def _rows_of(
     folder: ShardFolder, number: int, chosen: Sequence[ShownPrompt], decisions: Decisions
 ) -> Iterator[PromptRow]:
     tar, samples = folder.tar(PAIRS, number), folder.pairs(number).samples
+    edits = {prompt.key: prompt for _, prompt in folder.prompts_of(number) if prompt.before}
     named = names_of(folder, number) if decisions else {}
     with near(tar):
         pairs = {
@@ -75,7 +76,7 @@ def _rows_of(
         mine = sorted((found[key] for key in keys if key in found), key=_rank)
         places = {shown.key: place for place, (_, shown) in enumerate(mine)}
         yield PromptRow(
-            mine[0][0],
+            edits.get(mine[0][0].key, mine[0][0]),  # with its picture
             [shown for _, shown in mine],
             [
                 ShownPair(

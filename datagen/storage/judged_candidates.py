@@ -18,11 +18,12 @@ from sipo.datagen.storage.shard_tar import Members, read_fields
 
 @dataclass(frozen=True)
 class Candidate:
-    """`prompt` is its folder's place and its number there."""
+    """`prompt` is its folder's place and its number there; `parts` are Prompt's."""
 
     key: str
     prompt: tuple[int, int]
     text: str
+    parts: tuple[str, ...]
     tag: str
     correct: bool
     score: float
@@ -35,7 +36,7 @@ class Candidate:
         return from_npy(read_fields(self.tar, {"npy": self.members["latents.npy"]})["npy"])
 
     def conditioning(self) -> dict[str, Tensor]:
-        return conditioning_of(self.embeddings, self.text)
+        return conditioning_of(self.embeddings, *self.parts)
 
 
 def judged_candidates(folders: Sequence[ShardFolder]) -> tuple[list[Candidate], str]:
@@ -60,6 +61,7 @@ def _of_shard(folder: ShardFolder, place: int, number: int) -> Iterator[Candidat
                 key=f"{index.tar.sha256[:12]}-{key}",
                 prompt=(place, before + sample.prompt),
                 text=prompts[sample.prompt].text,
+                parts=prompts[sample.prompt].parts,
                 tag=sample.tag,
                 correct=sample.correct,
                 score=sample.score,

@@ -36,7 +36,8 @@ def from_npy(data: bytes) -> Tensor:
 
 
 def write_embeddings(path: Path, rows: Mapping[str, Mapping[str, Tensor]], made_by: str) -> None:
-    """`rows`: of each text what the denoiser is conditioned on, without a batch axis."""
+    """`rows`: of each text, and of a picture by its hash, what the denoiser is conditioned on,
+    without a batch axis."""
     tensors = {
         f"{text_key(text)}/{name}": row.cpu().contiguous()
         for text, conditioning in rows.items()
@@ -57,7 +58,12 @@ def holds_embeddings(path: Path, made_by: Sequence[str]) -> bool:
         return False
 
 
-def conditioning_of(path: Path, text: str) -> dict[str, Tensor]:
+def conditioning_of(path: Path, *parts: str) -> dict[str, Tensor]:
+    """What a prompt of these parts (its text, of an edit the picture, too) tells the denoiser."""
+    return {name: row for part in parts for name, row in _of_part(path, part).items()}
+
+
+def _of_part(path: Path, text: str) -> dict[str, Tensor]:
     prefix = f"{text_key(text)}/"
     if isinstance(path, UrlPath):
         return read_far(path, prefix)

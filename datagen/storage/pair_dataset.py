@@ -113,7 +113,7 @@ class PairDataset:
             tag=row.prompt.tag,
             winner=from_npy(fields["winner.npy"]),
             loser=from_npy(fields["loser.npy"]),
-            conditioning=conditioning_of(entry.tar.with_suffix(".safetensors"), text),
+            conditioning=conditioning_of(entry.tar.with_suffix(".safetensors"), *row.prompt.parts),
             margin=row.margin,
         )
 

@@ -42,7 +42,7 @@ class PromptDataset:
         return len(self.prompts)
 
     def conditioning(self, i: int) -> dict[str, Tensor]:
-        return conditioning_of(self._embeddings[i], self.prompts[i].text)
+        return conditioning_of(self._embeddings[i], *self.prompts[i].parts)
 
     def order(self, seed: int) -> list[int]:
         """A permutation of the prompts that `seed` alone decides."""

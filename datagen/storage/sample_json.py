@@ -15,7 +15,7 @@ from sipo.datagen.storage.shard_folder import ShardFolder
 from sipo.datagen.storage.shard_index import CANDIDATES
 from sipo.datagen.storage.shard_tar import Members, Place
 from sipo.datagen.storage.untrusted_json import Count, Lenient, Model, Share
-from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.prompts.prompt import Prompt, parts_of
 from sipo.feedback.rule.verdict import Verdict
 
 _DAMAGED = "was changed or is damaged; see sipo-data validate"
@@ -55,6 +55,11 @@ class CandidateJson(SampledJson):
 class PairPrompt(Lenient):
     text: Annotated[str, Field(alias="prompt")]
     tag: str
+    before: str | None = None  # the hash of an edit's picture
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return parts_of(self.text, self.before)
 
 
 class SideVerdict(Lenient):

@@ -55,7 +55,7 @@ def check_prompts(
         if asks and (file := settings_of.get("questions")):
             _require_questions(who, prompts, source, str(file))
         elif asks:
-            bare = [prompt for prompt in prompts if not prompt.questions]
+            bare = [one for one in prompts if not (one.questions or one.before)]
             needs = "GenEval rows, a suite's file of questions"
             _require_clauses(who, "asks about", needs, prompts, source, among=bare)
         elif name == "ocr":

@@ -3,7 +3,8 @@
 Format: djghosh13/geneval, `evaluation_metadata.jsonl`, one JSON object a line. A plain text is a
 prompt of tag "text" that includes nothing: scorers read it, detectors have nothing to look for.
 A prompt of a suite that asks has its questions with it (suite, id, group, rule, questions); one
-that wants a text to be read in the image may say which (texts; else asked_texts.py).
+that wants a text to be read in the image may say which (texts; else asked_texts.py); one that
+edits has the picture that it changes (before).
 What no image can show (contradictions.py) is no prompt.
 """
 
@@ -12,12 +13,14 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     ValidationError,
     field_validator,
     model_validator,
@@ -25,10 +28,14 @@ from pydantic import (
 
 from sipo.common.files.strict_json import parse_json
 from sipo.common.files.urls import place_of
+from sipo.feedback.prompts.before import Before, before_of, with_picture
 from sipo.feedback.prompts.clause import Clause, Color, Relation
 from sipo.feedback.prompts.contradictions import contradiction
 from sipo.feedback.prompts.prompt_files import prompt_rows
 from sipo.feedback.prompts.question import Mean, Named, Question, fault_of
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Tag = Literal["single_object", "two_object", "counting", "colors", "position", "color_attr", "text"]
 
@@ -44,7 +51,7 @@ _ASKS = ("questions", "texts")
 """What a row without clauses may ask for."""
 
 ROW = (
-    *("tag", "include", "exclude", "prompt", "texts"),
+    *("tag", "include", "exclude", "prompt", "texts", "before"),
     *("suite", "id", "group", "rule", "questions"),
 )
 """What a row may have, in this order."""
@@ -57,11 +64,15 @@ _OPPOSITE: dict[Relation, Relation] = {
 }
 
 
+Picture = Annotated[Before, BeforeValidator(before_of), PlainSerializer(lambda one: one.name)]
+
+
 class Prompt(BaseModel):
     """A text, what an image of it must include and must not, and what is asked about it.
 
-    `texts` are to be read in the image. `suite` and `id` say which prompt of which suite it is,
-    `group` what its score is reported with, `rule` how that suite makes a score of the answers.
+    `texts` are to be read in the image. `before` is the picture that the text says how to change.
+    `suite` and `id` say which prompt of which suite it is, `group` what its score is reported with,
+    `rule` how that suite makes a score of the answers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -71,6 +82,7 @@ class Prompt(BaseModel):
     exclude: tuple[Clause, ...] = ()
     text: Annotated[str, Field(alias="prompt", min_length=1)]
     texts: tuple[Named, ...] = ()
+    before: Picture | None = Field(default=None, exclude_if=lambda picture: picture is None)
     suite: Named | None = None
     id: Named | None = None
     group: Named | None = None
@@ -108,14 +120,26 @@ class Prompt(BaseModel):
         """The classes of which some clause asks the colour."""
         return frozenset(c.class_name for c in self.include + self.exclude if c.color)
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What a denoiser is told of it, each part by a name: the text, and the picture's hash."""
+        return parts_of(self.text, None if self.before is None else self.before.name)
+
+    @property
+    def key(self) -> str:
+        """What seeds and repeats go by: the text, of an edit with the hash of its picture."""
+        return "\0".join(self.parts)
+
     def to_row(self) -> dict[str, object]:
         """The row as GenEval writes it: keys in its order, absent fields left out; then ours and
-        the suite's."""
+        the suite's. A picture is its hash."""
         row: dict[str, object] = {"tag": self.tag, "include": [c.to_row() for c in self.include]}
         if self.exclude:
             row["exclude"] = [c.to_row() for c in self.exclude]
         row["prompt"] = self.text
         row |= {"texts": list(self.texts)} if self.texts else {}
+        if self.before is not None:
+            row["before"] = self.before.name
         told = {"suite": self.suite, "id": self.id, "group": self.group, "rule": self.rule}
         row |= {name: value for name, value in told.items() if value is not None}
         return row | ({"questions": [q.to_row() for q in self.questions]} if self.questions else {})
@@ -123,14 +147,23 @@ class Prompt(BaseModel):
     def to_json(self) -> str:
         return json.dumps(self.to_row())
 
+    def to_line(self) -> str:
+        """As `to_json`, with the picture itself, so that a prompt file needs no other."""
+        return json.dumps(self.whole_row())
+
+    def whole_row(self) -> dict[str, object]:
+        """As `to_row`, with the picture itself."""
+        row = self.to_row()
+        return row if self.before is None else {**row, "before": self.before.uri}
+
     def meaning(self) -> Hashable:
-        """A key equal for prompts that ask for the same image.
+        """A key equal for prompts that ask for the same image; of an edit its text and picture.
 
         Sorted (class, count, colour) clauses, with "A left of B" the same as "B right of A"; a
         plain text means itself.
         """
-        if self.tag == "text":
-            return (self.text,)
+        if self.tag == "text" or self.before is not None:
+            return self.parts
         things = [(c.class_name, c.count, c.color or "") for c in self.include]
         relations = []
         for number, clause in enumerate(self.include):
@@ -141,6 +174,15 @@ class Prompt(BaseModel):
                     relation, subject, target = _OPPOSITE[relation], target, subject
                 relations.append((things[subject], relation, things[target]))
         return (tuple(sorted(things)), tuple(sorted(relations)))
+
+
+def parts_of(text: str, before: str | None) -> tuple[str, ...]:
+    return (text,) if before is None else (text, before)
+
+
+def pictures_of(prompts: Iterable[Prompt]) -> list[Image.Image | None]:
+    """What each is to change, decoded. Raises ValueError for one that is not with its prompt."""
+    return [None if prompt.before is None else prompt.before.picture() for prompt in prompts]
 
 
 def plain_text(text: str) -> Prompt:
@@ -165,7 +207,8 @@ def prompt_of(row: object, where: str) -> Prompt:
             raise ValueError(f"{where}: {empty[0]} is empty; ask one, or leave it out")
         row = {"tag": "text", "include": [], **row}
     elif isinstance(row, dict) and "prompt" in row and not _CLAUSES & row.keys():
-        row = {"tag": "text", "include": [], "prompt": row["prompt"]}
+        told = {name: row[name] for name in ("prompt", "before") if name in row}
+        row = {"tag": "text", "include": [], **told}
     try:
         return Prompt.model_validate(row)
     except ValidationError as error:
@@ -185,11 +228,12 @@ def read_prompts(path: str | Path) -> list[Prompt]:
 
     "-" is standard input; that and other pipes may be either. A line of a text that begins with
     "# " is a comment. A file of a suite that asks (feedback/question_suites) has its questions.
+    A picture (`before`) is a path relative to the file, and is read with it.
     ValueError names file and line of the first bad one.
     """
     prompts, by_id = [], dict[tuple[str | None, str], Prompt]()
     for where, row in prompt_rows(place_of(path)):
-        prompt = prompt_of(row, where)
+        prompt = prompt_of(with_picture(row, where, place_of(path).parent), where)
         if prompt.id and by_id.setdefault((prompt.suite, prompt.id), prompt) != prompt:
             raise ValueError(f"{where}: a second prompt of id {prompt.id!r}; give it another")
         prompts.append(prompt)

@@ -31,13 +31,26 @@ Asked = tuple[str, str]
 def atoms_of(prompt: Prompt) -> tuple[Question, ...]:
     """Per clause: is it there, how many (where the prompt counts), its colour, its place.
 
-    Then, is what is excluded not there. () for a plain text.
+    Then, is what is excluded not there. Of an edit in plain text: is it done, and is all else as it
+    was. () for any other plain text.
     """
+    if prompt.before is not None and not prompt.include:
+        return _edit_questions(prompt.text)
     asked = [atom for clause in prompt.include for atom in _clause_atoms(clause, prompt)]
     asked += [atom for clause in prompt.exclude for atom in _absence_atoms(clause, prompt)]
     return tuple(
         Question(id=str(number), text=text, answer=answer)
         for number, (text, answer) in enumerate(dict.fromkeys(asked), 1)
+    )
+
+
+def _edit_questions(text: str) -> tuple[Question, ...]:
+    """What VIEScore asks of an edit: whether it succeeded, and whether too much was edited (Ku et
+    al. 2024, "semantic consistency"); as one question each."""
+    asked = f'The edit that was asked for: "{text}".'
+    return (
+        Question(id="done", text=f"{asked} Does the image after the edit show it done?"),
+        Question(id="kept", text=f"{asked} Is everything else as it was before the edit?"),
     )
 
 

@@ -10,11 +10,20 @@ from typing import Literal
 from PIL import Image
 
 from sipo.common.pictures.picture import to_bytes
+from sipo.feedback.before_after import shown
 from sipo.feedback.judge_batches import Asked, judge_in_batches
 from sipo.feedback.prompts.prompt import Prompt
 from sipo.feedback.prompts.question import Question
 from sipo.feedback.prompts.questions import WORDING
-from sipo.feedback.remote.chat_replies import Answers, chance_in, has_logprobs, question_body
+from sipo.feedback.remote.chat_replies import (
+    Answers,
+    Part,
+    chance_in,
+    has_logprobs,
+    image_part,
+    question_body,
+    text_part,
+)
 from sipo.feedback.remote.http_calls import CallError, HttpCalls
 from sipo.feedback.rule.answers import AnswerRule
 from sipo.feedback.rule.verdict import Verdict, failed_verdict
@@ -66,7 +75,7 @@ class ChatJudge:
     def _judge_batch(self, batch: Sequence[Asked], description: dict[str, object]) -> list[Verdict]:
         """All questions of all images at once. An image of which one fails is asked no more."""
         asked = [self._rule.questions_of(prompt) for _, prompt in batch]
-        shown = [data_url(image) for image, _ in batch]
+        parts = [parts_of(image, prompt) for image, prompt in batch]
         each = [(n, one) for n, questions in enumerate(asked) for one in questions]
         failed: dict[int, CallError] = {}
 
@@ -75,7 +84,7 @@ class ChatJudge:
             if number in failed:
                 raise failed[number]
             try:
-                return self._chance(shown[number], asking, stop)
+                return self._chance(parts[number], asking, stop)
             except CallError as error:
                 failed.setdefault(number, error)
                 raise
@@ -101,10 +110,18 @@ class ChatJudge:
         chances = [one for one in answered if not isinstance(one, CallError)]
         return self._rule.verdict(prompt, chances, description)
 
-    def _chance(self, shown: str, asking: Question, stop: Event) -> float:
-        body = question_body(self._model, asking, shown, self._answers, self._more)
+    def _chance(self, parts: Sequence[Part], asking: Question, stop: Event) -> float:
+        body = question_body(self._model, asking, parts, self._answers, self._more)
         reply = self._calls.post(COMPLETIONS, body, stop)
         return chance_in(reply, asking.answer, self._answers)
+
+
+def parts_of(image: Image.Image, prompt: Prompt) -> list[Part]:
+    """Of the message, before its question; of an edit both pictures."""
+    return [
+        text_part(one) if isinstance(one, str) else image_part(data_url(one))
+        for one in shown(image, prompt)
+    ]
 
 
 def data_url(image: Image.Image) -> str:
@@ -138,10 +155,10 @@ def answers_of(
     With "auto" log-probabilities where it gives them, else text. Raises ValueError where it does
     not answer as asked.
     """
-    shown = data_url(Image.new("RGB", (64, 64), "white"))
+    white = [image_part(data_url(Image.new("RGB", (64, 64), "white")))]
     how: Answers = "text" if asked == "text" else "logprobs"
     try:
-        reply = calls.post(COMPLETIONS, question_body(model, _WHITE, shown, how, more))
+        reply = calls.post(COMPLETIONS, question_body(model, _WHITE, white, how, more))
         if how == "logprobs" and not has_logprobs(reply) and asked == "auto":
             how = "text"
         chance_in(reply, _WHITE.answer, how)

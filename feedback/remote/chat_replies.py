@@ -17,32 +17,43 @@ from sipo.feedback.rule.answers import BRIEF
 
 Answers = Literal["logprobs", "text"]
 
+Part = Mapping[str, object]
+"""Of a message."""
+
 MOST_TOKENS = 8  # of an answer; more than a word takes
 TOP = 20  # likeliest first tokens: the most that these servers give
 
 
+def text_part(text: str) -> Part:
+    return {"type": "text", "text": text}
+
+
+def image_part(data_url: str) -> Part:
+    return {"type": "image_url", "image_url": {"url": data_url}}
+
+
 def question_body(
-    model: str, asking: Question, data_url: str, answers: Answers, more: Mapping[str, object]
+    model: str,
+    asking: Question,
+    shown: Sequence[Part],
+    answers: Answers,
+    more: Mapping[str, object],
 ) -> dict[str, object]:
-    """The image stands before the text, so that servers keep its prefix for the next question.
+    """What is shown stands before the text, so that servers keep its prefix for the next question.
 
     `more` goes before what stands here; what it has as null is left out.
     """
-    body = chat_body(model, f"{asking.text} {BRIEF}", data_url, MOST_TOKENS)
+    body = chat_body(model, [*shown, text_part(f"{asking.text} {BRIEF}")], MOST_TOKENS)
     if answers == "logprobs":
         body |= {"logprobs": True, "top_logprobs": TOP}
     return with_more(body, more)
 
 
-def chat_body(model: str, text: str, data_url: str, most_tokens: int) -> dict[str, object]:
-    """Asks one text about one image. The likeliest words are written."""
-    content = [
-        {"type": "image_url", "image_url": {"url": data_url}},
-        {"type": "text", "text": text},
-    ]
+def chat_body(model: str, parts: Sequence[Part], most_tokens: int) -> dict[str, object]:
+    """One message. The likeliest words are written."""
     return {
         "model": model,
-        "messages": [{"role": "user", "content": content}],
+        "messages": [{"role": "user", "content": list(parts)}],
         "max_tokens": most_tokens,
         "temperature": 0,
     }

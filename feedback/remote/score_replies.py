@@ -59,7 +59,7 @@ class FlowFactory:
         body: dict[str, object] = {"prompts": [p.text for _, p in batch], "images": images}
         if self.vocabulary is None:
             return body
-        rows = [prompt.to_row() for _, prompt in batch]
+        rows = [prompt.whole_row() for _, prompt in batch]
         return body | {"extra": {"rows": rows, "vocabulary": list(self.vocabulary)}}
 
     def scores(self, reply: object, count: int) -> list[float | str]:

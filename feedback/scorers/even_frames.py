@@ -25,7 +25,8 @@ def frames_of(clip: Picture, fps: float, most_pixels: int) -> Tensor:
     frames = torch.from_numpy(stacked).permute(0, 3, 1, 2)
     size = smart_resize(*frames.shape[-2:], FACTOR, LEAST_PIXELS, most_pixels)
     bicubic = functional.InterpolationMode.BICUBIC
-    return functional.resize(frames, list(size), interpolation=bicubic, antialias=True)
+    resized: Tensor = functional.resize(frames, list(size), interpolation=bicubic, antialias=True)
+    return resized
 
 
 def places_of(length: int, clip_fps: float, fps: float) -> list[int]:

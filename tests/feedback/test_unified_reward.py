@@ -16,7 +16,6 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from sipo.feedback.judge_needs import check_judge_weights
 from sipo.feedback.prompts.prompt import plain_text
 from sipo.feedback.registry import load_judge
-from sipo.feedback.scorers import official_question
 from sipo.feedback.unified_reward import number_after, rated
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (56, 40, 3), np.uint8))
@@ -73,9 +72,9 @@ def test_a_server_is_asked_and_what_it_cannot_say_is_no_zero(
 
     def script(call: Call) -> Said:
         text = call.body["messages"][0]["content"][1]["text"]
-        caption = text.rpartition("Text Caption: [")[2]
-        reply = {"fine]": AXES, "rambling]": "It is a nice image.", "long]": AXES[:30]}[caption]
-        cut = "length" if caption == "long]" else "stop"
+        caption = text.partition('the caption "')[2].partition('"')[0]
+        reply = {"fine": AXES, "rambling": "It is a nice image.", "long": AXES[:30]}[caption]
+        cut = "length" if caption == "long" else "stop"
         choice = {"message": {"content": reply}, "finish_reason": cut}
         return Said({"choices": [choice]})
 
@@ -96,12 +95,13 @@ def test_a_server_is_asked_and_what_it_cannot_say_is_no_zero(
     assert (body["max_tokens"], body["temperature"]) == (64, 0)
 
 
-def test_a_model_here_writes_its_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_here_writes_its_score(tmp_path: Path) -> None:
     """Its last layer is set so that, of this picture and question, it writes one score and ends."""
-    monkeypatch.setattr(official_question, "_text", lambda name: "Rate: {text_prompt}")
+    question = tmp_path / "question.txt"
+    question.write_text("Rate: {text_prompt}", encoding="utf-8")
     folder = tiny_vlm(tmp_path / "vlm")
     written = teach(folder, "Final Score: 4", "Rate: rain")
-    settings = {"unified-reward": {"form": "final", "most_tokens": 8}}
+    settings = {"unified-reward": {"form": "final", "most_tokens": 8, "question": str(question)}}
     judge = load_judge("unified-reward", folder, (), settings)
     (verdict,) = judge.judge([PICTURE], [plain_text("rain")])
     assert verdict.evidence["reply"] == written
@@ -152,6 +152,18 @@ def test_settings_of_the_other_way_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=says):
         load_judge("unified-reward", where, (), {"unified-reward": settings})
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [(None, "cannot be read"), ("Rate it.", "has no {text_prompt}, where the prompt goes")],
+)
+def test_a_question_that_is_none_is_refused(tmp_path: Path, text: str | None, says: str) -> None:
+    file = tmp_path / "question.txt"
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=f"setting question: .*{says}"):
+        load_judge("unified-reward", "somewhere", (), {"unified-reward": {"question": str(file)}})
 
 
 def test_a_server_that_is_not_there_is_said_before_anything_is_loaded() -> None:

@@ -153,7 +153,7 @@ def test_chances_are_those_of_one_question_at_a_time(folder: Path) -> None:
     )
     model = AutoModelForImageTextToText.from_pretrained(folder).eval()
     processor = AutoProcessor.from_pretrained(folder)
-    for one, chance in zip(asked, judge.chances(image, asked), strict=True):
+    for one, chance in zip(asked, judge.chances([image], asked), strict=True):
         content = [{"type": "image"}, {"type": "text", "text": f"{one.text} {BRIEF}"}]
         text = processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True

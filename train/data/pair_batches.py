@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from sipo.backbones.base import Conditioning
+from sipo.backbones.editing import without_text
 from sipo.train.settings import TrainSettings
 
 CACHE_BYTES = 2**30
@@ -180,8 +181,11 @@ def draw_batch(
             where = (pair.key, stream.epoch(position) % settings.reference_draws)
         chance = generator(settings.seed, "draw", *where)
         dropped = float(torch.rand((), generator=chance)) < settings.proportion_empty_prompts
-        conditioning = stream.pairs.empty if dropped else pair.conditioning
-        of_loser = conditioning if dropped else pair.loser_conditioning or conditioning
+        conditioning = pair.conditioning
+        of_loser = pair.loser_conditioning or conditioning
+        if dropped:
+            conditioning = without_text(conditioning, stream.pairs.empty)
+            of_loser = without_text(of_loser, stream.pairs.empty)
         for _ in range(settings.timesteps_per_pair):
             if settings.timestep_distribution == "uniform":
                 u = torch.rand((), generator=chance)
@@ -197,6 +201,11 @@ def collate(draws: Sequence[Draw]) -> Batch:
     """Raises ValueError for rows of different sizes."""
     texts = [draw.conditioning for draw in draws] + [draw.loser_conditioning for draw in draws]
     _require_one_shape([side for draw in draws for side in (draw.pair.winner, draw.pair.loser)])
+    if any(text.keys() != texts[0].keys() for text in texts):
+        raise ValueError(
+            "--data holds pairs of prompts with and without a picture (before), which one batch "
+            "cannot; give folders of one kind or set --train_batch_size 1"
+        )
     for name in texts[0]:
         _require_one_shape([text[name] for text in texts])
     return Batch(

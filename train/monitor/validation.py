@@ -13,6 +13,7 @@ from statistics import fmean
 from PIL import Image
 
 from sipo.backbones.base import Sampler
+from sipo.backbones.editing import sample_or_edit
 from sipo.backbones.seeds import image_seed
 from sipo.common.files.working_folders import working_folder
 from sipo.common.pictures.sharpness import sharpness
@@ -20,7 +21,7 @@ from sipo.common.statistics import OVERALL, Difference, differences
 from sipo.feedback.judge import Judge
 from sipo.feedback.judge_batches import judge_sound
 from sipo.feedback.prompts.demands import check_prompts
-from sipo.feedback.prompts.prompt import Prompt, read_prompts
+from sipo.feedback.prompts.prompt import Prompt, pictures_of, read_prompts
 from sipo.feedback.registry import load_judge, vocabulary_of
 from sipo.feedback.rule.confidence import single_object_confidence
 from sipo.feedback.rule.verdict import Verdict
@@ -82,7 +83,7 @@ class Validation:
         """
         asked = [p for p in self.prompts for _ in range(self.settings.num_validation_images)]
         seeds = [
-            image_seed(self.settings.seed, prompt.text, index)
+            image_seed(self.settings.seed, prompt.key, index)
             for prompt in self.prompts
             for index in range(self.settings.num_validation_images)
         ]
@@ -113,8 +114,9 @@ class Validation:
 
     def _sample(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Image.Image]:
         texts = [prompt.text for prompt in prompts]
+        pictures = pictures_of(prompts)
         with self.policy.autocast():
-            made = self.policy.backbone.sample(texts, seeds, self.sampler)
+            made = sample_or_edit(self.policy.backbone, texts, pictures, seeds, self.sampler)
         return [sample.image for sample in made]
 
 

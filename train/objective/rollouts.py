@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from sipo.backbones.base import Conditioning, Sampler
+from sipo.backbones.editing import without_text
 from sipo.common.files.writing import atomic
 from sipo.datagen.storage.prompt_dataset import PromptDataset
 from sipo.feedback.judge import Judge
@@ -153,9 +154,9 @@ class Trajectories:
         if (guidance := backbone.guidance_scale(asked)) == 1:
             told = backbone.told_guidance(prompts.conditioning, asked)
             return self.policy.predict(which, noisy, timesteps, told)
+        empty = without_text(prompts.conditioning, prompts.empty)
         both = {
-            name: torch.cat([prompts.empty[name], value])
-            for name, value in prompts.conditioning.items()
+            name: torch.cat([empty[name], value]) for name, value in prompts.conditioning.items()
         }
         output = self.policy.predict(which, _twice(noisy), _twice(timesteps), both)
         without, with_prompt = output.chunk(2)
