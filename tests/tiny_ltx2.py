@@ -33,7 +33,7 @@ def tiny_ltx2(folder: Path, seed: int = 0, **transformer: Any) -> Path:
         torch.manual_seed(seed)
         pipeline = LTX2Pipeline(
             scheduler=ltx2_scheduler(),
-            vae=_vae(),
+            vae=ltx2_vae(),
             audio_vae=_audio_vae(),
             text_encoder=_text_encoder(),
             tokenizer=GemmaTokenizer(vocab={piece: i for i, piece in enumerate(PIECES)}, merges=[]),
@@ -92,7 +92,7 @@ def _connectors() -> LTX2TextConnectors:
     ).eval()
 
 
-def _vae() -> AutoencoderKLLTX2Video:
+def ltx2_vae(timestep_conditioning: bool = False) -> AutoencoderKLLTX2Video:
     """A latent is 2 frames of 8 x 8 pixels."""
     vae = AutoencoderKLLTX2Video(
         latent_channels=4,
@@ -112,6 +112,7 @@ def _vae() -> AutoencoderKLLTX2Video:
         patch_size_t=1,
         encoder_causal=True,
         decoder_causal=False,
+        timestep_conditioning=timestep_conditioning,
     ).eval()
     return _with_statistics(vae)
 

@@ -19,8 +19,8 @@ from sipo.common.files.strict_json import load_json
 @dataclass(frozen=True)
 class Counted:
     """`operations` (a, b, c): a + b x + c x^2 for latents of x places, exactly: linear layers and
-    convolutions grow with x, attention among them with x^2, what is done to the text not at all. Places of sound do not
-    count among x: LTX-2's is exact for 121 frames, whose 126 latents of sound are in it.
+    convolutions grow with x, attention among them with x^2, what is done to the text not at all.
+    Sound is no part of x: LTX-2's are exact for 121 frames and their 126 latents of sound.
 
     `architecture` are the values of the denoiser's config.json that tell it from its relatives.
     """

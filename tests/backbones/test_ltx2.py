@@ -10,7 +10,7 @@ import pytest
 import torch
 from alike import assert_other_picture, assert_same_picture, assert_same_values, deviation
 from diffusers import LTX2Pipeline, LTX2VideoTransformer3DModel
-from tiny_ltx2 import LTX2_PX, ltx2_scheduler, tiny_ltx2
+from tiny_ltx2 import LTX2_PX, ltx2_scheduler, ltx2_vae, tiny_ltx2
 from tiny_video import plain_clip, watch
 
 from sipo.backbones.base import Sampler
@@ -145,6 +145,13 @@ def test_an_imported_clip_has_no_sound(backbone: Ltx2) -> None:
     assert_same_picture(*(backbone.decode_clips(one)[0] for one in (latents, louder)))
     [kept] = backbone.decode_clips(sample.latents[None])
     assert_other_picture(kept, backbone.decode_clips(latents)[0])
+
+
+def test_an_autoencoder_that_is_told_a_level_is_told_none(folder: Path) -> None:
+    other: Any = load_backbone(str(folder))
+    other._whole.vae = ltx2_vae(timestep_conditioning=True)
+    [ours] = other.sample([TEXT], [1], other.default_sampler)
+    assert_same_picture(ours.frames, plain_clip(other._whole, TEXT, 1, other.default_sampler))
 
 
 def test_the_defaults_are_the_pipelines() -> None:
