@@ -54,9 +54,9 @@ class FlowBackbone(PipelineBackbone):
 
     def _mu(self, config: Schedule, steps: int, shape: Sequence[int]) -> float:
         """What the pipeline shifts by, for latents of `shape` (C, ...)."""
-        return _shift_of(config, self._tokens(shape))
+        return _shift_of(config, self._sequence_length(shape))
 
-    def _tokens(self, shape: Sequence[int]) -> int:
+    def _sequence_length(self, shape: Sequence[int]) -> int:
         """That the denoiser makes of latents of `shape` (C, ...), the text's not among them."""
         return prod(shape[1:]) // PATCH**2
 

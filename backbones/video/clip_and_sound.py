@@ -67,4 +67,4 @@ def joined(clip: Tensor, sound: Tensor) -> Tensor:
     """Frames (B, C, F, H, W) and sound (B, L, C) -> (B, C, F + S, H, W)."""
     size = clip.shape[-2:]
     rest = pad(sound.transpose(1, 2), (0, -sound.shape[1] % prod(size)))
-    return torch.cat([clip, rest.unflatten(2, (-1, *size))], dim=2)
+    return torch.cat([clip, rest.reshape(*rest.shape[:2], -1, *size)], dim=2)

@@ -80,7 +80,7 @@ class Ltx2(VideoBackbone, FlowBackbone):
         """Where no number of frames is given, some pipelines would guess one from the prompt."""
         return {"num_frames": FRAMES} | super()._call_options(sampler)
 
-    def _tokens(self, shape: Sequence[int]) -> int:
+    def _sequence_length(self, shape: Sequence[int]) -> int:
         return self.layout.parts(shape)[0] * prod(shape[-2:])
 
     @torch.no_grad()
