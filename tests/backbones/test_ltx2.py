@@ -129,6 +129,29 @@ def test_a_hundred_and_twenty_one_frames_have_126_latents_of_sound() -> None:
         PUBLISHED.parts((128, 1, 16, 24))
 
 
+def test_a_candidate_keeps_what_the_pipeline_made(backbone: Ltx2) -> None:
+    """Its frames and its sound, normalised as the denoiser sees them."""
+    plain: Any = backbone._whole
+    sampler = backbone.default_sampler
+    [sample] = backbone.sample([TEXT], [4], sampler)
+    clip, sound = plain(
+        TEXT,
+        generator=torch.Generator().manual_seed(4),
+        num_inference_steps=sampler.steps,
+        guidance_scale=sampler.guidance,
+        num_frames=sampler.frames,
+        height=sampler.height,
+        width=sampler.width,
+        output_type="latent",
+        return_dict=False,
+    )
+    kept, heard, _ = backbone.layout.split(sample.latents[None])
+    mean, std = (v.view(1, -1, 1, 1, 1) for v in (plain.vae.latents_mean, plain.vae.latents_std))
+    assert_same_values(kept * std + mean, clip)
+    mean, std = plain.audio_vae.latents_mean, plain.audio_vae.latents_std
+    assert_same_values(heard * std + mean, plain._pack_audio_latents(sound))
+
+
 def test_an_imported_clip_has_no_sound(backbone: Ltx2) -> None:
     """Its frames are the autoencoder's, normalised; what they are decoded to hears nothing."""
     pixels = torch.rand(1, 3, 9, LTX2_PX, LTX2_PX) * 2 - 1
@@ -154,7 +177,9 @@ def test_an_autoencoder_that_is_told_a_level_is_told_none(folder: Path) -> None:
     assert_same_picture(ours.frames, plain_clip(other._whole, TEXT, 1, other.default_sampler))
 
 
-def test_the_defaults_are_the_pipelines() -> None:
+def test_the_defaults_are_the_pipelines(backbone: Ltx2) -> None:
+    """Which takes 121 frames where none are given, or guesses how long a prompt's clip is."""
+    assert backbone._call_options(Sampler())["num_frames"] == 121
     known = signature(LTX2Pipeline.__call__).parameters
     sampler = Ltx2.default_sampler
     for name, value in {
