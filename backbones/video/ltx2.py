@@ -39,12 +39,12 @@ class Ltx2(VideoBackbone, FlowBackbone):
     def __init__(self, name: str, denoiser: ModelMixin, schedule: Schedule) -> None:
         """Raises ValueError where the sound's places are no places of the clip's latents."""
         super().__init__(name, denoiser, schedule)
-        config = denoiser.config
-        if config.in_channels != config.audio_in_channels or config.patch_size != 1:
+        config, patch = denoiser.config, (denoiser.config.patch_size_t, denoiser.config.patch_size)
+        if config.in_channels != config.audio_in_channels or patch != (1, 1):
             raise ValueError(
                 f"--backbone {name!r}: its clips have {config.in_channels} channels and its sound "
-                f"{config.audio_in_channels}, in patches of {config.patch_size}; give an LTX-2 "
-                "whose latents have as many of both, in patches of 1, as the published ones"
+                f"{config.audio_in_channels}, in patches of {patch}; give an LTX-2 whose latents "
+                "have as many of both, in patches of (1, 1), as the published ones"
             )
         self.layout = ClipAndSound.of_denoiser(config, self.fps)
         self.frame_step = self.layout.frame_step
@@ -117,7 +117,6 @@ class Ltx2(VideoBackbone, FlowBackbone):
             audio_encoder_attention_mask=mask,
             fps=float(self.fps),
             audio_num_frames=sound.shape[1],
-            use_cross_timestep=True,
             **dict(zip(("num_frames", "height", "width"), clip.shape[2:], strict=True)),
         )
         moved = answer.sample.transpose(1, 2).unflatten(2, clip.shape[2:])
@@ -137,7 +136,8 @@ class Ltx2(VideoBackbone, FlowBackbone):
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """Sound is zeros, which is the mean of all sounds."""
+        """Sound is zeros, which is the mean of all sounds. Raises ValueError as `sample`."""
+        self._check_frames(pixels.shape[2])
         mean = self._whole.vae.encode(self._for_vae(pixels)).latent_dist.mean
         clip = self._whole._normalize_latents(mean, *self._statistics())
         sounds = self.layout.sounds(clip.shape[2])

@@ -202,7 +202,9 @@ def test_it_asks_four_rows_a_step_and_d3po_is_refused(folder: Path) -> None:
     assert trained_timesteps(make_settings({"objective": "sipo"}), alone) == range(1000)
 
 
-@pytest.mark.parametrize("other", [{"audio_in_channels": 8}, {"patch_size": 2}], ids=str)
+@pytest.mark.parametrize(
+    "other", [{"audio_in_channels": 8}, {"patch_size": 2}, {"patch_size_t": 2}], ids=str
+)
 def test_sound_that_does_not_fit_beside_frames_is_refused(other: dict[str, int]) -> None:
     given = {"num_layers": 0, "in_channels": 4} | {"audio_in_channels": 4} | other
     with torch.device("meta"):
@@ -222,6 +224,8 @@ def test_parts_that_count_otherwise_are_refused(backbone: Ltx2) -> None:
 def test_frames_and_sizes_it_cannot_make_are_refused(backbone: Ltx2) -> None:
     with pytest.raises(ValueError, match=r"--frames 10 is not 1 \+ a multiple of 2.* 9 or 11"):
         backbone.sample(["a"], [0], Sampler(frames=10))
+    with pytest.raises(ValueError, match=r"--frames 10 is not 1 \+ a multiple of 2.* 9 or 11"):
+        backbone.encode_images(torch.zeros(1, 3, 10, LTX2_PX, LTX2_PX))
     with pytest.raises(ValueError, match=r"--height 48 is no multiple of 32"):
         backbone.sample(["a"], [0], Sampler(height=48, frames=9))
 
