@@ -47,7 +47,7 @@ def test_predictions_are_the_pipelines(folder: Path, backbone: Ltx2) -> None:
     calls, heard = watch(plain, scheduler=False), list[torch.Tensor]()
     plain.transformer.register_forward_hook(lambda _, __, out: heard.append(out[1]))
     plain_clip(plain, TEXT, 5, SAMPLER)
-    assert len(calls.fed) == SAMPLER.steps * (backbone.rows_a_step(SAMPLER.guidance) - 1)
+    assert len(calls.fed) == 3 * SAMPLER.steps  # the first has two rows
     levels = backbone.noise_levels(SAMPLER.steps, SHAPE)
     for level, fed, got, sound in zip(
         levels, calls.fed[::3], calls.got[::3], heard[::3], strict=True
