@@ -177,6 +177,11 @@ class Backbone(ABC):
         """g of u + g (c - u), which `guidance` means to its pipeline; 1 where that is c alone."""
         return guidance if guidance > 1 else 1.0
 
+    def rows_a_step(self, guidance: float) -> int:
+        """Predictions that its pipeline asks for at each step of a candidate. More than the two of
+        `guided`: it guides by more than the prompt."""
+        return 1 if self.guidance_scale(guidance) == 1 else 2
+
     def said_before(self) -> str:
         """What its text encoder hears before a prompt, as text; its tokens are not the prompt's."""
         return ""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from importlib.util import find_spec
 
 import torch
@@ -15,6 +14,7 @@ from diffusers import FirstBlockCacheConfig, ModelMixin, TaylorSeerCacheConfig
 from torch import nn
 
 from sipo.backbones.base import Backbone, Sampler
+from sipo.backbones.blocks import blocks_of, names_of_blocks
 
 _ATTENTION = r"(single_transformer_|transformer_)?blocks\.\d+\.attn\d*"
 """What TaylorSeer foretells; diffusers' own pattern knows no "attn1", as video models name it."""
@@ -66,20 +66,9 @@ def speed_up(backbone: Backbone, sampler: Sampler) -> None:
             _compile_blocks(denoiser)
 
 
-def blocks_of(denoiser: ModelMixin) -> Iterator[nn.Module]:
-    """The transformer blocks: what diffusers says is repeated, else what it says is one piece."""
-    names = _repeated(denoiser)
-    return (module for module in denoiser.modules() if type(module).__name__ in names)
-
-
-def _repeated(denoiser: ModelMixin) -> list[str]:
-    named = (getattr(denoiser, name, None) for name in ("_repeated_blocks", "_no_split_modules"))
-    return list(next(filter(None, named), ()))
-
-
 def _compile_blocks(denoiser: ModelMixin) -> None:
     """Block by block, which compiles each kind once: names of weights stay."""
-    denoiser._repeated_blocks = _repeated(denoiser)
+    denoiser._repeated_blocks = names_of_blocks(denoiser)
     denoiser.compile_repeated_blocks()
 
 

@@ -54,7 +54,11 @@ class FlowBackbone(PipelineBackbone):
 
     def _mu(self, config: Schedule, steps: int, shape: Sequence[int]) -> float:
         """What the pipeline shifts by, for latents of `shape` (C, ...)."""
-        return _shift_of(config, prod(shape[1:]) // PATCH**2)
+        return _shift_of(config, self._sequence_length(shape))
+
+    def _sequence_length(self, shape: Sequence[int]) -> int:
+        """That the denoiser makes of latents of `shape` (C, ...), the text's not among them."""
+        return prod(shape[1:]) // PATCH**2
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         sigma = append_dims(self.sigma(timesteps, latents.dtype), latents)

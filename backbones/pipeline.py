@@ -227,7 +227,7 @@ class PipelineBackbone(Backbone):
         devices agree."""
         self._tile(*self._sides(sampler))
         try:
-            [latents] = self._whole(
+            made = self._whole(
                 prompt=list(texts),
                 generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
                 num_inference_steps=sampler.steps,
@@ -236,11 +236,15 @@ class PipelineBackbone(Backbone):
                 **self._guidance_options(sampler.guidance),
                 **self._call_options(sampler),
                 **more,
-            )[:1]
+            )
         except BaseException:  # out of memory or Ctrl-C, after which it is called again
             self._whole.maybe_free_model_hooks()  # ends a call: models wait, caches forget
             raise
-        return self._unpacked(latents, sampler)
+        return self._unpacked(self._of_call(made), sampler)
+
+    def _of_call(self, made: Sequence[Tensor]) -> Tensor:
+        """The latents among what the pipeline's call returns."""
+        return made[0]
 
     def _guidance_options(self, guidance: float) -> dict[str, object]:
         """How the pipeline's call is told of guidance."""

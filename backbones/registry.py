@@ -32,6 +32,7 @@ FAMILIES = {
     "FluxKontextPipeline": "sipo.backbones.images.flux_kontext:FluxKontext",
     "FluxPipeline": "sipo.backbones.images.flux:Flux",
     "HunyuanVideo15Pipeline": "sipo.backbones.video.hunyuan_video:HunyuanVideo",
+    "LTX2Pipeline": "sipo.backbones.video.ltx2:Ltx2",
     "QwenImage21Pipeline": "sipo.backbones.images.qwen_image_21:QwenImage21",
     "QwenImagePipeline": "sipo.backbones.images.qwen_image:QwenImage",
     "SanaPipeline": "sipo.backbones.images.sana:Sana",

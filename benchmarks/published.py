@@ -210,6 +210,19 @@ MODELS = [
         },
     ),
     Model(
+        "LTX-2",
+        "LTX2Pipeline",
+        {},
+        tokens=16 * 16 * 24 + 126 // 2,  # a token of sound is half as wide
+        source="Lightricks/LTX-2",
+        latents=(128, 16 + 1, 16, 24),  # a frame of them holds the sound
+        prompt={
+            "encoder_hidden_states": (1024, 3840),
+            "audio_encoder_hidden_states": (1024, 3840),
+            "encoder_attention_mask": (1024,),
+        },
+    ),
+    Model(
         "Wan 2.1 1.3B",
         "WanPipeline",
         {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30},

@@ -11,6 +11,7 @@ from tiny_chroma import tiny_chroma
 from tiny_flux import tiny_flux
 from tiny_flux2 import tiny_flux2, tiny_flux2_klein
 from tiny_hunyuan_video import tiny_hunyuan_video
+from tiny_ltx2 import tiny_ltx2
 from tiny_qwen_image import tiny_qwen_image, tiny_qwen_image_21
 from tiny_sana import tiny_sana
 from tiny_sd3 import tiny_sd3
@@ -36,6 +37,7 @@ ALL: dict[str, Callable[[Path], Path]] = {
     **IMAGES,
     "cogvideox": tiny_cogvideox,
     "hunyuan_video": tiny_hunyuan_video,
+    "ltx2": tiny_ltx2,
     "wan": tiny_wan,
     "wan22_5b": partial(tiny_wan, kind="5b"),
     "wan22_a14b": partial(tiny_wan, kind="a14b"),

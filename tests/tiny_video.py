@@ -175,8 +175,8 @@ class Calls:
     asked: list[Any] = field(default_factory=list)
 
 
-def watch(pipeline: Any) -> Calls:
-    """Records every call from now on."""
+def watch(pipeline: Any, scheduler: bool = True) -> Calls:
+    """Records every call from now on; a scheduler that is copied cannot be watched."""
     calls = Calls([], [], [])
     step = pipeline.scheduler.step
 
@@ -192,7 +192,8 @@ def watch(pipeline: Any) -> Calls:
     for name in ("transformer", "transformer_2"):
         if (denoiser := getattr(pipeline, name, None)) is not None:
             denoiser.register_forward_hook(forward, with_kwargs=True)
-    pipeline.scheduler.step = watched
+    if scheduler:
+        pipeline.scheduler.step = watched
     return calls
 
 

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 def trained_timesteps(settings: TrainSettings, backbone: Backbone) -> range:
     """Raises ValueError for timesteps that the denoiser is never asked at, and where the model has
-    several and it is not said which is trained."""
+    several and it is not said which is trained; also for whole chains of a model that guides by
+    more than its prompt."""
     _check_expert(settings, backbone)
+    _check_guidance(settings, backbone)
     own = backbone.timesteps
     if not settings.train_timesteps:
         return own
@@ -53,4 +55,14 @@ def _check_expert(settings: TrainSettings, backbone: Backbone) -> None:
         raise ValueError(
             f"--objective {settings.objective!r} learns from whole chains of steps, which the "
             f"experts of {backbone.name!r} share; take an objective that learns from pairs"
+        )
+
+
+def _check_guidance(settings: TrainSettings, backbone: Backbone) -> None:
+    asked = backbone.rows_a_step(backbone.default_sampler.guidance)
+    if asked > 2 and find_objective(settings.objective).data == "rollouts":
+        raise ValueError(
+            f"--objective {settings.objective!r} samples with two predictions a step, with the "
+            f"prompt and without, and the pipeline of {backbone.name!r} guides by {asked}; take an "
+            "objective that learns from pairs"
         )

@@ -20,6 +20,7 @@ from sipo.common.files.strict_json import load_json
 class Counted:
     """`operations` (a, b, c): a + b x + c x^2 for latents of x places, exactly: linear layers and
     convolutions grow with x, attention among them with x^2, what is done to the text not at all.
+    Sound is no part of x: LTX-2's are exact for 121 frames and their 126 latents of sound.
 
     `architecture` are the values of the denoiser's config.json that tell it from its relatives.
     """
@@ -31,9 +32,11 @@ class Counted:
     latents: tuple[int, ...]  # (C, H, W) or (C, F, H, W), as published
     text_values: int  # of a prompt's embeddings
     steps: int  # the family's default
-    rows: int = 2  # asked a step: with guidance twice, FLUX once
+    rows: int = 2  # asked a step: with guidance twice, FLUX once, LTX-2 four times
     guided_above: float = 1.0  # guidance up to here asks once
     side_px: int = 8  # of a place of the latents
+    frame_step: int = 4  # frames that a latent one stands for, after the first
+    sound_frames: int = 0  # latent ones behind the clip's that hold its sound, at this size
     like: str = ""  # whose share of a card is taken, where its own was not measured
     architecture: Mapping[str, object] = field(default_factory=dict)
     is_distilled: bool = False  # to few steps without guidance, as its model_index.json says
@@ -45,17 +48,17 @@ class Counted:
         return len(self.latents) == 4
 
     def sized(self, height: int | None, width: int | None, frames: int | None) -> tuple[int, ...]:
-        """The latents of that many pixels; frames are 4 n + 1."""
+        """The latents of that many pixels; frames are `frame_step` n + 1."""
         channels, *in_time, high, wide = self.latents
         if frames is not None and in_time:
-            in_time = [(frames - 1) // 4 + 1]
+            in_time = [(frames - 1) // self.frame_step + 1 + self.sound_frames]
         high = height // self.side_px if height else high
         wide = width // self.side_px if width else wide
         return (channels, *in_time, high, wide)
 
     def forward(self, latents: tuple[int, ...]) -> float:
         """Operations of one row."""
-        places = prod(latents[1:])
+        places = prod(latents[1:]) - self.sound_frames * prod(latents[-2:])
         constant, linear, square = self.operations
         return constant + linear * places + square * places**2
 
@@ -245,6 +248,27 @@ MODELS = (
         side_px=16,
         like="Wan 2.1 1.3B",
         architecture={"num_layers": 54, "num_attention_heads": 16, "image_embed_dim": 1152},
+    ),
+    Counted(
+        "LTX-2",
+        "Lightricks/LTX-2",
+        "LTX2Pipeline",
+        (5185359839232, 26676297728, 786432),
+        (128, 17, 16, 24),
+        2 * 1024 * 3840 + 1024,
+        steps=30,
+        rows=4,
+        guided_above=-1.0,
+        side_px=32,
+        frame_step=8,
+        sound_frames=1,
+        like="Wan 2.1 1.3B",
+        architecture={
+            "num_layers": 48,
+            "num_attention_heads": 32,
+            "audio_num_attention_heads": 32,
+            "cross_attn_mod": False,
+        },
     ),
     Counted(
         "Wan 2.1 1.3B",

@@ -47,7 +47,7 @@ def counted_rate(
     on_it = device.tflops == cards.TFLOPS[cards.MEASURED_ON]
     trained = model.name in cards.TRAINED_PAIRS_S and not device.share
     learnt = "measured on an H100" if trained else "assumed"
-    times = "once" if rows == 1 else "twice"
+    times = {1: "once", 2: "twice"}.get(rows, f"{rows} times")
     sources = (
         f"counted: {row / 1e12:.3g} TFLOP a row, asked {times} a step, {steps} steps; "
         f"{cards.PASSES} passes of a row a pair (LoRA, gradient checkpointing)",

@@ -73,7 +73,7 @@ def _measured(settings: PlanSettings) -> Estimate:
     text = sum(row.nbytes for row in backbone.encode_prompts([""]).values())
     measured(job, 1)
     made = measured(job, TRIED)
-    rows = 1 if backbone.guidance_scale(sampler.guidance) == 1 else 2
+    rows = backbone.rows_a_step(sampler.guidance)
     what = (
         f"measured: {made.candidates} images sampled, judged and encoded here on "
         f"{job.config.device} by one process, {made.seconds:.3g} s each"

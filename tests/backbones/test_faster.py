@@ -24,7 +24,8 @@ from written_prompts import write_prompts
 
 from sipo.backbones import faster
 from sipo.backbones.base import Backbone, Sampler
-from sipo.backbones.faster import blocks_of, refuse_unavailable, speed_up
+from sipo.backbones.blocks import blocks_of, names_of_blocks
+from sipo.backbones.faster import refuse_unavailable, speed_up
 from sipo.backbones.fitting import sample_fitting
 from sipo.backbones.registry import FAMILIES, load_backbone
 from sipo.backbones.settings import whole_cache
@@ -126,7 +127,7 @@ def test_a_call_that_ends_in_the_middle_leaves_no_cache(flux: str) -> None:
 def test_every_family_has_blocks_to_compile_and_says_whether_it_has_caches(pipeline: str) -> None:
     module, name = FAMILIES[pipeline].split(":")
     kind: Any = getattr(import_module(module), name)
-    blocks = faster._repeated(kind.denoiser_class)
+    blocks = names_of_blocks(kind.denoiser_class)
     assert blocks
     TransformerBlockRegistry._register()
     registered = {known.__name__ for known in TransformerBlockRegistry._registry}

@@ -14,6 +14,7 @@ from diffusers import DiffusionPipeline
 from sampled_pairs import SampledPairs
 from schedules import check_calibration, check_round_trips, check_weight
 from tiny_hunyuan_video import tiny_hunyuan_video
+from tiny_ltx2 import tiny_ltx2
 from tiny_video import plain_clip, tiny_cogvideox, tiny_wan
 
 from sipo.backbones.base import Backbone
@@ -28,6 +29,7 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
     "5b": partial(tiny_cogvideox, kind="5b"),
     "1.5": partial(tiny_cogvideox, kind="1.5"),
     "hunyuan_video": tiny_hunyuan_video,
+    "ltx2": tiny_ltx2,
     "wan": tiny_wan,
     "wan22-5b": partial(tiny_wan, kind="5b"),
     "wan22-a14b": partial(tiny_wan, kind="a14b"),

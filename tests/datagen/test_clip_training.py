@@ -10,6 +10,7 @@ import pytest
 from alike import assert_other_picture, assert_same_picture
 from diffusers import DiffusionPipeline
 from tiny_hunyuan_video import tiny_hunyuan_video
+from tiny_ltx2 import tiny_ltx2
 from tiny_video import plain_clip, tiny_cogvideox, tiny_wan
 
 from sipo.backbones.base import LORA_FILE, Backbone
@@ -26,6 +27,7 @@ FAMILIES: dict[str, Callable[[Path], Path]] = {
     "cogvideox-2b": tiny_cogvideox,
     "cogvideox-5b": lambda folder: tiny_cogvideox(folder, "5b"),
     "hunyuan-video": tiny_hunyuan_video,
+    "ltx2": tiny_ltx2,
     "wan": tiny_wan,
     "wan22-5b": lambda folder: tiny_wan(folder, kind="5b"),
 }

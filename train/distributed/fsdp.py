@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.tensor import DTensor, Shard
 
+from sipo.backbones.blocks import WHOLE, blocks_of
 from sipo.backbones.loading.unread import Unread, is_unread, replace_parameters, unread_of
 from sipo.common.files.stored_tensors import StoredTensor, in_file_order, write_tensors
 from sipo.train.distributed.accelerate_env import reshard_after_forward
@@ -40,9 +41,8 @@ def shard(module: nn.Module, device: torch.device, precision: str = "no") -> Non
         policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
     values = unread_of(module)
     replace_parameters(module, lambda _, p: _without_memory(p) if is_unread(p) else None)
-    blocks = frozenset(getattr(module, "_no_split_modules", None) or ())
-    for part in reversed(list(module.modules())):  # the inner before the outer
-        if type(part).__name__ in blocks and part is not module:
+    for part in reversed(list(blocks_of(module, WHOLE))):  # the inner before the outer
+        if part is not module:
             again = reshard_after_forward()
             fully_shard(part, mesh=mesh, reshard_after_forward=again, mp_policy=policy)
     fully_shard(module, mesh=mesh, mp_policy=policy)
