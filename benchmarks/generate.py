@@ -149,6 +149,9 @@ class Prepared:
     def describe(self) -> dict[str, str]:
         return {"name": self.name, "family": "stable-diffusion-xl", "weights_sha256": "0" * 64}
 
+    def denoisers(self) -> dict[str, Any]:
+        return {}
+
     def sized(self, sampler: Any) -> Any:
         return sampler
 

@@ -25,6 +25,7 @@ class FluxKontext(Flux, Editor):
 
     family = "flux_kontext"
     pipeline_class = FluxKontextPipeline
+    step_caches = False  # its pipeline does not tell them whose step it is
 
     def encode_before(self, pictures: Sequence[Image.Image], sampler: Sampler) -> Conditioning:
         return {BEFORE: self.encode_images(as_pixels(self._framed(pictures, sampler)))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from sipo.backbones.base import Backbone, Conditioning, Sampler
@@ -18,6 +19,7 @@ from sipo.datagen.storage.sample_json import PairJson
 from sipo.datagen.storage.shard_folder import ForeignShardError, ShardFolder
 from sipo.datagen.storage.shard_index import CANDIDATES, PAIRS, CandidateIndex
 from sipo.datagen.storage.shard_tar import TarSample, read_fields, write_shard
+from sipo.feedback.prompts.before import Before
 
 TEXTS = 16  # encoded at a time: a text encoder may be the largest model of all
 _PROVENANCE = ("backbone", "sampler", "judge", "versions")
@@ -101,8 +103,11 @@ def pair_candidates(folder: ShardFolder, number: int) -> None:
     config, index = folder.config, folder.candidates(number)
     path, row = folder.tar(CANDIDATES, number), folder.config.as_read()
     provenance = {name: row[name] for name in _PROVENANCE}
-    befores = {at: prompt.before for at, prompt in folder.prompts_of(number) if prompt.before}
     total = Paired()
+
+    @cache
+    def befores() -> dict[int, Before | None]:  # an import's prompts are not there yet
+        return {at: prompt.before for at, prompt in folder.prompts_of(number)}
 
     def samples() -> Iterator[TarSample]:
         nonlocal total
@@ -110,9 +115,10 @@ def pair_candidates(folder: ShardFolder, number: int) -> None:
         for paired in pair_stream(judged_of(folder, number), config.policy, config.margin, cap):
             total += paired
             for rank, pair in enumerate(paired.pairs):
-                prompt_number, row = pair.winner.request.prompt_number, _row(pair, provenance)
+                asked, row = pair.winner.request, _row(pair, provenance)
+                prompt_number = asked.prompt_number
                 fields = _files(folder, pair, path, index) | {"json": to_json(row)}
-                if before := befores.get(prompt_number):
+                if asked.prompt.before and (before := befores()[prompt_number]):
                     fields = {f"before.{before.suffix}": before.file, **fields}
                 facts = {"prompt": prompt_number, **PairJson.model_validate(row).facts()}
                 yield TarSample(f"pair-{prompt_number * cap + rank:08d}", fields, facts)

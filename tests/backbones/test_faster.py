@@ -40,6 +40,8 @@ from sipo.loop.stage_settings import evaluation, shards
 
 CPU = torch.device("cpu")
 STEPS = 8
+CACHES_FAIL = {"Flux2KleinPipeline"}
+"""diffusers 0.42.1's first-block cache wants two outputs of its single blocks, which give one."""
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "flux": tiny_flux,
     "qwen_image": tiny_qwen_image,
@@ -133,7 +135,8 @@ def test_every_family_has_blocks_to_compile_and_says_whether_it_has_caches(pipel
     registered = {known.__name__ for known in TransformerBlockRegistry._registry}
     calls = inspect.getsource(kind.pipeline_class.__call__)
     told = "cache_context" in calls and hasattr(kind.denoiser_class, "enable_cache")
-    assert kind.step_caches == (told and bool(registered & set(blocks)))
+    known = told and bool(registered & set(blocks)) and pipeline not in CACHES_FAIL
+    assert kind.step_caches == known
 
 
 def test_a_family_without_caches_is_one_sentence(tiny_backbone: Backbone) -> None:

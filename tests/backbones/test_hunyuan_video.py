@@ -148,7 +148,7 @@ def test_its_card_loads_by_its_parts(tmp_path: Path) -> None:
     lines = loading_code(tmp_path, tmp_path, "a/base", kind, "a cat", told, 24).splitlines()
     assert f'pipe.transformer.load_lora_adapter(weights, weight_name="{LORA_FILE}")' in lines
     assert "pipe.guider = pipe.guider.new(guidance_scale=3.0)" in lines
-    assert "frames = pipe('a cat', num_inference_steps=2, num_frames=5).frames[0]" in lines
+    assert "frames = pipe(prompt='a cat', num_inference_steps=2, num_frames=5).frames[0]" in lines
 
 
 def test_a_lora_is_fused_by_its_transformer(folder: Path, tmp_path: Path) -> None:

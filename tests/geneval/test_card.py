@@ -69,11 +69,11 @@ def test_one_table_a_model(runs: tuple[str, str]) -> None:
 
 def test_a_scorer_of_several_dimensions_has_a_row_of_each(runs: tuple[str, str]) -> None:
     """As sipo-geneval metrics keeps what a server has written; one image has no score, and no 0."""
-    replies = {"a cat]": (4, 3, 2), "a dog]": (2, 3, None)}
+    replies = {"a cat": (4, 3, 2), "a dog": (2, 3, None)}
 
     def script(call: Call) -> Said:
         text = call.body["messages"][0]["content"][1]["text"]
-        found = replies[text.rpartition("Text Caption: [")[2]]
+        found = replies[text.partition('the caption "')[2].partition('"')[0]]
         named = zip(("Alignment", "Coherence", "Style"), found, strict=True)
         reply = "\n".join(f"{name} Score (1-5): {number}" for name, number in named)
         return Said({"choices": [{"message": {"content": reply}, "finish_reason": "stop"}]})
