@@ -15,7 +15,8 @@ MODELS = ("SD 1.5", "SDXL 1.0", "FLUX.1-dev", "CogVideoX 2B", "Wan 2.1 1.3B")
 FEW = ("SD 1.5", "FLUX.1-dev")
 
 
-@pytest.mark.parametrize("models", [FEW, pytest.param(MODELS, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("models", [FEW, MODELS])
 def test_every_model_is_measured(models: tuple[str, ...], tmp_path: Path) -> None:
     out = tmp_path / "gpu.json"
     words = ["--tiny", "--only", "card", "generate", "sampling", "training", "--out", str(out)]

@@ -44,7 +44,11 @@ EULER = (
     "z_image",
 )
 """The others sample with solvers of higher order."""
-FLOWS = (*EULER, "sana", "wan")
+_LONG = ("flux2_klein", "qwen_image_21")
+FLOWS = [
+    pytest.param(name, marks=pytest.mark.slow if name in _LONG else ())
+    for name in (*EULER, "sana", "wan")
+]
 PROMPTS = [grammar.single_object(name) for name in ("cat", "dog", "bus")]
 SEED = 7
 
