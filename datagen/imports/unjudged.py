@@ -1,7 +1,8 @@
 """Pictures that another engine made for prompts, N of each, which nobody has judged yet.
 
 A list, JSON or CSV: `prompt` (a text, or a GenEval row), and `image`, one of its pictures, or in
-JSON `images`, all of them; JSON may be GenEval's row itself with the pictures added. Or GenEval's
+JSON `images`, all of them; JSON may be GenEval's row itself with the pictures added, or a text with
+`texts` or `questions` as in a prompt file. Edits are dropped and counted. Or GenEval's
 folders: `NNNNN/metadata.jsonl` and `NNNNN/samples/*.png`. Rows of one prompt are put together.
 """
 
@@ -22,7 +23,8 @@ from sipo.feedback.prompts.prompt import Prompt, parse_prompt, plain_text, promp
 
 METADATA, SAMPLES = "metadata.jsonl", "samples"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".mp4", ".webm", ".mov", ".mkv")
-_OF_A_PROMPT = ("tag", "include", "exclude", "prompt")
+_OF_A_PROMPT = ("tag", "include", "exclude", "prompt", "texts", "questions")
+_ASKS = ("include", "texts", "questions")
 
 
 @dataclass
@@ -106,7 +108,9 @@ def _listed(row: Mapping[str, object] | str) -> tuple[Prompt, list[object]]:
 
 
 def _prompt(row: Mapping[str, object]) -> Prompt:
-    if row.get("include") is not None:
+    if row.get("before") is not None:
+        raise UnusableError("an edit (before), whose picture is not imported")
+    if any(row.get(name) is not None for name in _ASKS):
         said: object = {name: row[name] for name in _OF_A_PROMPT if row.get(name) is not None}
     else:
         said = row.get("prompt")

@@ -91,6 +91,25 @@ def test_what_is_done_is_left_alone(source: Path, tmp_path: Path) -> None:
         import_pairs(settings(source, asked.out, candidates=3), progress=False)
 
 
+def test_what_is_asked_beside_a_text_is_kept_and_an_edit_is_counted(tmp_path: Path) -> None:
+    names = ["0.png", "1.png"]
+    for i, name in enumerate(names):
+        (tmp_path / name).write_bytes(picture(i))
+    asked = {"id": "q", "text": "Is it open?", "answer": "yes"}
+    rows: list[dict[str, object]] = [
+        {"prompt": "a sign", "texts": ["open"], "images": names},
+        {"prompt": "a door", "questions": [asked], "images": names},
+        {"prompt": "make it red", "before": "0.png", "images": names},
+    ]
+    made = tmp_path / "made.jsonl"
+    made.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    folder = open_folder(import_pairs(settings(made, tmp_path / "out")).folder.path)
+    sign, door = folder.prompts
+    assert (sign.texts, [one.id for one in door.questions]) == (("open",), ["q"])
+    (dropped,) = (tmp_path / "out" / "dropped.jsonl").read_text(encoding="utf-8").splitlines()
+    assert "an edit (before), whose picture is not imported" in dropped
+
+
 def test_of_geneval_s_folders(tmp_path: Path) -> None:
     for i in range(3):
         samples = tmp_path / f"source/0000{i}/samples"
