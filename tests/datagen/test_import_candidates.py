@@ -103,7 +103,8 @@ def test_what_is_asked_beside_a_text_is_kept_and_an_edit_is_counted(tmp_path: Pa
     ]
     made = tmp_path / "made.jsonl"
     made.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    folder = open_folder(import_pairs(settings(made, tmp_path / "out")).folder.path)
+    import_pairs(settings(made, tmp_path / "out"))
+    folder = open_folder(tmp_path / "out")
     sign, door = folder.prompts
     assert (sign.texts, [one.id for one in door.questions]) == (("open",), ["q"])
     (dropped,) = (tmp_path / "out" / "dropped.jsonl").read_text(encoding="utf-8").splitlines()
