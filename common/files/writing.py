@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +14,7 @@ from pathlib import Path
 from sipo.common.files.urls import UrlPath, uploaded
 
 _PROCESS = uuid.uuid4().hex[:8]
-"""So that two that write the same file at once do not write into one another's."""
+"""With the thread: so that two that write the same file at once do not write into one another's."""
 
 
 @contextmanager
@@ -27,7 +28,8 @@ def atomic(path: Path) -> Iterator[io.BufferedRandom]:
         with uploaded(path) as file:
             yield file
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid():x}{_PROCESS}.tmp")
+    writer = f"{os.getpid():x}{_PROCESS}{threading.get_native_id():x}"
+    temporary = path.with_name(f".{path.name}.{writer}.tmp")
     try:
         with temporary.open("w+b") as file:
             yield file
