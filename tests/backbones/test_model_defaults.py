@@ -23,7 +23,7 @@ from sipo.loop.attempts import BASE, Attempt
 from sipo.loop.settings import LoopSettings
 from sipo.loop.stage_settings import shards, training
 from sipo.train.cli import main as train
-from sipo.train.settings import TrainSettings, make_settings
+from sipo.train.settings import TrainSettings, keeps_reference, make_settings
 from sipo.train.train_defaults import complete as trained
 
 FIRST = Attempt(1)
@@ -62,6 +62,14 @@ def sampled(model: Path, out: Path, **more: object) -> Path:
     ).model_copy(update=more)
     run_generate(asked, [grammar.single_object("cat")], judge=FakeJudge(), progress=False)
     return out
+
+
+def test_winners_alone_are_learnt_without_the_anchor_of_pairs(tmp_path: Path) -> None:
+    """beta 1000 of its rewards would outweigh a denoising error of .4 by far."""
+    asked = {"data": str(tmp_path), "backbone": "mini-sd"}
+    assert trained({**asked, "objective": "sft"}).settings.winner_anchor == 0
+    assert not keeps_reference(trained({**asked, "objective": "sft"}).settings)
+    assert trained(asked).settings.winner_anchor == 1
 
 
 def test_the_two_plain_commands_are_asked_what_a_round_is(tmp_path: Path) -> None:
