@@ -39,7 +39,6 @@ class Counted:
     sound_frames: int = 0  # latent ones behind the clip's that hold its sound, at this size
     like: str = ""  # whose share of a card is taken, where its own was not measured
     architecture: Mapping[str, object] = field(default_factory=dict)
-    is_distilled: bool = False  # to few steps without guidance, as its model_index.json says
     index: Mapping[str, object] = field(default_factory=dict)
     """Values of model_index.json, where architectures are alike."""
 
@@ -322,10 +321,10 @@ def _is_of(folder: Path, model: Counted) -> bool:
     index = _read(folder / INDEX)
     part = "unet" if (folder / "unet").is_dir() else "transformer"
     config = _read(folder / part / "config.json")
+    if index.get("is_distilled"):  # to few steps without guidance: none of ours is
+        return False
     asked = ((index, {"_class_name": model.pipeline, **model.index}), (config, model.architecture))
-    return bool(index.get("is_distilled")) == model.is_distilled and all(
-        of.get(name) == value for of, own in asked for name, value in own.items()
-    )
+    return all(of.get(name) == value for of, own in asked for name, value in own.items())
 
 
 def _read(file: Path) -> dict[str, object]:

@@ -19,6 +19,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from sipo.backbones.base import JOINT_ATTENTION, Conditioning, Sampler, Schedule
 from sipo.backbones.flow import FlowBackbone
 from sipo.backbones.images.flux import Flux
+from sipo.backbones.images.patches import flat, unflat
 from sipo.backbones.pipeline import PATCH, Dtypes
 
 if TYPE_CHECKING:
@@ -56,14 +57,14 @@ class Flux2(Flux):
         rows, columns = noisy.shape[-2:]
         hidden = self._typed(conditioning["encoder_hidden_states"])
         tokens = denoiser(
-            hidden_states=self._typed(noisy).flatten(2).transpose(1, 2),
+            hidden_states=flat(self._typed(noisy)),
             timestep=self.sigma(timesteps),
             encoder_hidden_states=hidden,
             txt_ids=_places(1, 1, hidden.shape[1]).to(hidden.device),
             img_ids=_places(rows, columns, 1).to(hidden.device),
             guidance=self._told(timesteps, conditioning),
         ).sample
-        return _unpack(cast(Tensor, tokens), rows, columns)
+        return unflat(cast(Tensor, tokens), rows, columns)
 
     def _mu(self, config: Schedule, steps: int, shape: Sequence[int]) -> float:
         """By the number of steps, too; BFL's fit, which diffusers has."""
@@ -89,7 +90,7 @@ class Flux2(Flux):
         if latents.ndim > 3:
             return self._scaled(latents.float())
         rows, columns = (side // self._size_step() for side in self._sides(sampler))
-        return _unpack(latents, rows, columns)
+        return unflat(latents, rows, columns)
 
 
 class Flux2Klein(Flux2):
@@ -123,11 +124,6 @@ class Flux2Klein(Flux2):
                 "(is_distilled in its model_index.json); give 1, or leave it out"
             )
         return super().sized(sampler)
-
-
-def _unpack(tokens: Tensor, rows: int, columns: int) -> Tensor:
-    """(B, rows columns, C) -> (B, C, rows, columns)."""
-    return tokens.transpose(1, 2).reshape(len(tokens), -1, rows, columns)
 
 
 def _places(rows: int, columns: int, words: int) -> Tensor:

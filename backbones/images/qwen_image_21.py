@@ -15,8 +15,8 @@ from diffusers import DiffusionPipeline, QwenImage21Pipeline, QwenImage21Transfo
 from torch import Tensor, distributed, nn
 from torch.nn.functional import pad
 
-from sipo.backbones.base import ATTENTION, Backbone, Conditioning, Sampler, Schedule
-from sipo.backbones.flow import _shift_of
+from sipo.backbones.base import ATTENTION, Backbone, Conditioning, Sampler
+from sipo.backbones.images.patches import flat, unflat
 from sipo.backbones.images.qwen_image import TEXT_TOKENS, QwenImage, padded
 
 SIDE_PX = 1024  # the pipeline's output_resolution
@@ -70,13 +70,13 @@ class QwenImage21(QwenImage):
         rows, columns = noisy.shape[-2:]
         words = torch.zeros(text.shape[:2], dtype=torch.bool, device=text.device)
         tokens = denoiser(
-            hidden_states=self._typed(noisy).flatten(2).transpose(1, 2),
+            hidden_states=flat(self._typed(noisy)),
             timestep=self.sigma(timesteps),
             encoder_hidden_states=self._typed(text),
             img_shapes=[[(1, rows, columns)]] * len(noisy),
             img_mask=pad(words, (0, rows * columns // TOKENS_OF_A_SLOT), value=True),
         ).sample
-        return _unpack(cast(Tensor, tokens)[:, -rows * columns :], rows, columns)
+        return unflat(cast(Tensor, tokens)[:, -rows * columns :], rows, columns)
 
     def guided(self, without: Tensor, with_prompt: Tensor, scale: float) -> Tensor:
         """Its pipeline leaves the lengths as they come."""
@@ -96,7 +96,7 @@ class QwenImage21(QwenImage):
 
     def _unpacked(self, latents: Tensor, sampler: Sampler) -> Tensor:
         scale = self._whole.vae_scale_factor
-        return _unpack(latents, *(side // scale for side in self._sides(sampler)))
+        return unflat(latents, *(side // scale for side in self._sides(sampler)))
 
     @classmethod
     def from_pipeline(cls, name: str, pipeline: DiffusionPipeline) -> QwenImage21:
@@ -115,8 +115,8 @@ class QwenImage21(QwenImage):
         own = self._whole.config.get("sample_sigmas") or ()
         return list(own) if len(own) == steps else super()._unshifted(steps)
 
-    def _mu(self, config: Schedule, steps: int, shape: Sequence[int]) -> float:
-        return _shift_of(config, shape[-2] * shape[-1])
+    def _sequence_length(self, shape: Sequence[int]) -> int:
+        return shape[-2] * shape[-1]
 
     def encode_images(self, pixels: Tensor) -> Tensor:
         """The autoencoder sees opacity, too: all of it."""
@@ -133,8 +133,3 @@ def _of_several_processes() -> bool:
     """Of one training, which must ask their denoisers equally often."""
     together = distributed.is_available() and distributed.is_initialized()
     return together and distributed.get_world_size() > 1
-
-
-def _unpack(tokens: Tensor, rows: int, columns: int) -> Tensor:
-    """(B, rows columns, C) -> (B, C, rows, columns)."""
-    return tokens.transpose(1, 2).reshape(len(tokens), -1, rows, columns)
