@@ -14,7 +14,7 @@ from sipo.datagen.folder_settings import CalibrateJudgeSettings
 from sipo.datagen.refusals import refuse_impossible_calibration
 from sipo.datagen.storage.decisions import DECISIONS, REVIEW, Decisions, names_of
 from sipo.datagen.storage.shard_folder import ShardFolder, open_folder
-from sipo.datagen.storage.shard_index import CANDIDATES
+from sipo.datagen.storage.shard_index import CANDIDATES, CandidateFacts
 from sipo.feedback.detectors.threshold_calibration import (
     calibrate_judge,
     calibrated,
@@ -143,15 +143,14 @@ def _candidates(
 ) -> list[LabelledVerdict[float]]:
     """Those that have a label. Raises ValueError for a name that is none, or is two candidates',
     and for one without a verdict."""
-    facts = [
-        (key, one, prompts[one.prompt].text)
-        for number in folder.numbers
-        for prompts in (dict(folder.prompts_of(number)),)
-        for key, one in folder.candidates(number).samples.items()
-    ]
+    known: dict[str, list[tuple[CandidateFacts, str]]] = {}
+    for number in folder.numbers:
+        prompts = dict(folder.prompts_of(number))
+        for key, one in folder.candidates(number).samples.items():
+            known.setdefault(key, []).append((one, prompts[one.prompt].text))
     found = []
     for name, right in labels.items():
-        named = [(one, text) for key, one, text in facts if key == name]
+        named = known.get(name, [])
         if len(named) != 1:
             raise ValueError(
                 f"--people {str(people)!r} names candidate {name!r}, of which {str(folder.path)!r} "
