@@ -97,7 +97,7 @@ def main(settings: LoopSettings, live: bool, dry_run: bool) -> None:
     if result.test:
         lines.append(f"\n{table_of_test(result)}\n")
     lines.append(f"{headline(result)} {sentence_of_test(result)}".strip())
-    lines += [f"Warning: training, {warning}" for warning in training_warnings(result.attempts)]
+    lines += [f"Warning: training, {warning}" for warning in training_warnings(result)]
     said = filter(None, (result.warning, result.quality_warning))
     lines += [f"Warning: {sentence}" for sentence in said]
     if result.best_weights:

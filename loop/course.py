@@ -28,6 +28,14 @@ class Course:
     now: Attempt = BASE
     mark: Attempt = BASE
     idle: int = 0
+    lost: tuple[Attempt, ...] = ()
+    """Trainings whose loss was not finite: there is nothing to evaluate."""
+
+    def without(self, attempt: Attempt) -> Course:
+        """After a training that is lost."""
+        skipped = attempt.number == ATTEMPTS
+        now = self.best if skipped else self.now
+        return replace(self, lost=(*self.lost, attempt), now=now, idle=self.idle + skipped)
 
     def after(self, attempt: Attempt, decision: Decision, gained: bool) -> Course:
         """`gained`: it is clearly above `mark`."""
@@ -48,11 +56,12 @@ class Course:
 
     @property
     def slower(self) -> float:
-        """What the next training's learning rate is multiplied with: half for every rejected one,
-        since a rate that was too high for one round is so for those after it, which begin nearer
-        to what can be reached.
+        """What the next training's learning rate is multiplied with: half for every one that was
+        rejected or lost, since a rate that was too high for one round is so for those after it,
+        which begin nearer to what can be reached.
         """
-        return float(0.5 ** sum(not is_accepted(each) for each in self.trials))
+        rejected = sum(not is_accepted(each) for each in self.trials)
+        return float(0.5 ** (rejected + len(self.lost)))
 
     @property
     def accepted(self) -> list[Attempt]:

@@ -43,7 +43,7 @@ def report(out: Path, result: LoopSummary, live: str = "", goes_on: bool = False
         tags=tags_of(result.rounds),
         headline=headline(result, goes_on),
         sentence_of_test=sentence_of_test(result),
-        training_warnings=training_warnings(result.attempts),
+        training_warnings=training_warnings(result),
         charts=[drawn(chart) for chart in charts(out, result)],
         gallery=gallery(out, result),
         live=live,

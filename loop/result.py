@@ -56,6 +56,19 @@ class RoundSummary(Record):
         return [*self.rejected, self]
 
 
+class LostTraining(Record):
+    """One whose loss was not finite, so that there was nothing to evaluate."""
+
+    round: int
+    attempt: int = 1
+    reason: str  # the step and its pairs
+    minutes: float
+
+    @property
+    def name(self) -> str:
+        return str(Attempt(self.round, self.attempt))
+
+
 class TestSummary(Record):
     """Of prompts that no choice has looked at."""
 
@@ -74,6 +87,7 @@ class LoopSummary(Record):
     rounds: list[RoundSummary]
     best: int = 0  # the round that the loop ends with: of the highest overall, 0 is the base
     best_weights: str | None = None  # its policy, in the loop's folder
+    lost: list[LostTraining] = Field(default=[])
     test: list[TestSummary] = Field(default=[])
     no_test: str | None = None  # why there is none
     warning: str | None  # where the judge and the evaluator part

@@ -51,6 +51,7 @@ from sipo.loop.stage_settings import (
 )
 from sipo.loop.summary import summarise
 from sipo.loop.training_data import shards_name, training_data
+from sipo.loop.unfinished import has_stopped, is_lost
 
 if TYPE_CHECKING:
     from sipo.datagen.settings import GenerateSettings
@@ -94,6 +95,8 @@ def loop(settings: LoopSettings) -> LoopSummary:
 
 def _judged(settings: LoopSettings, course: Course, attempt: Attempt) -> Course:
     """With what its validation says of it."""
+    if is_lost(settings.out, attempt):
+        return course.without(attempt)
     decision = decide(settings.out, attempt, course.best, course.now, settings.tolerance)
     since = gain(settings.out, course.mark, attempt)
     return course.after(attempt, decision, since.clear and since.difference > 0)
@@ -135,12 +138,13 @@ def _attempt(settings: LoopSettings, attempt: Attempt, policy: Attempt, slower: 
     name, count = attempt.name("train"), turns_of(settings)
     for turn in range(1, count + 1):
         if turn > 1:
-            if _has_stopped(settings, attempt):
+            if has_stopped(settings.out, attempt):
                 break
             yield from _sampling(settings, attempt, mid_weights(settings, attempt, turn), turn)
         part = f", part {turn}" if count > 1 else ""
         yield f"{name}{part}", partial(_train_on, settings, attempt, policy, slower, turn)
-    yield from _evaluations(settings, attempt)
+    if not is_lost(settings.out, attempt):
+        yield from _evaluations(settings, attempt)
 
 
 def _train_on(
@@ -149,14 +153,6 @@ def _train_on(
     """The whole training, as far as there are shards for it."""
     data = training_data(settings, attempt, turn)
     _train(training(settings, attempt, policy, data, slower), settings.devices)
-
-
-def _has_stopped(settings: LoopSettings, attempt: Attempt) -> bool:
-    """Whether the training has ended before its last step."""
-    from sipo.train.checkpoint_files import summary
-
-    found = summary(settings.out / attempt.name("train"))
-    return found is not None and found.stopped
 
 
 def _evaluations(settings: LoopSettings, attempt: Attempt) -> Stages:

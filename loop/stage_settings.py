@@ -152,6 +152,7 @@ def training(
         "reference": _reference(settings, before),
         "seed": settings.seed + attempt.round,
         "workers": workers or _workers(settings.train_batch_size),
+        "stop_on_nan": True,  # the round is trained again, slower
     }
     options = {name: getattr(settings, name) for name in NAMED}
     asked.update((name, value) for name, value in options.items() if value is not None)

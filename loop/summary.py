@@ -14,11 +14,12 @@ from sipo.loop.course import Course, Trial, is_accepted
 from sipo.loop.ledger import Ledger
 from sipo.loop.quality import quality_warning
 from sipo.loop.refusals import no_test
-from sipo.loop.result import LoopSummary, Quality, RoundSummary, TestSummary
+from sipo.loop.result import LoopSummary, LostTraining, Quality, RoundSummary, TestSummary
 from sipo.loop.reward_hacking import divergence_warning
 from sipo.loop.settings import LoopSettings
 from sipo.loop.stage_settings import turns_of
 from sipo.loop.training_data import shards_name
+from sipo.loop.unfinished import why_lost
 from sipo.train.monitor.health import diagnose_run
 
 STAGES = ("shards", "train", "eval", "eval-judge")
@@ -45,6 +46,7 @@ def summarise(settings: LoopSettings, ledger: Ledger, course: Course) -> LoopSum
         rounds=rounds,
         best=best.round,
         best_weights=None if best == BASE else best.name("train"),
+        lost=[_lost(settings.out, ledger, attempt) for attempt in course.lost],
         test=[] if reason else _tests(settings.out, course.accepted),
         no_test=reason,
         warning=divergence_warning(
@@ -106,6 +108,15 @@ def _attempt(settings: LoopSettings, ledger: Ledger, trial: Trial) -> RoundSumma
         warnings=_training_warnings(out / attempt.name("train")) if trained else [],
         minutes=round(sum(minutes.values()), 2),
         stage_minutes=minutes,
+    )
+
+
+def _lost(out: Path, ledger: Ledger, attempt: Attempt) -> LostTraining:
+    return LostTraining(
+        round=attempt.round,
+        attempt=attempt.number,
+        reason=why_lost(out, attempt),
+        minutes=round(ledger.minutes(attempt.name("train")), 2),
     )
 
 

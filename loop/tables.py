@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from sipo.common.statistics import Difference
@@ -72,6 +72,7 @@ def _gain(gain: Difference | None) -> str:
     return f"{gain.difference:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
-def training_warnings(rounds: Sequence[RoundSummary]) -> list[str]:
-    """What training warned of, by round; each cause once a round."""
-    return [f"{entry.name}, {warning}" for entry in rounds for warning in entry.warnings]
+def training_warnings(result: LoopSummary) -> list[str]:
+    """What training warned of, by round; each cause once a round. Then what became of no use."""
+    warned = [f"{entry.name}, {word}" for entry in result.attempts for word in entry.warnings]
+    return warned + [f"{lost.name} ended: {lost.reason}" for lost in result.lost]

@@ -14,7 +14,8 @@ def headline(result: LoopSummary, goes_on: bool = False) -> str:
     """What came out, in a few sentences; `goes_on`: it is at work."""
     first, done = result.rounds[0], len(result.rounds) - 1
     if not done:
-        return f"The base scores {first.overall:.3f}; no round is done yet."
+        said = f"The base scores {first.overall:.3f}; no round is done yet."
+        return " ".join([said, *_rejected(result)])
     return " ".join([*_course(result, goes_on), *_rejected(result), *_warned(result)])
 
 
@@ -43,7 +44,8 @@ def _course(result: LoopSummary, goes_on: bool) -> Iterator[str]:
     """From the base to the best round, and where it stands since."""
     first, best, last = result.rounds[0], result.best_round, result.accepted[-1]
     done = len(result.rounds) - 1
-    minutes = f"{sum(entry.minutes for entry in result.attempts):.0f} minutes"
+    spent = [entry.minutes for entry in result.attempts] + [lost.minutes for lost in result.lost]
+    minutes = f"{sum(spent):.0f} minutes"
     if best.gain is None:
         yield (
             f"No round of {done} is above the base in Overall, which scores {first.overall:.3f}, "
@@ -74,21 +76,24 @@ def _since(best: RoundSummary, last: RoundSummary) -> str:
 
 
 def _rejected(result: LoopSummary) -> Iterator[str]:
-    lost = [entry for entry in result.rounds if not entry.accepted]
-    skipped = [entry for entry in lost if entry.attempt >= ATTEMPTS]
+    rejected = [entry for entry in result.rounds if not entry.accepted]
+    ended = {entry.round for entry in result.lost if entry.attempt >= ATTEMPTS}
+    skipped = [entry for entry in rejected if entry.attempt >= ATTEMPTS or entry.round in ended]
     again = [entry for entry in result.rounds if entry.accepted and entry.rejected]
-    waiting = [entry for entry in lost if entry.attempt < ATTEMPTS]
+    waiting = [entry for entry in rejected if entry not in skipped]
     for said, entries in (
         ("Accepted only when trained again", again),
         ("Rejected and skipped", skipped),
         ("Rejected, to be trained again", waiting),
+        ("Ended at a loss that is not finite, and not evaluated", result.lost),
     ):
         if entries:
-            yield f"{said}: {', '.join(f'round {entry.round}' for entry in entries)}."
+            names = dict.fromkeys(f"round {entry.round}" for entry in entries)
+            yield f"{said}: {', '.join(names)}."
 
 
 def _warned(result: LoopSummary) -> Iterator[str]:
-    count = len(training_warnings(result.attempts))
+    count = len(training_warnings(result))
     if count:
         things = "thing" if count == 1 else "things"
         yield f"Training warned of {count} {things}, below: look at the images before you use it."

@@ -74,7 +74,9 @@ class RunSummary:
     warnings: Sequence[str] = ()
     """Each cause once, with the steps at which it was seen."""
     stopped: bool = False
-    """Before the last step by --stop_on_collapse, or by --stop_on_winner_error."""
+    """Before the last step by --stop_on_collapse, --stop_on_winner_error or --stop_on_nan."""
+    not_finite: str = ""
+    """Why --stop_on_nan ended it: the step whose loss was not finite, and its pairs."""
     last: Row | None = None
     """Of log.jsonl; None where the log was taken away."""
 
@@ -193,7 +195,7 @@ def finished(
         return None
     limit, last = settings.stop_on_winner_error, done.last
     grown = limit is not None and last is not None and last.get("winner_growth", 0.0) > limit
-    again = settings.stop_on_collapse or grown
+    again = settings.stop_on_collapse or grown or (settings.stop_on_nan and done.not_finite)
     return done if step_of(resume) >= steps or (again and done.stopped) else None
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FREE_TO_CHANGE = frozenset(
     {"data", "backbone", "out", "max_train_steps", "pairs_seen", "num_train_epochs"}
     | {"train_batch_size", "gradient_accumulation_steps"}
-    | {"stop_on_collapse", "stop_on_winner_error"}
+    | {"stop_on_collapse", "stop_on_winner_error", "stop_on_nan"}
     | {"checkpointing_steps", "checkpointing_minutes", "checkpoints_total_limit"}
     | {"resume_from_checkpoint"}
     | {"logging_steps", "report_to", "tracker_project_name", "shard_weights", "workers"}
@@ -205,6 +205,9 @@ class TrainSettings(StrictModel):
         None,
         without="not looked at",
         gt=0,
+    )
+    stop_on_nan: bool = _validation(
+        "End with the weights before a loss that is not finite, instead of with an error.", False
     )
 
     full: bool = _weights("Train all weights; a frozen copy is the reference.", False)

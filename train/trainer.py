@@ -22,7 +22,7 @@ from sipo.common.bars import say
 from sipo.common.errors import reason_of
 from sipo.common.files.locks import only_writer
 from sipo.common.files.working_folders import WorkingFolder
-from sipo.train import checkpoint_files
+from sipo.train import checkpoint_files, not_finite
 from sipo.train.auto_beta import AutoBeta
 from sipo.train.build import (
     behaviour_of,
@@ -157,6 +157,7 @@ class Trainer:
         moving = policy.moving_reference()
         self.moving = MovingReference(trainable, settings.reference_decay, moving)
         self.auto_beta = AutoBeta(settings.beta_dpo)
+        self.not_finite = ""
         self.winner_error = WinnerError(settings.stop_on_winner_error, plan.pairs_per_step)
         parts: dict[str, Part] = {"policy": policy, "optimizer": self.stepper, "ema": self.ema}
         parts["scheduler"] = self.scheduler
@@ -191,7 +192,10 @@ class Trainer:
             self.validation.has_seen = has_seen
         with stopping:
             while not (ended or stop or self.done == self.plan.end):
-                stats, seen = self.step(), self.validate()
+                if (stats := self.step()) is None:
+                    self.checkpointer.save(self.done, self.row_sums, between=False)
+                    break
+                seen = self.validate()
                 is_over = self.winner_error.is_over  # every process knows
                 if recorder is not None:
                     recorder.observe(stats, seen, is_over)
@@ -244,8 +248,9 @@ class Trainer:
         with self.ema.in_place():
             return self.validation.look(self.done)
 
-    def step(self) -> StepStats:
-        """One optimizer step, over all processes and micro-batches.
+    def step(self) -> StepStats | None:
+        """One optimizer step, over all processes and micro-batches; None, with the weights as they
+        were, where its loss is not finite and --stop_on_nan lets the run end with them.
 
         One exchange between processes beside the gradients', and one wait for the device: before
         the weights change.
@@ -265,7 +270,10 @@ class Trainer:
         norm = self.stepper.divide_and_clip(num_kept=together[1])
         *sums, stop, late, grad_norm = read(torch.cat([together, norm.reshape(1)]))
         if not (isfinite(sums[0]) and (isfinite(grad_norm) or accelerator.scaler)):
-            raise FloatingPointError(self.not_finite(keys))
+            self.not_finite = not_finite.where(self.done + 1, keys)
+            if not (settings.stop_on_nan and self.done):  # before its first step nothing is learnt
+                raise FloatingPointError(f"{self.not_finite}; {not_finite.way_on(self.out)}")
+            return None
         self.stepper.apply()
         self.scheduler.step()
         self.done += 1
@@ -318,7 +326,7 @@ class Trainer:
         policy_of, main = self.done, self.accelerator.is_main_process
         kept = self.last_good()
         best = self.settings.keep_best
-        if best and self.winner_error.is_over:  # maybe before validation had a look
+        if best and (self.winner_error.is_over or self.not_finite):  # maybe before the first look
             best = (self.out / checkpoint_files.BEST).is_dir()
         if not (kept or best):
             self.policy_saver()(self.out if main else None)
@@ -330,6 +338,9 @@ class Trainer:
             checkpoint_files.publish(self.out, kept)
             policy_of = checkpoint_files.step_of(kept)
         rows = read_rows(self.out / "log.jsonl")
+        warnings = [str(finding) for finding in diagnose(rows, self.settings.model_dump())]
+        if self.not_finite:
+            warnings.append(not_finite.ended(self.not_finite, self.done + 1))
         seen = self.done * self.plan.pairs_per_step
         summary = RunSummary(
             out=str(self.folder.place),
@@ -337,8 +348,9 @@ class Trainer:
             pairs_seen=seen,
             epochs=round(seen / self.plan.dataset_pairs, 3),
             policy_of_step=policy_of,
-            warnings=[str(finding) for finding in diagnose(rows, self.settings.model_dump())],
+            warnings=warnings,
             stopped=self.done < self.plan.end or self.winner_error.is_over,
+            not_finite=self.not_finite,
             last=rows[-1] if rows else None,
         )
         self.write_card(summary)
@@ -351,15 +363,6 @@ class Trainer:
             write_model_card(self.out, name, done=summary, place=self.folder.place)
         except (ValueError, OSError) as error:
             say(f"warning: the card was not written ({reason_of(error)})")
-
-    def not_finite(self, keys: list[str]) -> str:
-        good = next(reversed(checkpoint_files.checkpoints(self.out)), None)
-        names = ", ".join(dict.fromkeys(keys))
-        return (
-            f"the loss is not finite at step {self.done + 1} (pairs {names}); the last good "
-            f"checkpoint is {good or 'none'}. Lower --learning_rate or --beta_dpo "
-            "and start again from it with --init_weights and another --out"
-        )
 
 
 def read(values: Tensor) -> list[float]:

@@ -10,6 +10,7 @@ from small_loop import MakeSettings, read, settings_for, stopped_at, timeless
 
 from sipo.loop import rounds
 from sipo.loop.tables import rounds_table
+from sipo.loop.words import headline
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,25 @@ def test_stopped_at_any_stage_it_goes_on_to_the_same(
                 rounds.loop(settings)
     found, wanted = rounds.loop(settings).to_dict(), read(rejected / "loop.json")
     assert timeless(found["rounds"]) == timeless(wanted["rounds"][:2])
+
+
+def test_a_training_whose_loss_is_not_finite_is_tried_again_and_skipped(
+    make_settings: MakeSettings,
+) -> None:
+    """The loop goes on without it, says so, and does not do it again."""
+    settings = make_settings(rounds=1)
+    settings = make_settings(train=settings.train | {"learning_rate": 1e30}, rounds=1)
+    result = rounds.loop(settings)
+    assert [entry.round for entry in result.rounds] == [0]
+    assert [entry.name for entry in result.lost] == ["round 1", "round 1 trained again"]
+    assert all("the loss is not finite at step 2 (pairs " in each.reason for each in result.lost)
+    assert not (settings.out / "round-1/eval").exists()
+    assert "Ended at a loss that is not finite, and not evaluated: round 1." in headline(result)
+    page = (settings.out / "report.html").read_text()
+    assert page.count("the loss is not finite at step 2") == 2
+    before = (settings.out / "stages.json").read_bytes()
+    assert rounds.loop(settings) == result
+    assert (settings.out / "stages.json").read_bytes() == before
 
 
 @pytest.mark.slow

@@ -94,9 +94,7 @@ def test_the_page_shows_what_training_warned_of(finished: Path, tmp_path: Path) 
     page = write_report(folder, summary).read_text()
     assert "<li>round 2, steps 50 to 60: the winner&#39;s reward falls</li>" in page
     assert "Training warned of 1 thing" in page
-    assert training_warnings(summary.rounds) == [
-        "round 2, steps 50 to 60: the winner's reward falls"
-    ]
+    assert training_warnings(summary) == ["round 2, steps 50 to 60: the winner's reward falls"]
 
 
 def test_the_test_is_a_table() -> None:

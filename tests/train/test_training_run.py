@@ -220,6 +220,30 @@ def test_loss_that_is_not_finite_stops_the_run(run: Run) -> None:
         run("broken", pairs)
 
 
+def test_a_run_may_end_with_the_weights_before(run: Run, tmp_path: Path) -> None:
+    """Once it has learnt anything; without the option it goes on to the error."""
+    pairs, step = MemoryPairs(5), 2
+    broken = PairStream(pairs, 0).index(2)  # the first of the second batch of two
+    pairs.records[broken] = replace(pairs[broken], winner=torch.full((4, 8, 8), torch.nan))
+    summary = run("ended", pairs, stop_on_nan=True)
+    out, kept = tmp_path / "ended", f"checkpoint-{step - 1}"
+    assert (summary.stopped, summary.steps, summary.policy_of_step) == (True, step - 1, step - 1)
+    assert f"not finite at step {step} (pairs " in summary.not_finite
+    assert summary.warnings[-1].endswith(
+        f"{summary.not_finite}; the run ended with the policy of step {step - 1}. Lower "
+        "--learning_rate or --beta_dpo"
+    )
+    assert same_bits(out / LORA_FILE, out / kept / LORA_FILE)
+    assert run("ended", pairs, stop_on_nan=True) == summary
+    with pytest.raises(FloatingPointError, match=rf"step {step} .* checkpoint is {out / kept}"):
+        run("ended", pairs)
+    pairs.records = [
+        replace(each, winner=torch.full_like(each.winner, torch.nan)) for each in pairs.records
+    ]
+    with pytest.raises(FloatingPointError, match=r"step 1 .* checkpoint is none"):
+        run("nothing", pairs, stop_on_nan=True)
+
+
 def test_every_pair_once_an_epoch() -> None:
     stream = PairStream(MemoryPairs(7), seed=3)
     epochs = [[stream.index(7 * epoch + place) for place in range(7)] for epoch in range(3)]
