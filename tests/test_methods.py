@@ -117,7 +117,7 @@ def test_a_collapse_is_told_by_its_looks(results: Results, tmp_path: Path) -> No
 
 
 def test_every_question_is_about_methods_that_are_run() -> None:
-    assert {name for pair in tables.CONTRASTS.values() for name in pair} <= {*METHODS}
+    assert {name for pair in tables.CONTRASTS.values() for name in pair} <= {*METHODS, *ARMS}
     used = {name for arm in ARMS.values() for name in (arm.data, arm.start or arm.data)}
     assert used <= {*NAMES}
 

@@ -79,8 +79,14 @@ def rated(name: str, rate: float) -> str:
 SEARCH = {rated(name, rate): arm.at(rate) for name, arm in METHODS.items() for rate in RATES}
 
 BETAS = (100, 300, 3000, 10000)  # and 1000, which METHODS has
+TABLES_RATE = 3e-3
+"""Of what is compared at one rate: betas, ages of pairs, a judge that errs."""
+LATER_RATE = 1e-3
+"""Where a run goes on from a trained policy: the loop's --later-rate of it, about."""
 AT_BETAS = {
-    f"{name}, beta {beta}": Arm(f"{FORMULAS[name]} --beta_dpo {beta} {PAPER} {COSINE}").at(1e-3)
+    f"{name}, beta {beta}": Arm(f"{FORMULAS[name]} --beta_dpo {beta} {PAPER} {COSINE}").at(
+        TABLES_RATE
+    )
     for name in ("diffusion-dpo", "dpo-cm", "sipo")
     for beta in BETAS
 }
@@ -99,9 +105,10 @@ COLLAPSE = {
 }
 """Until validation falls clearly below its best, or LONG times ONE_X steps."""
 
-OFF_POLICY = {
+TEACHER = "the trained policy itself"
+OFF_POLICY = {TEACHER: Arm("", "stronger", "teacher", steps=0)} | {
     f"{name}, {label}": Arm(f"{options} --beta_dpo 1000 {PAPER} {COSINE} {more}", data, start).at(
-        1e-3
+        LATER_RATE if start else TABLES_RATE
     )
     for label, data, start, more in (
         ("pairs of a stronger policy", "stronger", None, ""),
@@ -115,15 +122,14 @@ OFF_POLICY = {
     }.items()
     if not (label == "pairs of a stronger policy" and "behaviour" in name)  # it is not at hand
 }
+"""A trained policy is the teacher, whose pairs are the stronger and, for itself, its own."""
 
 FLIPPED = (10, 20, 30)
 NOISY = {
-    f"{name}, {share} % flipped": Arm(f"{options} {PAPER} {COSINE}", f"flipped-{share}").at(1e-3)
-    for name, options in {
-        **{name: PAIRED[name] for name in ("diffusion-dpo", "sipo", "sipo, anchor")},
-        "sft": OTHERS["sft"],
-    }.items()
+    f"{name}, {share} % flipped": replace(ON_HIGH[name], data=f"flipped-{share}").at(TABLES_RATE)
     for share in FLIPPED
+    for name in (f"{name}, t >= 400" for name in ("diffusion-dpo, anchor", "sipo, anchor", "sft"))
 }
+"""Where there is most to lose: at high timesteps pairs teach most."""
 
 ARMS: dict[str, Arm] = {**SEARCH, **AT_BETAS, **COLLAPSE, **OFF_POLICY, **NOISY}

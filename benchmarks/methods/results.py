@@ -61,7 +61,7 @@ class Results:
         entry: dict[str, Any] = {suite: correct_of(folder / suite) for suite in SUITES}
         entry |= {"empty_share": summary["empty_share"], "cpu_s": round(cpu_s, 1)}
         entry |= {"sharpness": summary.get("sharpness")}
-        if job.arm is not None:
+        if job.arm and job.arm.steps:
             entry |= {"options": job.arm.options, **at_the_end(folder / "train")}
         self.arms.setdefault(job.name, {})[str(job.seed)] = entry
         kept = {"settings": self.settings, "arms": self.arms}

@@ -62,7 +62,10 @@ def run(job: Job, out: Path, images: int) -> float:
     """Train and evaluate; returns the training's seconds of CPU."""
     here, weights, cpu_s = job.folder(out), "", 0.0
     log = here / "log.txt"
-    if arm := job.arm:
+    arm = job.arm
+    if arm and not arm.steps:
+        weights = f"--weights {folder_of(out, str(arm.start))}"
+    elif arm:
         given = [f"--data {folder_of(out, arm.data)} --out {here / 'train'}", PLAIN, arm.options]
         given += [f"--max_train_steps {arm.steps} --seed {job.seed} --report_to none"]
         if arm.start:

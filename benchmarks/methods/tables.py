@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from arms import (
+    ARMS,
     AT_BETAS,
     BETAS,
     COLLAPSE,
@@ -17,14 +18,13 @@ from arms import (
     NOISY,
     OFF_POLICY,
     RATES,
+    TABLES_RATE,
+    TEACHER,
     rated,
 )
 from results import BASE, Results
 
 from sipo.common.statistics import OVERALL, Difference, differences, means
-
-TABLES_RATE = 1e-3
-"""At which betas, noise and age of pairs were compared."""
 
 
 def page(results: Results) -> str:
@@ -93,14 +93,41 @@ CONTRASTS: dict[str, tuple[str, str]] = {
         "sipo, anchor, t >= 400",
         "diffusion-dpo, anchor, t >= 400",
     ),
+    "SIPO's weight and mask, pairs of a stronger policy": (
+        "sipo, pairs of a stronger policy",
+        "diffusion-dpo, pairs of a stronger policy",
+    ),
+    "SIPO's weight and mask, pairs of an older policy": (
+        "sipo, pairs of an older policy",
+        "diffusion-dpo, pairs of an older policy",
+    ),
+    "the older policy as denominator, on its pairs": (
+        "sipo, denominator behaviour, pairs of an older policy",
+        "sipo, pairs of an older policy",
+    ),
+    "the same against Diffusion-DPO": (
+        "sipo, denominator behaviour, pairs of an older policy",
+        "diffusion-dpo, pairs of an older policy",
+    ),
+    "its own pairs or an older policy's": (
+        "sipo, pairs of its own",
+        "sipo, pairs of an older policy",
+    ),
+    "its own pairs or an older policy's, anchored": (
+        "sipo, anchor, pairs of its own",
+        "sipo, anchor, pairs of an older policy",
+    ),
 }
-"""Question -> methods (with, without), each at its best rate."""
+"""Question -> arms (with, without), or methods, each at its best rate."""
 
 
 def questions(results: Results) -> str:
     rows = []
     for question, (first, second) in CONTRASTS.items():
-        one, other = best(results, first), best(results, second)
+        one, other = (
+            name if name in results.arms and name in ARMS else best(results, name)
+            for name in (first, second)
+        )
         if one and other:
             rows.append([question, first, second, shown(gain(results, other, one))])
     return table(["question", "with", "without", "difference (95 %)"], rows)
@@ -174,20 +201,21 @@ def rows_of(results: Results, names: Iterable[str]) -> str:
             name,
             str(len(results.seeds(name))),
             value_of(results, name),
-            shown_over_base(results, name),
+            shown_over_start(results, name),
         ]
         for name in names
         if results.seeds(name)
     ]
-    return table(["run", "seeds", "test", "gain over the base (95 %)"], rows)
+    return table(["run", "seeds", "test", "gain over what it began from (95 %)"], rows)
 
 
 def value_of(results: Results, name: str) -> str:
     return f"{results.overall(name, 'test'):.3f}"
 
 
-def shown_over_base(results: Results, name: str) -> str:
-    return shown(gain(results, BASE, name))
+def shown_over_start(results: Results, name: str) -> str:
+    trained = ARMS[name].start and name != TEACHER
+    return shown(gain(results, TEACHER if trained else BASE, name))
 
 
 def gain(results: Results, before: str, after: str) -> Difference:
