@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from sipo.common.files.strict_json import parse_json
 from sipo.common.files.text import numbered_lines, read_text
 from sipo.common.pictures.picture import read_image
-from sipo.feedback.prompts.prompt import Prompt, parse_prompt, prompt_of
+from sipo.feedback.prompts.before import with_picture
+from sipo.feedback.prompts.prompt import Prompt, prompt_of
+from sipo.feedback.prompts.prompt_folder import METADATA, read_prompt
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -113,14 +115,17 @@ def _row(line: str, root: Path, where: str, by_people: bool) -> Labelled:
         raise ValueError(f"{where}: correct is {str(correct)[:80]!r}; write true or false")
     if "image" not in row and isinstance(asked, str):
         asked = parse_json(asked, f"{where}, metadata")
-    return Labelled(path, prompt_of(asked, where), correct, where)
+    prompt = prompt_of(with_picture(asked, where, root), where)
+    if "filename" in row and prompt.before and not prompt.before.data:  # it lies with the images
+        prompt = read_prompt(path.parent.parent)
+    return Labelled(path, prompt, correct, where)
 
 
 def _read_layout(root: Path, by_people: bool) -> list[Labelled]:
     """By people every image has its own prompt alone."""
-    folders = sorted(path.parent for path in root.glob("*/metadata.jsonl"))
-    where = [str(folder / "metadata.jsonl") for folder in folders]
-    prompts = [parse_prompt(read_text(one), one) for one in where]
+    folders = sorted(path.parent for path in root.glob(f"*/{METADATA}"))
+    where = [str(folder / METADATA) for folder in folders]
+    prompts = [read_prompt(folder) for folder in folders]
     rows = []
     for number, (folder, prompt) in enumerate(zip(folders, prompts, strict=True)):
         images = sorted((folder / "samples").glob("*.png"))

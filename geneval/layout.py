@@ -10,10 +10,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from sipo.common.files.text import read_text
-from sipo.common.files.writing import atomic, write_text
+from sipo.common.files.writing import atomic
 from sipo.common.pictures.picture import Picture, to_bytes
-from sipo.feedback.prompts.prompt import Prompt, parse_prompt
+from sipo.feedback.prompts.prompt import Prompt
+from sipo.feedback.prompts.prompt_folder import METADATA, read_prompt, write_prompt
 
 IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 CLIPS = (".mp4", ".webm", ".mov", ".mkv", ".avi")
@@ -39,7 +39,7 @@ def write_prompt_folders(root: Path, prompts: Sequence[Prompt]) -> None:
     for number, prompt in enumerate(prompts):
         folder = root / f"{number:05d}"
         (folder / "samples").mkdir(parents=True, exist_ok=True)
-        write_text(folder / "metadata.jsonl", prompt.to_json() + "\n")
+        write_prompt(folder, prompt)
 
 
 def save_image(image: Picture, path: Path) -> None:
@@ -69,10 +69,10 @@ def read_prompt_folders(root: Path) -> list[Prompt]:
         )
     prompts = []
     for number in range(numbers[-1] + 1):
-        path = root / f"{number:05d}" / "metadata.jsonl"
-        if not path.is_file():
-            raise ValueError(f"{str(path)!r} is missing; generate that prompt again")
-        prompts.append(parse_prompt(read_text(path, "prompt"), str(path)))
+        folder = root / f"{number:05d}"
+        if not (folder / METADATA).is_file():
+            raise ValueError(f"{str(folder / METADATA)!r} is missing; generate that prompt again")
+        prompts.append(read_prompt(folder))
     return prompts
 
 

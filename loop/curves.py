@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sipo.common.statistics import Interval
-from sipo.feedback.prompts.prompt import TAGS
+from sipo.feedback.prompts.prompt import EVERY_TAG
 from sipo.loop.attempts import Attempt
 from sipo.loop.result import LoopSummary, RoundSummary
 from sipo.pages.chart_kinds import Chart, Line, Point, binned
@@ -16,7 +16,7 @@ ROUND = "round"
 
 
 def tags_of(rounds: Sequence[RoundSummary]) -> list[str]:
-    return [tag for tag in TAGS if tag in rounds[0].tags]
+    return [tag for tag in EVERY_TAG if tag in rounds[0].tags]
 
 
 def charts(out: Path, result: LoopSummary) -> Iterator[Chart]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sipo.feedback.prompts.prompt import TAGS
+from sipo.feedback.prompts.prompt import EVERY_TAG
 from sipo.geneval.looking.chosen_prompts import shared_prompts
 from sipo.geneval.looking.judged_rows import Judged, read_judged
 from sipo.geneval.looking.prompt_cards import fitting_side_px, prompt_card
@@ -14,7 +14,7 @@ from sipo.loop.attempts import Attempt
 from sipo.loop.result import LoopSummary, RoundSummary
 from sipo.pages.same_prompts import PromptCard
 
-PER_TAG = 2
+CARDS = 12  # shared out among the tags that there are
 PER_PROMPT = 2
 MOST_ROUNDS = 10  # side by side; of more, evenly taken
 
@@ -28,7 +28,7 @@ class Gallery:
 
 
 def gallery(out: Path, result: LoopSummary) -> Gallery:
-    """`PER_TAG` prompts of every tag, evenly spaced in the suite: chosen without looking."""
+    """Some prompts of every tag, evenly spaced in the suite: chosen without looking."""
     shown = [_judged(out, entry, result.best) for entry in _some(result.accepted, result.best)]
     chosen = list(chosen_prompts(shown))
     side_px = fitting_side_px(shown, chosen, PER_PROMPT)
@@ -52,8 +52,10 @@ def _some(rounds: Sequence[RoundSummary], best: int) -> list[RoundSummary]:
 
 
 def chosen_prompts(shown: Sequence[Judged]) -> Iterator[str]:
-    """Their rows as JSON: some of every tag, evenly spaced in the suite."""
-    first, shared = shown[0], shared_prompts(shown)
-    for tag in TAGS:
-        prompts = [prompt for prompt in shared if first.rows[prompt][0].tag == tag]
-        yield from prompts[:: max(1, -(-len(prompts) // PER_TAG))]
+    """Their rows as JSON: as many of every tag, evenly spaced in the suite."""
+    first, by_tag = shown[0], dict[str, list[str]]()
+    for prompt in shared_prompts(shown):
+        by_tag.setdefault(first.rows[prompt][0].tag, []).append(prompt)
+    for tag in sorted(by_tag, key=EVERY_TAG.index):
+        prompts = by_tag[tag]
+        yield from prompts[:: max(1, -(-len(prompts) * len(by_tag) // CARDS))]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sipo.common.files.writing import write_text
 from sipo.datagen.generation.prompts import prompts_bytes, without_repeats
-from sipo.feedback.prompts.prompt import TAGS, Prompt, read_prompts
+from sipo.feedback.prompts.prompt import EVERY_TAG, Prompt, read_prompts
 from sipo.feedback.prompts.suites import TRAIN_SUITES, load_suite
 from sipo.loop.settings import LoopSettings
 
@@ -66,7 +66,7 @@ def drawn(prompts: Sequence[Prompt], equally: bool) -> Drawn:
 
     Each place is the tag's that is furthest behind its share.
     """
-    by_tag: dict[str, list[Prompt]] = {tag: [] for tag in (*TAGS, "text")}
+    by_tag: dict[str, list[Prompt]] = {tag: [] for tag in EVERY_TAG}
     for prompt in without_repeats(prompts):
         by_tag[prompt.tag].append(prompt)
     rows = {tag: found for tag, found in by_tag.items() if found}

@@ -40,6 +40,7 @@ class PromptCard:
     prompt: str
     about: str  # its tag
     versions: Sequence[Version | None]
+    before: ShownPicture | None = None  # what an edit began with
 
     @property
     def seeds(self) -> int:

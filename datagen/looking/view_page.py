@@ -15,7 +15,7 @@ from sipo.datagen.looking.view_pictures import LEVELS, SMALLEST_BYTES, Level, en
 from sipo.datagen.looking.view_rows import PromptRow, ShownCandidate, prompt_rows
 from sipo.datagen.looking.view_summary import histograms, lost, summary_of
 from sipo.datagen.storage.shard_folder import ShardFolder
-from sipo.feedback.prompts.prompt import TAGS
+from sipo.feedback.prompts.prompt import EVERY_TAG
 from sipo.feedback.rule.complaint import Kind
 from sipo.pages.chart_kinds import evenly
 from sipo.pages.html import render
@@ -56,7 +56,7 @@ def view(folder: ShardFolder, most_pairs: int | None = None) -> View:
         of_pairs=choice.pairs,
         config=config,
         judges=config.judge.names.split(","),
-        tags=[tag for tag in (*TAGS, "text") if any(row["tag"] == tag for row in rows)],
+        tags=[tag for tag in EVERY_TAG if any(row["tag"] == tag for row in rows)],
         kinds=[kind for kind in get_args(Kind) if kind in shown],
         decided=any(pair["decision"] for row in rows for pair in row["pairs"]),
         summary=summary,

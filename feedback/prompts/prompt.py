@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 Tag = Literal["single_object", "two_object", "counting", "colors", "position", "color_attr", "text"]
 
-TAGS: tuple[str, ...] = get_args(Tag)[:-1]
+EVERY_TAG: tuple[str, ...] = get_args(Tag)
+TAGS = EVERY_TAG[:-1]
 """GenEval's six tasks in the order of its tables."""
 
 COLORS: tuple[str, ...] = get_args(Color)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
+from PIL import Image
+
+from sipo.feedback.prompts.prompt_folder import read_prompt
+from sipo.geneval.comparison.outputs import images_of
 from sipo.geneval.looking.judged_rows import Judged, open_picture, prompt_of, version_of
 from sipo.pages.same_prompts import PromptCard, side_for
 from sipo.pages.shown_pictures import show_picture
@@ -18,7 +22,21 @@ def prompt_card(
     """`metadata` is the prompt's row as JSON; at most `most` images by each."""
     prompt = prompt_of(metadata)
     versions = [version_of(one, metadata, side_px, most) for one in judged]
-    return PromptCard(prompt.text, prompt.tag.replace("_", " "), versions)
+    before = _before(judged, metadata) if prompt.before else None
+    shown = None if before is None else show_picture(before, side_px, f"{prompt.text}: before")
+    return PromptCard(prompt.text, prompt.tag.replace("_", " "), versions, shown)
+
+
+def _before(judged: Sequence[Judged], metadata: str) -> Image.Image | None:
+    """What an edit began with; None where no folder has it any more."""
+    for one in judged:
+        for row in one.rows.get(metadata, []):
+            try:
+                found = read_prompt((images_of(one.folder) / row.filename).parent.parent).before
+                return None if found is None else found.picture()
+            except (OSError, ValueError):
+                continue
+    return None
 
 
 def fitting_side_px(
