@@ -15,7 +15,7 @@ class Model:
 
     `tokens` go through the denoiser's stream for one image or clip (text included where it is in
     the stream) at the size the checkpoint is made for; of a UNet, those of its first level.
-    `latents` and `prompt` are what it is asked with, one row.
+    `latents` and `prompt` are what it is asked with, one row; `before` has the latents' size.
     """
 
     name: str
@@ -97,6 +97,19 @@ MODELS = [
         source="black-forest-labs/FLUX.1-dev",
         latents=(16, 128, 128),
         prompt={"encoder_hidden_states": (512, 4096), "pooled_projections": (768,)},
+    ),
+    Model(
+        "FLUX.1 Kontext",
+        "FluxKontextPipeline",
+        {"guidance_embeds": True},
+        tokens=2 * 64**2 + 512,
+        source="black-forest-labs/FLUX.1-Kontext-dev",
+        latents=(16, 128, 128),
+        prompt={
+            "encoder_hidden_states": (512, 4096),
+            "pooled_projections": (768,),
+            "before": (16, 128, 128),
+        },
     ),
     Model(
         "Chroma1",

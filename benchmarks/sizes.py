@@ -96,6 +96,8 @@ def forward_operations(model: Model, backbone: Any) -> int:
     counted = FlopCounterMode(display=False)
     with torch.device("meta"), torch.no_grad(), counted, MasksWithoutValues():
         prompt: dict[str, Any] = {k: torch.empty(1, *shape) for k, shape in model.prompt.items()}
+        if "before" in prompt:
+            prompt["before"] = torch.empty(1, *model.latents)
         if "cap_feats" in prompt:  # Z-Image: no caption is cut
             prompt["cap_mask"] = [slice(None)]
         backbone.predict(

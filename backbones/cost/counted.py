@@ -127,6 +127,18 @@ MODELS = (
         rows=1,
         architecture={**_FLUX, "guidance_embeds": True},
     ),
+    Counted(  # of edits: the picture's places beside the result's
+        "FLUX.1 Kontext",
+        "black-forest-labs/FLUX.1-Kontext-dev",
+        "FluxKontextPipeline",
+        (6813006692352, 6814040064, 175104),
+        (16, 128, 128),
+        512 * 4096 + 768 + 16 * 128 * 128,
+        steps=28,
+        rows=1,
+        like="FLUX.1-dev",
+        architecture={**_FLUX, "guidance_embeds": True},
+    ),
     Counted(
         "Chroma1",
         "lodestones/Chroma1-HD",
