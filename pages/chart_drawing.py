@@ -74,6 +74,7 @@ def _lines(axes: Axes, chart: Chart, told: Told) -> dict[str, Artist]:
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=not chart.shares))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}" if chart.shares else "{x:,.0f}"))
     axes.locator_params(axis="y", nbins=6)
+    axes.ticklabel_format(axis="y", useOffset=False)
     if chart.y_range:
         axes.set_ylim(*chart.y_range)
     if chart.shares:

@@ -70,13 +70,21 @@ METHODS: dict[str, Arm] = {**{name: ON_ALL[name] for name in FIRST}, **ON_HIGH, 
 """Each at the rate that did best for it on the validation prompts; pairs at t >= 400 have beta 100,
 the model's own, elsewhere 1000, the paper's."""
 RATES = (1e-3, 3e-3)
+HIGHER = {"nft": (1e-2,), "nft, t >= 400": (1e-2,)}
+"""Rates beside those, where the higher of the two was still far from too high."""
 
 
 def rated(name: str, rate: float) -> str:
     return f"{name}, {rate:g}"
 
 
-SEARCH = {rated(name, rate): arm.at(rate) for name, arm in METHODS.items() for rate in RATES}
+def rates_of(method: str) -> tuple[float, ...]:
+    return RATES + HIGHER.get(method, ())
+
+
+SEARCH = {
+    rated(name, rate): arm.at(rate) for name, arm in METHODS.items() for rate in rates_of(name)
+}
 
 BETAS = (100, 300, 3000, 10000)  # and 1000, which METHODS has
 TABLES_RATE = 3e-3

@@ -23,7 +23,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from arms import ARMS, AT_BETAS, COLLAPSE, METHODS, NOISY, OFF_POLICY, PLAIN, RATES, rated
+from arms import ARMS, AT_BETAS, COLLAPSE, METHODS, NOISY, OFF_POLICY, PLAIN, rated, rates_of
 from commands import call
 from data import NAMES, NEEDS, command_for, folder_of, is_made
 from results import BASE, SUITES, Job, Results
@@ -40,7 +40,7 @@ def jobs_in_order(results: Results, seeds: int) -> Iterator[Job]:
     for seed in range(seeds):
         yield Job(BASE, seed, None)
         for method in METHODS:
-            rates = RATES if seed == 0 else filter(None, [best_rate(results, method)])
+            rates = rates_of(method) if seed == 0 else filter(None, [best_rate(results, method)])
             yield from named([rated(method, rate) for rate in rates], seed)
         yield from named([*OFF_POLICY, *AT_BETAS, *NOISY], seed)
     for seed in range(seeds):
@@ -53,9 +53,11 @@ def named(names: list[str], seed: int) -> Iterator[Job]:
 
 def best_rate(results: Results, method: str) -> float | None:
     """By the validation prompts and the first seed; None while a rate has not been tried."""
-    if not all(results.has(rated(method, rate), 0) for rate in RATES):
+    if not all(results.has(rated(method, rate), 0) for rate in rates_of(method)):
         return None
-    return max(RATES, key=lambda rate: results.overall(rated(method, rate), "validation", 0))
+    return max(
+        rates_of(method), key=lambda rate: results.overall(rated(method, rate), "validation", 0)
+    )
 
 
 def run(job: Job, out: Path, images: int) -> float:

@@ -17,10 +17,10 @@ from arms import (
     METHODS,
     NOISY,
     OFF_POLICY,
-    RATES,
     TABLES_RATE,
     TEACHER,
     rated,
+    rates_of,
 )
 from results import BASE, Results
 
@@ -35,7 +35,8 @@ def page(results: Results) -> str:
 
 def best(results: Results, method: str) -> str | None:
     """The arm of the rate that did best on the validation prompts, first seed."""
-    tried = [rated(method, rate) for rate in RATES if results.has(rated(method, rate), 0)]
+    arms = [rated(method, rate) for rate in rates_of(method)]
+    tried = [name for name in arms if results.has(name, 0)]
     return max(tried, key=lambda name: results.overall(name, "validation", 0), default=None)
 
 
@@ -67,7 +68,11 @@ def row(results: Results, method: str, name: str) -> list[str]:
         cells += [f"{growth:+.1%}"]
     else:
         cells += ["", "", ""]
-    others = [rated(method, other) for other in RATES if rated(method, other) != name]
+    others = (
+        []
+        if name == BASE
+        else [arm for rate in rates_of(method) if (arm := rated(method, rate)) != name]
+    )
     known = [other for other in others if results.has(other, 0)]
     values = (
         f"{other.rpartition(', ')[2]}: {results.overall(other, 'validation', 0):.3f}"
