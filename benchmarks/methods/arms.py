@@ -104,11 +104,11 @@ LOOK_EVERY = ONE_X
 COLLAPSE_RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 COLLAPSE = {
     f"{name}, constant {rate:g}": Arm(
-        f"{PAIRED[name]} {PAPER} {CONSTANT} --stop_on_collapse",
+        f"{(PAIRED | OTHERS)[name]} {PAPER} {CONSTANT} --stop_on_collapse",
         steps=LONG * ONE_X,
         look_every=LOOK_EVERY,
     ).at(rate)
-    for name in ("diffusion-dpo", "dpo-cm", "sipo", "sipo, anchor")
+    for name in ("diffusion-dpo", "dpo-cm", "sipo", "sipo, anchor", "sft")
     for rate in COLLAPSE_RATES
 }
 """Until validation falls clearly below its best, or LONG times ONE_X steps."""
