@@ -14,9 +14,11 @@ from sipo.feedback.rule.verdict import Verdict
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks" / "methods"))
 
+import compute  # noqa: E402
+import curves  # noqa: E402
 import run as study  # noqa: E402
 import tables  # noqa: E402
-from arms import ARMS, COLLAPSE, METHODS, RATES, rated  # noqa: E402
+from arms import ARMS, COLLAPSE, METHODS, RATES, TABLES_RATE, rated  # noqa: E402
 from data import NAMES  # noqa: E402
 from flipped_judge import FlippedJudge  # noqa: E402
 from PIL import Image  # noqa: E402
@@ -114,6 +116,21 @@ def test_a_collapse_is_told_by_its_looks(results: Results, tmp_path: Path) -> No
     run = write_run(tmp_path / "run", BAD, 0.5, looks=(0.5, 0.7, 0.2))
     results.add(Job(name, 0, ARMS[name]), run, 1.0)
     assert "0.70 at 1, fell to 0.20 by 2" in tables.page(results)
+
+
+def test_the_area_is_of_the_same_minutes_for_all(results: Results, tmp_path: Path) -> None:
+    """A line from .5 to .7 over four minutes, down to .3 after two more, where it stays."""
+    points = [(0.0, 0.5), (4.0, 0.7), (6.0, 0.3)]
+    assert compute.area(points, 8.0) == pytest.approx((4 * 0.6 + 2 * 0.5 + 2 * 0.3) / 8)
+    assert compute.area(points, 5.0) == pytest.approx((4 * 0.6 + 1 * 0.6) / 5)
+    add(results, rated("sipo", TABLES_RATE), 0, BAD, tmp_path)  # 200 steps in a second
+    name = compute.constant("sipo")
+    run = write_run(tmp_path / "run", BAD, 0.5, looks=(0.5, 0.7, 0.2))
+    results.add(Job(name, 0, ARMS[name]), run, 1.0)
+    assert "| sipo | 1 | 0.01 | 0.700 | 0.200 | 3 |" in tables.page(results)
+    curves.write(results, tmp_path / "study.png")
+    with Image.open(tmp_path / "study.png") as shown:
+        assert shown.size[0] > 500
 
 
 def test_every_question_is_about_methods_that_are_run() -> None:

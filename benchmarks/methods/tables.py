@@ -6,6 +6,7 @@ Of every arm the seeds that were run; differences are between the same prompts a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 
 from arms import (
     ARMS,
@@ -22,6 +23,7 @@ from arms import (
     rated,
     rates_of,
 )
+from compute import MINUTES, area, constant, curve, step_s
 from results import BASE, Results
 
 from sipo.common.statistics import OVERALL, Difference, differences, means
@@ -29,7 +31,7 @@ from sipo.common.statistics import OVERALL, Difference, differences, means
 
 def page(results: Results) -> str:
     parts = [methods(results), questions(results), betas(results), collapse(results)]
-    parts += [rows_of(results, OFF_POLICY), noise(results)]
+    parts += [areas(results), rows_of(results, OFF_POLICY), noise(results)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -198,6 +200,22 @@ def fate(results: Results, name: str) -> str:
         end = f"{last:.2f} at {step}" if whole else f"fell to {last:.2f} by {step}"
         fates.append(f"{top:.2f} at {top_step}, {end}")
     return "; ".join(fates)
+
+
+def areas(results: Results) -> str:
+    """At the constant rate of the other tables, of the mean over the seeds."""
+    rows = []
+    for method in dict.fromkeys(name.rpartition(", constant")[0] for name in COLLAPSE):
+        name, seconds = constant(method), step_s(results, method)
+        if seconds and (seeds := results.seeds(name)):
+            curves = [curve(results, name, seed, seconds) for seed in seeds]
+            ends = [results.arms[name][seed]["steps"] for seed in seeds]
+            top = fmean(max(overall for _, overall in points) for points in curves)
+            under = fmean(map(area, curves))
+            cells = [f"{seconds:.2f}", f"{top:.3f}", f"{under:.3f}", ", ".join(map(str, ends))]
+            rows.append([method, str(len(seeds)), *cells])
+    head = [f"constant {TABLES_RATE:g}", "seeds", "CPU s a step", "best look"]
+    return table([*head, f"area over {MINUTES:g} CPU minutes", "fell by step"], rows)
 
 
 def rows_of(results: Results, names: Iterable[str]) -> str:

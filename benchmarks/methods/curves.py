@@ -1,0 +1,65 @@
+"""The study's picture: Overall while a method trains at a constant rate, and what each gained.
+
+python benchmarks/methods/curves.py docs/methods/results.json docs/methods/study.png
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from arms import COLLAPSE, METHODS, TABLES_RATE
+from compute import constant, curve, step_s
+from results import BASE, Results
+from tables import best, gain
+
+from sipo.pages.chart_kinds import SERIES, Chart, Dots, Intervals, Line
+from sipo.pages.charts import write_png
+
+
+def constant_rate(results: Results) -> Chart:
+    return Chart(
+        list(_lines(results)),
+        "CPU minutes of training",
+        f"Validation, constant {TABLES_RATE:g}",
+    )
+
+
+def _lines(results: Results) -> Iterator[Line]:
+    methods = dict.fromkeys(name.rpartition(", constant")[0] for name in COLLAPSE)
+    for color, method in zip(SERIES, methods, strict=False):
+        seconds, name = step_s(results, method), constant(method)
+        for seed in results.seeds(name) if seconds else ():
+            yield Line(method, curve(results, name, seed, seconds or 0.0), color)
+
+
+def gains(results: Results) -> Intervals:
+    """On the test prompts, the best first."""
+    tried = {method: best(results, method) for method in METHODS}
+    found = {method: gain(results, BASE, arm) for method, arm in tried.items() if arm}
+    order = sorted(found, key=lambda method: -found[method].difference)
+    dots = Dots(
+        "gain over the base",
+        [found[method].difference for method in order],
+        [found[method].interval for method in order],
+    )
+    return Intervals(
+        order, [dots], "gain on the test prompts", "What 200 steps bring", x_range=None
+    )
+
+
+def write(results: Results, out: Path) -> None:
+    write_png([constant_rate(results), gains(results)], out, columns=2)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("results", type=Path)
+    parser.add_argument("out", type=Path)
+    asked = parser.parse_args()
+    write(Results(asked.results, {"images": 1}), asked.out)
+
+
+if __name__ == "__main__":
+    main()
