@@ -147,7 +147,7 @@ def betas(results: Results) -> str:
     def arm(name: str, beta: int) -> str:
         return rated(name, TABLES_RATE) if beta == 1000 else f"{name}, beta {beta}"
 
-    return grid(results, "beta_dpo", names, columns, arm)
+    return grid(results, "gain by beta_dpo", names, columns, arm)
 
 
 def noise(results: Results) -> str:
@@ -156,12 +156,12 @@ def noise(results: Results) -> str:
     def arm(name: str, share: int) -> str:
         return f"{name}, {share} % flipped" if share else rated(name, TABLES_RATE)
 
-    return grid(results, "verdicts flipped, %", names, (0, *FLIPPED), arm)
+    return grid(results, "gain by % of verdicts flipped", names, (0, *FLIPPED), arm)
 
 
 def grid(results: Results, title: str, names: Sequence[str], columns, arm) -> str:  # type: ignore[no-untyped-def]
-    """Test Overall of what was run, "" where that is one column; the number of seeds where it is
-    not one."""
+    """Gains on the test prompts of what was run, "" where that is one column; the number of seeds
+    where it is not one."""
     columns = [c for c in columns if any(results.seeds(arm(name, c)) for name in names)]
     if len(columns) < 2:
         return ""
@@ -177,7 +177,7 @@ def value(results: Results, name: str) -> str:
     if not (seeds := results.seeds(name)):
         return ""
     ending = f" ({len(seeds)} seeds)" if len(seeds) > 1 else ""
-    return f"{results.overall(name, 'test'):.3f}{ending}"
+    return f"{gain(results, BASE, name).difference:+.3f}{ending}"
 
 
 def collapse(results: Results) -> str:
