@@ -28,6 +28,7 @@ from sipo.train.train_defaults import complete as trained
 
 FIRST = Attempt(1)
 PLACES = {"data", "out", "backbone", "seed", "workers", "weights", "skip_prompts", "suite"}
+PLACES |= {"stop_on_nan"}  # which changes no weight
 SAID: dict[str, Any] = {
     "sampler": {"steps": 3, "guidance": 1.5},
     "generate": {"num_prompts": 6, "candidates": 3, "margin": 0.1},
