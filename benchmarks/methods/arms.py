@@ -138,6 +138,6 @@ NOISY = {
     for share in FLIPPED
     for name in (f"{name}, t >= 400" for name in ("diffusion-dpo, anchor", "sipo, anchor", "sft"))
 }
-"""Where there is most to lose: at high timesteps pairs teach most."""
+"""At the model's own timesteps and beta, where there is most to lose."""
 
 ARMS: dict[str, Arm] = {**SEARCH, **AT_BETAS, **COLLAPSE, **OFF_POLICY, **NOISY}
