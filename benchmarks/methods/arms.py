@@ -86,17 +86,37 @@ SEARCH = {
     rated(name, rate): arm.at(rate) for name, arm in METHODS.items() for rate in rates_of(name)
 }
 
-BETAS = (100, 300, 3000, 10000)  # and 1000, which METHODS has
+BETAS = (100, 300, 1000, 3000, 10000)
 TABLES_RATE = 3e-3
 """Of what is compared at one rate: betas, ages of pairs, a judge that errs."""
 LATER_RATE = 1e-3
 """Where a run goes on from a trained policy: the loop's --later-rate of it, about."""
+
+
+def own_beta(method: str) -> int:
+    return 100 if "t >= " in method else 1000
+
+
+def at_beta(method: str, beta: int) -> str:
+    """The arm's name at TABLES_RATE; at its own beta a method is an arm of SEARCH."""
+    return rated(method, TABLES_RATE) if beta == own_beta(method) else f"{method}, beta {beta}"
+
+
 AT_BETAS = {
-    f"{name}, beta {beta}": Arm(f"{FORMULAS[name]} --beta_dpo {beta} {PAPER} {COSINE}").at(
-        TABLES_RATE
+    at_beta(name, beta): replace(
+        METHODS[name],
+        options=METHODS[name].options.replace(f"_dpo {own_beta(name)} ", f"_dpo {beta} "),
+    ).at(TABLES_RATE)
+    for name in (
+        "sipo, anchor",
+        "sipo, anchor, t >= 400",
+        "sipo",
+        "sipo, t >= 400",
+        "diffusion-dpo",
+        "dpo-cm",
     )
-    for name in ("diffusion-dpo", "dpo-cm", "sipo")
     for beta in BETAS
+    if beta != own_beta(name)
 }
 
 ONE_X, LONG = 120, 16

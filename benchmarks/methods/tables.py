@@ -20,6 +20,7 @@ from arms import (
     OFF_POLICY,
     TABLES_RATE,
     TEACHER,
+    at_beta,
     rated,
     rates_of,
 )
@@ -92,6 +93,20 @@ CONTRASTS: dict[str, tuple[str, str]] = {
     "the anchor, Diffusion-DPO": ("diffusion-dpo, anchor", "diffusion-dpo"),
     "the anchor, t >= 400": ("sipo, anchor, t >= 400", "sipo, t >= 400"),
     "high timesteps and beta 100, anchored SIPO": ("sipo, anchor, t >= 400", "sipo, anchor"),
+    "beta 100 alone, anchored SIPO": ("sipo, anchor, beta 100", "sipo, anchor"),
+    "high timesteps alone, beta 100, anchored SIPO": (
+        "sipo, anchor, t >= 400",
+        "sipo, anchor, beta 100",
+    ),
+    "high timesteps alone, beta 1000, anchored SIPO": (
+        "sipo, anchor, t >= 400, beta 1000",
+        "sipo, anchor",
+    ),
+    "beta 100 alone, SIPO": ("sipo, beta 100", "sipo"),
+    "beta 100 alone, Diffusion-DPO": ("diffusion-dpo, beta 100", "diffusion-dpo"),
+    "SIPO's weight and mask, at beta 100": ("sipo, beta 100", "diffusion-dpo, beta 100"),
+    "high timesteps alone, beta 100, SIPO": ("sipo, t >= 400", "sipo, beta 100"),
+    "the anchor, beta 100": ("sipo, anchor, beta 100", "sipo, beta 100"),
     "high timesteps, SFT": ("sft, t >= 400", "sft"),
     "high timesteps, NFT": ("nft, t >= 400", "nft"),
     "losers as well as winners, t >= 400": ("sipo, anchor, t >= 400", "sft, t >= 400"),
@@ -142,12 +157,7 @@ def questions(results: Results) -> str:
 
 def betas(results: Results) -> str:
     names = list(dict.fromkeys(name.partition(", beta")[0] for name in AT_BETAS))
-    columns = sorted((*BETAS, 1000))
-
-    def arm(name: str, beta: int) -> str:
-        return rated(name, TABLES_RATE) if beta == 1000 else f"{name}, beta {beta}"
-
-    return grid(results, "gain by beta_dpo", names, columns, arm)
+    return grid(results, "gain by beta_dpo", names, BETAS, at_beta)
 
 
 def noise(results: Results) -> str:
