@@ -86,7 +86,7 @@ SEARCH = {
     rated(name, rate): arm.at(rate) for name, arm in METHODS.items() for rate in rates_of(name)
 }
 
-BETAS = (30, 100, 300, 1000, 3000, 10000)
+BETAS = (10, 30, 100, 300, 1000, 3000, 10000)
 TABLES_RATE = 3e-3
 """Of what is compared at one rate: betas, ages of pairs, a judge that errs."""
 LATER_RATE = 1e-3
