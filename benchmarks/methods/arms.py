@@ -102,19 +102,20 @@ def at_beta(method: str, beta: int) -> str:
     return rated(method, TABLES_RATE) if beta == own_beta(method) else f"{method}, beta {beta}"
 
 
+BY_BETA = (
+    "sipo, anchor",
+    "sipo, anchor, t >= 400",
+    "sipo",
+    "sipo, t >= 400",
+    "diffusion-dpo",
+    "dpo-cm",
+)
 AT_BETAS = {
     at_beta(name, beta): replace(
         METHODS[name],
         options=METHODS[name].options.replace(f"_dpo {own_beta(name)} ", f"_dpo {beta} "),
     ).at(TABLES_RATE)
-    for name in (
-        "sipo, anchor",
-        "sipo, anchor, t >= 400",
-        "sipo",
-        "sipo, t >= 400",
-        "diffusion-dpo",
-        "dpo-cm",
-    )
+    for name in BY_BETA
     for beta in BETAS
     if beta != own_beta(name)
 }

@@ -9,13 +9,17 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from arms import COLLAPSE, METHODS, TABLES_RATE
+from arms import BETAS, COLLAPSE, METHODS, TABLES_RATE, at_beta
 from compute import constant, curve, step_s
 from results import BASE, Results
 from tables import best, gain
 
 from sipo.pages.chart_kinds import SERIES, Chart, Dots, Intervals, Line
 from sipo.pages.charts import write_png
+
+LONG = tuple(dict.fromkeys(name.rpartition(", constant")[0] for name in COLLAPSE))
+AT_BETAS = ("sipo, anchor", "sipo, anchor, t >= 400", "sipo", "diffusion-dpo")
+COLORS = dict(zip(dict.fromkeys((*LONG, *AT_BETAS)), SERIES, strict=False))
 
 
 def constant_rate(results: Results) -> Chart:
@@ -27,11 +31,10 @@ def constant_rate(results: Results) -> Chart:
 
 
 def _lines(results: Results) -> Iterator[Line]:
-    methods = dict.fromkeys(name.rpartition(", constant")[0] for name in COLLAPSE)
-    for color, method in zip(SERIES, methods, strict=False):
+    for method in LONG:
         seconds, name = step_s(results, method), constant(method)
         for seed in results.seeds(name) if seconds else ():
-            yield Line(method, curve(results, name, seed, seconds or 0.0), color)
+            yield Line(method, curve(results, name, seed, seconds or 0.0), COLORS[method])
 
 
 def gains(results: Results) -> Intervals:
@@ -49,8 +52,29 @@ def gains(results: Results) -> Intervals:
     )
 
 
+def by_beta(results: Results) -> Intervals:
+    """On the test prompts, of the betas that were run."""
+    arms = {beta: [at_beta(name, beta) for name in AT_BETAS] for beta in BETAS}
+    betas = [beta for beta, names in arms.items() if any(map(results.seeds, names))]
+    series = []
+    for place, name in enumerate(AT_BETAS):
+        tried = [arms[beta][place] for beta in betas]
+        found = [gain(results, BASE, arm) if results.seeds(arm) else None for arm in tried]
+        values = [one and one.difference for one in found]
+        intervals = [one and one.interval for one in found]
+        series.append(Dots(name, values, intervals, COLORS[name]))
+    return Intervals(
+        [f"beta {beta}" for beta in betas],
+        series,
+        "gain on the test prompts",
+        "What beta does, 200 steps",
+        x_range=None,
+    )
+
+
 def write(results: Results, out: Path) -> None:
-    write_png([constant_rate(results), gains(results)], out, columns=2)
+    charts = [constant_rate(results), gains(results), by_beta(results)]
+    write_png([chart for chart in charts if chart.table.rows], out, columns=2)
 
 
 def main() -> None:

@@ -10,8 +10,8 @@ from statistics import fmean
 
 from arms import (
     ARMS,
-    AT_BETAS,
     BETAS,
+    BY_BETA,
     COLLAPSE,
     COLLAPSE_RATES,
     FLIPPED,
@@ -107,9 +107,24 @@ CONTRASTS: dict[str, tuple[str, str]] = {
     "SIPO's weight and mask, at beta 100": ("sipo, beta 100", "diffusion-dpo, beta 100"),
     "high timesteps alone, beta 100, SIPO": ("sipo, t >= 400", "sipo, beta 100"),
     "the anchor, beta 100": ("sipo, anchor, beta 100", "sipo, beta 100"),
+    "the anchor, beta 30": ("sipo, anchor, beta 30", "sipo, beta 30"),
+    "beta 30 or 100, anchored SIPO": ("sipo, anchor, beta 30", "sipo, anchor, beta 100"),
+    "the same at t >= 400": ("sipo, anchor, t >= 400, beta 30", "sipo, anchor, t >= 400"),
+    "beta 30 or 10 there": (
+        "sipo, anchor, t >= 400, beta 30",
+        "sipo, anchor, t >= 400, beta 10",
+    ),
+    "high timesteps alone, beta 30, anchored SIPO": (
+        "sipo, anchor, t >= 400, beta 30",
+        "sipo, anchor, beta 30",
+    ),
     "high timesteps, SFT": ("sft, t >= 400", "sft"),
     "high timesteps, NFT": ("nft, t >= 400", "nft"),
-    "losers as well as winners, t >= 400": ("sipo, anchor, t >= 400", "sft, t >= 400"),
+    "losers as well as winners, beta 100, t >= 400": ("sipo, anchor, t >= 400", "sft, t >= 400"),
+    "losers as well as winners, beta 30, t >= 400": (
+        "sipo, anchor, t >= 400, beta 30",
+        "sft, t >= 400",
+    ),
     "anchored SIPO or NFT, t >= 400": ("sipo, anchor, t >= 400", "nft, t >= 400"),
     "SIPO or Diffusion-DPO, anchored, t >= 400": (
         "sipo, anchor, t >= 400",
@@ -156,8 +171,7 @@ def questions(results: Results) -> str:
 
 
 def betas(results: Results) -> str:
-    names = list(dict.fromkeys(name.partition(", beta")[0] for name in AT_BETAS))
-    return grid(results, "gain by beta_dpo", names, BETAS, at_beta)
+    return grid(results, "gain by beta_dpo", BY_BETA, BETAS, at_beta)
 
 
 def noise(results: Results) -> str:
