@@ -107,6 +107,7 @@ BY_BETA = (
     "sipo, anchor, t >= 400",
     "sipo",
     "sipo, t >= 400",
+    "diffusion-dpo, anchor, t >= 400",
     "diffusion-dpo",
     "dpo-cm",
 )

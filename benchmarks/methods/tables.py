@@ -130,6 +130,10 @@ CONTRASTS: dict[str, tuple[str, str]] = {
         "sipo, anchor, t >= 400",
         "diffusion-dpo, anchor, t >= 400",
     ),
+    "the same at beta 30": (
+        "sipo, anchor, t >= 400, beta 30",
+        "diffusion-dpo, anchor, t >= 400, beta 30",
+    ),
     "SIPO's weight and mask, pairs of a stronger policy": (
         "sipo, pairs of a stronger policy",
         "diffusion-dpo, pairs of a stronger policy",
