@@ -155,11 +155,17 @@ OFF_POLICY = {TEACHER: Arm("", "stronger", "teacher", steps=0)} | {
 """A trained policy is the teacher, whose pairs are the stronger and, for itself, its own."""
 
 FLIPPED = (10, 20, 30)
-NOISY = {
-    f"{name}, {share} % flipped": replace(ON_HIGH[name], data=f"flipped-{share}").at(TABLES_RATE)
-    for share in FLIPPED
-    for name in (f"{name}, t >= 400" for name in ("diffusion-dpo, anchor", "sipo, anchor", "sft"))
+NOT_FLIPPED = {
+    "diffusion-dpo, anchor, t >= 400": rated("diffusion-dpo, anchor, t >= 400", TABLES_RATE),
+    "sipo, anchor, t >= 400": rated("sipo, anchor, t >= 400", TABLES_RATE),
+    "sipo, anchor, t >= 400, beta 30": "sipo, anchor, t >= 400, beta 30",
+    "sft, t >= 400": rated("sft, t >= 400", TABLES_RATE),
 }
-"""At the model's own timesteps and beta, where there is most to lose."""
+"""Where there is most to lose; name -> arm."""
+NOISY = {
+    f"{name}, {share} % flipped": replace((SEARCH | AT_BETAS)[arm], data=f"flipped-{share}")
+    for share in FLIPPED
+    for name, arm in NOT_FLIPPED.items()
+}
 
 ARMS: dict[str, Arm] = {**SEARCH, **AT_BETAS, **COLLAPSE, **OFF_POLICY, **NOISY}

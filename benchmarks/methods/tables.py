@@ -16,7 +16,7 @@ from arms import (
     COLLAPSE_RATES,
     FLIPPED,
     METHODS,
-    NOISY,
+    NOT_FLIPPED,
     OFF_POLICY,
     TABLES_RATE,
     TEACHER,
@@ -179,12 +179,10 @@ def betas(results: Results) -> str:
 
 
 def noise(results: Results) -> str:
-    names = list(dict.fromkeys(name.rpartition(", ")[0] for name in NOISY))
-
     def arm(name: str, share: int) -> str:
-        return f"{name}, {share} % flipped" if share else rated(name, TABLES_RATE)
+        return f"{name}, {share} % flipped" if share else NOT_FLIPPED[name]
 
-    return grid(results, "gain by % of verdicts flipped", names, (0, *FLIPPED), arm)
+    return grid(results, "gain by % of verdicts flipped", [*NOT_FLIPPED], (0, *FLIPPED), arm)
 
 
 def grid(results: Results, title: str, names: Sequence[str], columns, arm) -> str:  # type: ignore[no-untyped-def]
