@@ -67,7 +67,9 @@ def _lines(axes: Axes, chart: Chart, told: Told) -> dict[str, Artist]:
         axes.axvline(x, color=soft, linewidth=0.8, linestyle=":")
     for y in chart.levels:
         axes.axhline(y, color=soft, linewidth=0.8, linestyle="--" if y else "-")
-    shown = {line.name: _line(axes, line) for line in chart.lines}
+    shown: dict[str, Artist] = {}
+    for line in chart.lines:
+        shown.setdefault(line.legend or line.name, _line(axes, line))
     for line in chart.lines:
         _pointed_at(axes, chart, line, told)
     axes.set_xlabel(chart.x_label, color=soft)

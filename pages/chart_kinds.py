@@ -15,7 +15,8 @@ MOST_ROWS = 24  # of a line in its table; of a longer one evenly taken
 
 
 class Line(NamedTuple):
-    """`band` has the bounds of each point's interval, None where it has none."""
+    """`band` has the bounds of each point's interval, None where it has none. `legend` stands in
+    the legend instead of the name, once for all lines that have it."""
 
     name: str
     points: Sequence[Point]
@@ -23,6 +24,7 @@ class Line(NamedTuple):
     width: float = 1.2
     dashed: bool = False
     band: Sequence[Interval | None] = ()
+    legend: str = ""
 
 
 class Mark(NamedTuple):

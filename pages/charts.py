@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from markupsafe import Markup
 
 from sipo.pages.chart_drawing import Told, fill
-from sipo.pages.chart_kinds import Cells, Intervals, Picture
+from sipo.pages.chart_kinds import Cells, Chart, Intervals, Picture
 from sipo.pages.html import COLORS
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LETTERS, _SWATCH = 48, 5  # of a legend's line, and what a colour takes of it
+_LEGEND_ROWS, _LEGEND_ROW = 2, 0.21  # that a figure has room for, and inches of each further one
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _ID = re.compile(r' id="[\w.]+_\d+"')
 """Of a part of the figure, as every figure has it; what is referred to has a hash for a name."""
@@ -136,14 +137,15 @@ def _draw(
         _dress(axes)
         by_name |= fill(axes, chart, told)
         if titled:
-            axes.set_title(chart.title, fontsize=10, color=COLORS["ink"][0])
+            over = 14 if isinstance(chart, Chart) and chart.marks else 6  # points; their numbers
+            axes.set_title(chart.title, fontsize=10, color=COLORS["ink"][0], pad=over)
     if len(by_name) > 1 or titled:
+        ncols = _in_a_row(list(by_name), columns)
         figure.legend(
-            list(by_name.values()),
-            list(by_name),
-            loc="outside lower center",
-            ncols=_in_a_row(list(by_name), columns),
+            list(by_name.values()), list(by_name), loc="outside lower center", ncols=ncols
         )
+        longer = -(-len(by_name) // ncols) - _LEGEND_ROWS
+        figure.set_figheight(figure.get_figheight() + _LEGEND_ROW * max(0, longer))
     return figure
 
 

@@ -73,7 +73,7 @@ def by_beta(results: Results) -> Intervals:
 
 
 def write(results: Results, out: Path) -> None:
-    charts = [constant_rate(results), gains(results), by_beta(results)]
+    charts: list[Chart | Intervals] = [constant_rate(results), gains(results), by_beta(results)]
     write_png([chart for chart in charts if chart.table.rows], out, columns=2)
 
 

@@ -54,6 +54,26 @@ def test_a_chart_is_markup_whose_colours_are_the_pages() -> None:
     assert set(re.findall(r"var\(--(\w+)\)", text)) <= COLORS.keys()
 
 
+def test_a_long_legend_takes_no_room_from_the_curves() -> None:
+    """Twelve lines of long names: a line is as high as it is of two."""
+
+    def height(count: int) -> float:
+        lines = [Line(f"a run with a long name, {n}", UP, "c1") for n in range(count)]
+        found = re.findall(r'd="M [\d.]+ ([\d.]+) \nL [\d.]+ ([\d.]+) \n"', svg(Chart(lines, "x")))
+        return max(abs(float(y1) - float(y0)) for y0, y1 in found)
+
+    assert height(12) == pytest.approx(height(2), rel=0.05)
+
+
+def test_lines_may_share_a_legend() -> None:
+    sides = [Line(f"run, {side}", UP, legend="run") for side in ("winners", "losers")]
+    text = svg(Chart([*sides, Line("other", UP)], "x"))
+    root = ElementTree.fromstring(text)
+    said = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert said.count("run") == 1
+    assert "run, losers" not in said
+
+
 @pytest.mark.parametrize("points", [[(0, 0.3)], [(1, 5), (2, 5)], [(0, -3e-7), (9e5, 4e-7)]])
 def test_odd_data_make_a_chart(points: list[Point]) -> None:
     assert svg(Chart([Line("a", points)], "x"), "y").rstrip().endswith("</svg>")

@@ -123,3 +123,15 @@ def test_lines_are_as_long_as_a_page_can_use() -> None:
     rows: Any = log(*[{}] * 40)
     lines: list[Line] = [line for c in over_time({"a": rows}, []) for line in c.lines]
     assert {len(line.points) for line in lines} == {100}
+
+
+def test_many_runs_leave_room_for_their_curves(page: Any, undrawn: list[Picture]) -> None:
+    """Each is in a legend once, whatever sides it has; warnings stand in the list alone."""
+    text, charts = page(**{f"run-{n}": log({}, {"psi_w": -1.0}) for n in range(3)})
+    rewards = charts[0]
+    assert isinstance(rewards, Chart)
+    assert rewards.title == "Rewards of winners and losers (losers dashed)"
+    assert [line.legend for line in rewards.lines] == ["run-0"] * 2 + ["run-1"] * 2 + ["run-2"] * 2
+    assert not rewards.marks
+    assert "run-2, step 50: the winner&#39;s reward falls" in text
+    assert "on the time axes" not in text

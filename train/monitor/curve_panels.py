@@ -38,15 +38,18 @@ REWARDS: tuple[tuple[str, ByTimestep], ...] = ((WINNER, "psi_w_by_t"), (LOSER, "
 def over_time(logs: Logs, marks: Sequence[Mark]) -> Iterator[Chart]:
     """A chart a panel, those of validation last where any run has it."""
     for panel in PANELS:
+        sides = [NAMES[quantity] for quantity in panel.of] if len(panel.of) > 1 else [""]
         lines = [
-            Line(_line_name(panel, quantity, name, logs), points, color, dashed=place > 0)
+            _line(name, side, points, color, logs, dashed=place > 0)
             for name, rows, own in _colored(logs)
-            for place, (quantity, color) in enumerate(_sides(panel, own, logs))
+            for place, (side, (quantity, color)) in enumerate(
+                zip(sides, _sides(panel, own, logs), strict=True)
+            )
             if (points := binned(_points(rows, quantity), POINTS))
         ]
         if lines:
             yield Chart(
-                *(lines, SEEN, panel.title, panel.reading),
+                *(lines, SEEN, _title(panel.title, sides, logs), panel.reading),
                 levels=panel.levels, marks=marks, y_range=panel.y_range,
             )  # fmt: skip
     for look in LOOKS:
@@ -73,7 +76,7 @@ def over_timesteps(logs: Logs, border: float | None) -> Iterator[Picture]:
     sides = _both_sides(last)
     if sides:
         yield Chart(
-            *(sides, TIMESTEP, "Rewards by timestep, last quarter"),
+            *(sides, TIMESTEP, _title("Rewards by timestep, last quarter", (WINNER, LOSER), logs)),
             "Where in denoising winners have gained and losers lost.",
             levels=(0,),
             shares=True,
@@ -98,10 +101,20 @@ def _sides(panel: Panel, own: str, logs: Logs) -> list[tuple[Quantity, str]]:
     return list(zip(panel.of, ("good", "bad") if alone else (own, own), strict=False))
 
 
-def _line_name(panel: Panel, quantity: Quantity, run: str, logs: Logs) -> str:
-    if len(panel.of) == 1:
-        return run
-    return NAMES[quantity] if len(logs) == 1 else f"{run}, {NAMES[quantity]}"
+def _line(
+    run: str, side: str, points: Sequence[Point], color: str, logs: Logs, dashed: bool
+) -> Line:
+    """Of one run it has the side's name; of several each run is in the legend once."""
+    if not side:
+        return Line(run, points, color)
+    if len(logs) == 1:
+        return Line(side, points, color, dashed=dashed)
+    return Line(f"{run}, {side}", points, color, dashed=dashed, legend=run)
+
+
+def _title(title: str, sides: Sequence[str], logs: Logs) -> str:
+    """With what the legend does not say of several runs."""
+    return f"{title} ({sides[1]} dashed)" if len(sides) > 1 and len(logs) > 1 else title
 
 
 def _colored(logs: Logs) -> Iterator[tuple[str, Sequence[Row], str]]:
@@ -143,12 +156,10 @@ def _both_sides(logs: Logs) -> list[Line]:
     for name, rows, own in _colored(logs):
         winner, loser = _by_timestep(rows, "psi_w_by_t"), _by_timestep(rows, "psi_l_by_t")
         if winner:
+            colors = ("good", "bad") if alone else (own, own)
             found += [
-                Line(WINNER if alone else f"{name}, {WINNER}", winner, "good" if alone else own),
-                Line(
-                    *(LOSER if alone else f"{name}, {LOSER}", loser, "bad" if alone else own),
-                    dashed=True,
-                ),
+                _line(name, WINNER, winner, colors[0], logs, dashed=False),
+                _line(name, LOSER, loser, colors[1], logs, dashed=True),
             ]
     return found
 

@@ -24,6 +24,7 @@ from sipo.train.monitor.panels import PANELS, Quantity, value
 CURVES = "curves"
 """The names of what is written into a folder: curves.html, curves.png."""
 PER_ROW = 3
+MOST_MARKED = 2  # runs whose warnings stand in the charts
 GROWTH = ("growth_w", "growth_l")
 ERRORS = ("error_w", "error_l", "ref_error_w", "ref_error_l")
 UNKNOWN = {*OF_REFERENCE, "gradient_factor"}
@@ -74,7 +75,8 @@ def plot(runs: Sequence[Path], out: Path) -> Path:
     page = out if is_page(out) else out / f"{CURVES}.html"
     logs = dict(zip(names_apart(runs), map(read_run, runs), strict=True))
     warned = _warnings(logs, runs)
-    curves = list(over_time(logs, [each.mark for each in warned]))
+    marked = warned if len(logs) <= MOST_MARKED else []
+    curves = list(over_time(logs, [each.mark for each in marked]))
     settings = [_settings(run) for run in runs]
     by_timestep = list(over_timesteps(logs, _border(settings)))
     page.parent.mkdir(parents=True, exist_ok=True)
@@ -87,6 +89,7 @@ def plot(runs: Sequence[Path], out: Path) -> Path:
         by_timestep=[drawn(chart) for chart in by_timestep],
         beside=_beside(logs, settings),
         warned=warned,
+        marked=bool(marked),
         several=len(logs) > 1,
     )
     write_text(page, text)
