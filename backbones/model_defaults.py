@@ -2,7 +2,7 @@
 
     {"sampler": {"steps": 12, "guidance": 1.5},
      "generate": {"num_prompts": 384, "candidates": 5},
-     "train": {"settings": {"learning_rate": 0.003}, "objectives": {"sipo": {"beta_dpo": 100}}}}
+     "train": {"settings": {"learning_rate": 0.003}, "objectives": {"sipo": {"beta_dpo": 30}}}}
 
 Embedded models have one, and any folder of a model may. What a user says goes over it, and so does
 what a folder that is gone on with was begun with. It is data: only settings that say how well a
