@@ -26,11 +26,11 @@ FIRST = Attempt(1)
 @pytest.mark.parametrize(
     ("given", "learning_rate", "beta_dpo", "train_timesteps"),
     [
-        ({}, 3e-3, 100.0, "400:1000"),
+        ({}, 3e-3, 30.0, "400:1000"),
         ({"objective": "diffusion-dpo"}, 3e-3, 5000.0, "400:1000"),
         ({"backbone": "owner/model"}, 1e-4, 1000.0, ""),  # sipo-train's own, whoever's the model
         ({"learning_rate": 1e-5, "beta_dpo": 500.0}, 1e-5, 500.0, "400:1000"),
-        ({"train": {"train_timesteps": "0:1000"}}, 3e-3, 100.0, "0:1000"),
+        ({"train": {"train_timesteps": "0:1000"}}, 3e-3, 30.0, "0:1000"),
     ],
 )
 def test_mini_sd_alone_is_tuned(
