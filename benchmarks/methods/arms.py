@@ -68,7 +68,7 @@ ON_HIGH = {
 FIRST = ("diffusion-dpo", "sipo", "dpo-cm", "sft", "sipo, anchor")
 METHODS: dict[str, Arm] = {**{name: ON_ALL[name] for name in FIRST}, **ON_HIGH, **ON_ALL}
 """Each at the rate that did best for it on the validation prompts; pairs at t >= 400 have beta 100,
-the model's own, elsewhere 1000, the paper's."""
+elsewhere 1000, the paper's."""
 RATES = (1e-3, 3e-3)
 HIGHER = {"nft": (1e-2,), "nft, t >= 400": (1e-2,)}
 """Rates beside those, where the higher of the two was still far from too high."""
@@ -124,13 +124,14 @@ AT_BETAS = {
 ONE_X, LONG = 120, 16
 LOOK_EVERY = ONE_X
 COLLAPSE_RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+AT_CONSTANT_RATES = ("diffusion-dpo", "dpo-cm", "sipo", "sipo, anchor", "sft")
 COLLAPSE = {
     f"{name}, constant {rate:g}": Arm(
         f"{(PAIRED | OTHERS)[name]} {PAPER} {CONSTANT} --stop_on_collapse",
         steps=LONG * ONE_X,
         look_every=LOOK_EVERY,
     ).at(rate)
-    for name in ("diffusion-dpo", "dpo-cm", "sipo", "sipo, anchor", "sft")
+    for name in AT_CONSTANT_RATES
     for rate in COLLAPSE_RATES
 }
 """Until validation falls clearly below its best, or LONG times ONE_X steps."""
@@ -158,7 +159,7 @@ FLIPPED = (10, 20, 30)
 NOT_FLIPPED = {
     "diffusion-dpo, anchor, t >= 400": rated("diffusion-dpo, anchor, t >= 400", TABLES_RATE),
     "sipo, anchor, t >= 400": rated("sipo, anchor, t >= 400", TABLES_RATE),
-    "sipo, anchor, t >= 400, beta 30": "sipo, anchor, t >= 400, beta 30",
+    "sipo, anchor, t >= 400, beta 30": at_beta("sipo, anchor, t >= 400", 30),
     "sft, t >= 400": rated("sft, t >= 400", TABLES_RATE),
 }
 """Where there is most to lose; name -> arm."""

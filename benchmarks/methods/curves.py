@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from arms import BETAS, COLLAPSE, METHODS, TABLES_RATE, at_beta
+from arms import AT_CONSTANT_RATES, BETAS, METHODS, TABLES_RATE, at_beta
 from compute import constant, curve, step_s
 from results import BASE, Results
 from tables import best, gain
@@ -17,9 +17,8 @@ from tables import best, gain
 from sipo.pages.chart_kinds import SERIES, Chart, Dots, Intervals, Line
 from sipo.pages.charts import write_png
 
-LONG = tuple(dict.fromkeys(name.rpartition(", constant")[0] for name in COLLAPSE))
-AT_BETAS = ("sipo, anchor", "sipo, anchor, t >= 400", "sipo", "diffusion-dpo")
-COLORS = dict(zip(dict.fromkeys((*LONG, *AT_BETAS)), SERIES, strict=False))
+SHOWN_BY_BETA = ("sipo, anchor", "sipo, anchor, t >= 400", "sipo", "diffusion-dpo")
+COLORS = dict(zip(dict.fromkeys((*AT_CONSTANT_RATES, *SHOWN_BY_BETA)), SERIES, strict=False))
 
 
 def constant_rate(results: Results) -> Chart:
@@ -31,7 +30,7 @@ def constant_rate(results: Results) -> Chart:
 
 
 def _lines(results: Results) -> Iterator[Line]:
-    for method in LONG:
+    for method in AT_CONSTANT_RATES:
         seconds, name = step_s(results, method), constant(method)
         for seed in results.seeds(name) if seconds else ():
             yield Line(method, curve(results, name, seed, seconds or 0.0), COLORS[method])
@@ -54,10 +53,10 @@ def gains(results: Results) -> Intervals:
 
 def by_beta(results: Results) -> Intervals:
     """On the test prompts, of the betas that were run."""
-    arms = {beta: [at_beta(name, beta) for name in AT_BETAS] for beta in BETAS}
+    arms = {beta: [at_beta(name, beta) for name in SHOWN_BY_BETA] for beta in BETAS}
     betas = [beta for beta, names in arms.items() if any(map(results.seeds, names))]
     series = []
-    for place, name in enumerate(AT_BETAS):
+    for place, name in enumerate(SHOWN_BY_BETA):
         tried = [arms[beta][place] for beta in betas]
         found = [gain(results, BASE, arm) if results.seeds(arm) else None for arm in tried]
         values = [one and one.difference for one in found]

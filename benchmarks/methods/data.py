@@ -12,6 +12,9 @@ from pathlib import Path
 from arms import FLIPPED
 
 JUDGE = "flipped_judge:make_flipped"
+TEACHERS_BETA = (
+    100  # mini-sd's own when it was made; kept, so that results go on being of one teacher
+)
 NEEDS = {"teacher": "base", "stronger": "teacher", **{f"flipped-{n}": "base" for n in FLIPPED}}
 NAMES = ("base", "teacher", "stronger", *(f"flipped-{share}" for share in FLIPPED))
 
@@ -27,7 +30,8 @@ def is_made(out: Path, name: str) -> bool:
 def command_for(out: Path, name: str, batch: int) -> str:
     here = folder_of(out, name)
     if name == "teacher":
-        return f"sipo-train --data {folder_of(out, 'base')} --out {here} --seed 1 --report_to none"
+        given = f"--out {here} --seed 1 --beta_dpo {TEACHERS_BETA} --report_to none"
+        return f"sipo-train --data {folder_of(out, 'base')} {given}"
     if name.startswith("flipped-"):
         settings = out / "data" / f"{name}.json"
         share = int(name.removeprefix("flipped-")) / 100

@@ -10,6 +10,7 @@ from statistics import fmean
 
 from arms import (
     ARMS,
+    AT_CONSTANT_RATES,
     BETAS,
     BY_BETA,
     COLLAPSE,
@@ -209,7 +210,7 @@ def value(results: Results, name: str) -> str:
 def collapse(results: Results) -> str:
     """What the looks saw of each rate: the best, and the last one of a run that fell from it."""
     rows = []
-    for name in dict.fromkeys(name.rpartition(", constant")[0] for name in COLLAPSE):
+    for name in AT_CONSTANT_RATES:
         cells = [fate(results, f"{name}, constant {rate:g}") for rate in COLLAPSE_RATES]
         if any(cells):
             rows.append([name, *cells])
@@ -231,7 +232,7 @@ def fate(results: Results, name: str) -> str:
 def areas(results: Results) -> str:
     """At the constant rate of the other tables, of the mean over the seeds."""
     rows = []
-    for method in dict.fromkeys(name.rpartition(", constant")[0] for name in COLLAPSE):
+    for method in AT_CONSTANT_RATES:
         name, seconds = constant(method), step_s(results, method)
         if seconds and (seeds := results.seeds(name)):
             curves = [curve(results, name, seed, seconds) for seed in seeds]

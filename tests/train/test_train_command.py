@@ -23,7 +23,7 @@ from sipo.pages.charts import Drawn
 from sipo.train import build, cli, refusals, trainer
 from sipo.train.cli import main
 from sipo.train.monitor import plot
-from sipo.train.monitor.panels import PANELS
+from sipo.train.monitor.panels import NAMES, PANELS
 from sipo.train.monitor.weight_calibration import measure_curve
 from sipo.train.settings import TrainSettings, make_settings, read_yaml
 
@@ -141,7 +141,9 @@ def test_plot_draws_several_runs(run: Any, tmp_path: Path, monkeypatch: pytest.M
     assert (code, text.splitlines()[0]) == (0, f"See {tmp_path}/one/curves.html")
     page = unescape((tmp_path / "one" / "curves.html").read_text())
     assert all(f'<th scope="col">{name}</th>' in page for name in ("one", "two"))
-    assert all(f"<h3>{panel.title}" in page for panel in PANELS)
+    for panel in PANELS:
+        dashed = f" ({NAMES[panel.of[1]]} dashed)" if len(panel.of) > 1 else ""
+        assert f"<h3>{panel.title}{dashed}</h3>" in page
     assert all(f"<td>{objective}</td>" in page for objective in ("sipo", "diffusion-dpo"))
     both = drawn(tmp_path / "one" / "curves.png")
     assert sipo_train("plot", str(tmp_path / "one"), "--out", str(tmp_path / "x.html"))[0] == 0

@@ -17,7 +17,6 @@ from sipo.train.monitor.panels import (
     PANELS,
     WHOLE,
     WINNER,
-    Panel,
     Quantity,
     Seen,
     value,
@@ -28,6 +27,7 @@ COLUMNS = 30  # of a heat map
 MOST_MAPPED = 3  # runs that have heat maps
 SEEN = "pairs seen"
 TIMESTEP = "timestep (0 clean, 1 all noise)"
+OF_SIDES = {WINNER: "good", LOSER: "bad"}
 Logs = Mapping[str, Sequence[Row]]
 """Run -> the rows of its log."""
 
@@ -40,11 +40,9 @@ def over_time(logs: Logs, marks: Sequence[Mark]) -> Iterator[Chart]:
     for panel in PANELS:
         sides = [NAMES[quantity] for quantity in panel.of] if len(panel.of) > 1 else [""]
         lines = [
-            _line(name, side, points, color, logs, dashed=place > 0)
+            _line(name, side, points, own, logs, dashed=side != sides[0])
             for name, rows, own in _colored(logs)
-            for place, (side, (quantity, color)) in enumerate(
-                zip(sides, _sides(panel, own, logs), strict=True)
-            )
+            for side, quantity in zip(sides, panel.of, strict=True)
             if (points := binned(_points(rows, quantity), POINTS))
         ]
         if lines:
@@ -95,21 +93,13 @@ def over_timesteps(logs: Logs, border: float | None) -> Iterator[Picture]:
                 )
 
 
-def _sides(panel: Panel, own: str, logs: Logs) -> list[tuple[Quantity, str]]:
-    """Each quantity with its colour: of one run those of winners and losers, else the run's."""
-    alone = len(logs) == 1 and len(panel.of) > 1 and NAMES[panel.of[0]] == WINNER
-    return list(zip(panel.of, ("good", "bad") if alone else (own, own), strict=False))
-
-
-def _line(
-    run: str, side: str, points: Sequence[Point], color: str, logs: Logs, dashed: bool
-) -> Line:
-    """Of one run it has the side's name; of several each run is in the legend once."""
+def _line(run: str, side: str, points: Sequence[Point], own: str, logs: Logs, dashed: bool) -> Line:
+    """Of one run it has the side's name and colour; of several each run is in the legend once."""
     if not side:
-        return Line(run, points, color)
+        return Line(run, points, own)
     if len(logs) == 1:
-        return Line(side, points, color, dashed=dashed)
-    return Line(f"{run}, {side}", points, color, dashed=dashed, legend=run)
+        return Line(side, points, OF_SIDES.get(side, own), dashed=dashed)
+    return Line(f"{run}, {side}", points, own, dashed=dashed, legend=run)
 
 
 def _title(title: str, sides: Sequence[str], logs: Logs) -> str:
@@ -151,15 +141,13 @@ def _profile(
 
 
 def _both_sides(logs: Logs) -> list[Line]:
-    alone = len(logs) == 1
     found = []
     for name, rows, own in _colored(logs):
         winner, loser = _by_timestep(rows, "psi_w_by_t"), _by_timestep(rows, "psi_l_by_t")
         if winner:
-            colors = ("good", "bad") if alone else (own, own)
             found += [
-                _line(name, WINNER, winner, colors[0], logs, dashed=False),
-                _line(name, LOSER, loser, colors[1], logs, dashed=True),
+                _line(name, WINNER, winner, own, logs, dashed=False),
+                _line(name, LOSER, loser, own, logs, dashed=True),
             ]
     return found
 
